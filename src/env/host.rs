@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory, time and log of the host build.
+
+use super::log::Level;
+use crate::error::{
+    Error,
+    Result, //
+};
+use core::{
+    fmt,
+    ops::{
+        Deref,
+        DerefMut, //
+    },
+};
+
+/// A growable array whose growth can fail; same interface as in the kernel.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Vec<T>(std::vec::Vec<T>);
+
+impl<T> Vec<T> {
+    /// An empty array; allocates nothing.
+    pub const fn new() -> Self {
+        Self(std::vec::Vec::new())
+    }
+
+    /// An empty array with room for `n` elements.
+    pub fn with_capacity(n: usize) -> Result<Self> {
+        let mut v = Self::new();
+        v.reserve(n)?;
+        Ok(v)
+    }
+
+    /// Makes room for `n` more elements.
+    pub fn reserve(&mut self, n: usize) -> Result {
+        self.0.try_reserve(n).map_err(|_| Error::NoMemory)
+    }
+
+    /// Appends `value`.
+    pub fn push(&mut self, value: T) -> Result {
+        self.reserve(1)?;
+        self.0.push(value);
+        Ok(())
+    }
+
+    /// Inserts `value` before position `at`; `at` beyond the end appends.
+    pub fn insert(&mut self, at: usize, value: T) -> Result {
+        self.reserve(1)?;
+        let at = at.min(self.0.len());
+        self.0.insert(at, value);
+        Ok(())
+    }
+
+    /// Takes the element at position `at` out, if there is one.
+    pub fn remove(&mut self, at: usize) -> Option<T> {
+        (at < self.0.len()).then(|| self.0.remove(at))
+    }
+
+    /// Takes the last element.
+    pub fn pop(&mut self) -> Option<T> {
+        self.0.pop()
+    }
+
+    /// Drops all elements from position `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    /// Drops all elements.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl<T: Clone> Vec<T> {
+    /// Appends copies of all elements of `other`.
+    pub fn extend_from_slice(&mut self, other: &[T]) -> Result {
+        self.reserve(other.len())?;
+        self.0.extend_from_slice(other);
+        Ok(())
+    }
+
+    /// Shrinks or grows to `len` elements, new ones being copies of `value`.
+    pub fn resize(&mut self, len: usize, value: T) -> Result {
+        self.reserve(len.saturating_sub(self.0.len()))?;
+        self.0.resize(len, value);
+        Ok(())
+    }
+
+    /// `n` copies of `value`.
+    pub fn from_elem(value: T, n: usize) -> Result<Self> {
+        let mut v = Self::new();
+        v.resize(n, value)?;
+        Ok(v)
+    }
+}
+
+impl<T> Default for Vec<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Deref for Vec<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Vec<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
+impl<T> IntoIterator for Vec<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Vec<T> {
+    type Item = &'a T;
+    type IntoIter = core::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+/// A value in memory of its own.
+#[derive(Debug)]
+pub struct Box<T>(std::boxed::Box<T>);
+
+impl<T> Box<T> {
+    /// Moves `value` to the heap.
+    pub fn try_new(value: T) -> Result<Self> {
+        Ok(Self(std::boxed::Box::new(value)))
+    }
+
+    /// Takes the value back.
+    pub fn into_inner(self) -> T {
+        *self.0
+    }
+}
+
+impl<T> Deref for Box<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Box<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+/// A shared value, freed with its last owner.
+#[derive(Debug)]
+pub struct Arc<T>(std::sync::Arc<T>);
+
+impl<T> Arc<T> {
+    /// Moves `value` to shared memory.
+    pub fn try_new(value: T) -> Result<Self> {
+        Ok(Self(std::sync::Arc::new(value)))
+    }
+
+    /// Whether both are the same object.
+    #[inline]
+    pub fn ptr_eq(a: &Self, b: &Self) -> bool {
+        std::sync::Arc::ptr_eq(&a.0, &b.0)
+    }
+}
+
+impl<T> Clone for Arc<T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Deref for Arc<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Clocks.
+pub mod time {
+    /// Nanoseconds of a clock that never goes back.
+    pub fn monotonic_ns() -> u64 {
+        use std::{
+            sync::OnceLock,
+            time::Instant, //
+        };
+        static START: OnceLock<Instant> = OnceLock::new();
+        let ns = START.get_or_init(Instant::now).elapsed().as_nanos();
+        u64::try_from(ns).unwrap_or(u64::MAX)
+    }
+
+    /// Seconds since 1970.
+    pub fn real_seconds() -> u64 {
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs())
+    }
+}
+
+/// Prints one line to standard error; `BCACHEFS_RS_QUIET` in the environment silences it.
+pub fn log_line(level: Level, args: fmt::Arguments<'_>) {
+    use std::sync::OnceLock;
+    static QUIET: OnceLock<bool> = OnceLock::new();
+    if *QUIET.get_or_init(|| std::env::var_os("BCACHEFS_RS_QUIET").is_some()) {
+        return;
+    }
+    std::eprintln!("bcachefs: {level:?}: {args}");
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory, time and log of the kernel build, on the `kernel` crate.
+
+use super::log::Level;
+use crate::error::{
+    Error,
+    Result, //
+};
+use core::{
+    fmt,
+    ops::{
+        Deref,
+        DerefMut, //
+    },
+};
+use kernel::{
+    alloc::{
+        flags::GFP_KERNEL,
+        AllocError,
+        KVVec, //
+    },
+    prelude::*,
+};
+
+impl From<AllocError> for Error {
+    fn from(_: AllocError) -> Self {
+        Error::NoMemory
+    }
+}
+
+/// A growable array whose growth can fail. Large ones use virtually contiguous memory.
+pub struct Vec<T>(KVVec<T>);
+
+impl<T> Vec<T> {
+    /// An empty array; allocates nothing.
+    pub const fn new() -> Self {
+        Self(KVVec::new())
+    }
+
+    /// An empty array with room for `n` elements.
+    pub fn with_capacity(n: usize) -> Result<Self> {
+        Ok(Self(KVVec::with_capacity(n, GFP_KERNEL)?))
+    }
+
+    /// Makes room for `n` more elements.
+    pub fn reserve(&mut self, n: usize) -> Result {
+        Ok(self.0.reserve(n, GFP_KERNEL)?)
+    }
+
+    /// Appends `value`.
+    pub fn push(&mut self, value: T) -> Result {
+        Ok(self.0.push(value, GFP_KERNEL)?)
+    }
+
+    /// Inserts `value` before position `at`; `at` beyond the end appends.
+    pub fn insert(&mut self, at: usize, value: T) -> Result {
+        self.0.reserve(1, GFP_KERNEL)?;
+        let at = at.min(self.0.len());
+        self.0
+            .insert_within_capacity(at, value)
+            .map_err(|_| Error::NoMemory)
+    }
+
+    /// Takes the element at position `at` out, if there is one.
+    pub fn remove(&mut self, at: usize) -> Option<T> {
+        self.0.remove(at).ok()
+    }
+
+    /// Takes the last element.
+    pub fn pop(&mut self) -> Option<T> {
+        self.0.pop()
+    }
+
+    /// Drops all elements from position `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    /// Drops all elements.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl<T: Clone> Vec<T> {
+    /// Appends copies of all elements of `other`.
+    pub fn extend_from_slice(&mut self, other: &[T]) -> Result {
+        Ok(self.0.extend_from_slice(other, GFP_KERNEL)?)
+    }
+
+    /// Shrinks or grows to `len` elements, new ones being copies of `value`.
+    pub fn resize(&mut self, len: usize, value: T) -> Result {
+        Ok(self.0.resize(len, value, GFP_KERNEL)?)
+    }
+
+    /// `n` copies of `value`.
+    pub fn from_elem(value: T, n: usize) -> Result<Self> {
+        Ok(Self(KVVec::from_elem(value, n, GFP_KERNEL)?))
+    }
+}
+
+impl<T> Default for Vec<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Deref for Vec<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Vec<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
+impl<T> IntoIterator for Vec<T> {
+    type Item = T;
+    type IntoIter = <KVVec<T> as IntoIterator>::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Vec<T> {
+    type Item = &'a T;
+    type IntoIter = core::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+/// A value in memory of its own.
+pub struct Box<T>(KVBox<T>);
+
+impl<T> Box<T> {
+    /// Moves `value` to the heap.
+    pub fn try_new(value: T) -> Result<Self> {
+        Ok(Self(KVBox::new(value, GFP_KERNEL)?))
+    }
+
+    /// Takes the value back.
+    pub fn into_inner(self) -> T {
+        KVBox::into_inner(self.0)
+    }
+}
+
+impl<T> Deref for Box<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Box<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+/// A shared value, freed with its last owner.
+pub struct Arc<T>(kernel::sync::Arc<T>);
+
+impl<T> Arc<T> {
+    /// Moves `value` to shared memory.
+    pub fn try_new(value: T) -> Result<Self> {
+        Ok(Self(kernel::sync::Arc::new(value, GFP_KERNEL)?))
+    }
+
+    /// Whether both are the same object.
+    #[inline]
+    pub fn ptr_eq(a: &Self, b: &Self) -> bool {
+        kernel::sync::Arc::ptr_eq(&a.0, &b.0)
+    }
+
+    /// The kernel's own type, for handing it to C.
+    pub fn into_kernel(self) -> kernel::sync::Arc<T> {
+        self.0
+    }
+
+    /// From the kernel's own type.
+    pub fn from_kernel(arc: kernel::sync::Arc<T>) -> Self {
+        Self(arc)
+    }
+}
+
+impl<T> Clone for Arc<T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Deref for Arc<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Clocks.
+pub mod time {
+    /// Nanoseconds of a clock that never goes back.
+    pub fn monotonic_ns() -> u64 {
+        // SAFETY: Takes no argument, may be called in any context.
+        let ns = unsafe { kernel::bindings::ktime_get() };
+        u64::try_from(ns).unwrap_or(0)
+    }
+
+    /// Seconds since 1970.
+    pub fn real_seconds() -> u64 {
+        // SAFETY: Takes no argument, may be called in any context.
+        let s = unsafe { kernel::bindings::ktime_get_real_seconds() };
+        u64::try_from(s).unwrap_or(0)
+    }
+}
+
+/// Prints one line to the kernel log.
+pub fn log_line(level: Level, args: fmt::Arguments<'_>) {
+    match level {
+        Level::Err => kernel::prelude::pr_err!("{}\n", args),
+        Level::Warning => kernel::prelude::pr_warn!("{}\n", args),
+        Level::Info => kernel::prelude::pr_info!("{}\n", args),
+    }
+}

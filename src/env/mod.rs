@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The environment facade: everything the code above needs from the world that is not a kernel
+//! object. The kernel build and the host build have the same names here.
+//!
+//! | file             | holds                                                          |
+//! |------------------|----------------------------------------------------------------|
+//! | `kernel.rs`      | memory and time on the `kernel` crate (kernel build only)       |
+//! | `kernel_hash.rs` | checksums and hashes by the kernel's functions (kernel only)    |
+//! | `host.rs`        | memory and time on the standard library (host build only)       |
+//! | `host_hash.rs`   | checksums and hashes by crates (host only)                      |
+//! | `log.rs`         | [`pr_err!`](crate::env::pr_err), [`pr_warn!`](crate::env::pr_warn), [`pr_info!`](crate::env::pr_info) |
+//! | `num.rs`         | lossless integer conversions, division that can not trap        |
+//! | `sort.rs`        | sorting without panics                                          |
+//! | `units.rs`       | [`Sectors`](units::Sectors) and other numbers with a unit       |
+//!
+//! Allocation is fallible everywhere: [`Vec`], [`Box`] and [`Arc`] return
+//! [`Error::NoMemory`](crate::error::Error::NoMemory).
+
+#[cfg_attr(kernel, path = "kernel_hash.rs")]
+#[cfg_attr(not(kernel), path = "host_hash.rs")]
+pub mod hash;
+mod log;
+pub mod num;
+pub mod sort;
+pub mod units;
+#[cfg_attr(kernel, path = "kernel.rs")]
+#[cfg_attr(not(kernel), path = "host.rs")]
+mod world;
+
+pub use log::Level;
+pub use world::{
+    log_line,
+    time,
+    Arc,
+    Box,
+    Vec, //
+};
+
+pub use crate::{
+    pr_err,
+    pr_info,
+    pr_warn, //
+};

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The on-disk format: every structure as bytes, decoded and validated. No I/O, no state.
+//!
+//! | file          | holds                                                                 |
+//! |---------------|-----------------------------------------------------------------------|
+//! | `bpos.rs`     | [`Bpos`](bpos::Bpos): a position in a btree                            |
+//! | `bkey.rs`     | [`Bkey`](bkey::Bkey), [`Key`](bkey::Key): an unpacked key, with its value |
+//! | `btree_id.rs` | [`BtreeId`](btree_id::BtreeId): the btrees and what each may hold       |
+//! | `key_type.rs` | [`KeyType`](key_type::KeyType): the kinds of values                     |
+//!
+//! All on-disk integers are little-endian. Keys are in the byte order of the machine that wrote
+//! them; nodes and journal entries written by a big-endian machine are refused by their reader.
+
+pub mod bkey;
+pub mod bpos;
+pub mod btree_id;
+pub mod key_type;
