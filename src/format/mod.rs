@@ -7,7 +7,9 @@
 //! | `bpos.rs`     | [`Bpos`](bpos::Bpos): a position in a btree                            |
 //! | `bkey.rs`     | [`Bkey`](bkey::Bkey), [`Key`](bkey::Key): an unpacked key, with its value |
 //! | `btree_id.rs` | [`BtreeId`](btree_id::BtreeId): the btrees and what each may hold       |
+//! | `jset.rs`     | [`RawJset`](jset::RawJset), [`Entry`](jset::Entry): journal entries and their records |
 //! | `key_type.rs` | [`KeyType`](key_type::KeyType): the kinds of values                     |
+//! | `node.rs`     | [`RawNode`](node::RawNode), [`Bset`](node::Bset): btree node headers       |
 //!
 //! All on-disk integers are little-endian. Keys are in the byte order of the machine that wrote
 //! them; nodes and journal entries written by a big-endian machine are refused by their reader.
@@ -15,4 +17,6 @@
 pub mod bkey;
 pub mod bpos;
 pub mod btree_id;
+pub mod jset;
 pub mod key_type;
+pub mod node;
