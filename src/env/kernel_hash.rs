@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Checksums and hashes of the kernel build: the kernel's own, optimised for the CPU at run time.
+//! Where it has no optimised crc32c (User Mode Linux), ours is used.
 
 use crate::bindings;
 
+#[cfg(not(CONFIG_CRC32_ARCH))]
+#[path = "crc32c_soft.rs"]
+mod soft;
+
 /// crc32c (Castagnoli) of `data` continued from `seed`, with no inversion at either end.
+#[cfg(not(CONFIG_CRC32_ARCH))]
+pub fn crc32c(seed: u32, data: &[u8]) -> u32 {
+    soft::crc32c(seed, data)
+}
+
+/// crc32c (Castagnoli) of `data` continued from `seed`, with no inversion at either end.
+#[cfg(CONFIG_CRC32_ARCH)]
 pub fn crc32c(seed: u32, data: &[u8]) -> u32 {
     // SAFETY: `data` is readable for its length.
     unsafe { bindings::crc32c(seed, data.as_ptr().cast(), data.len()) }
