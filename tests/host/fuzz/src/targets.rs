@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The list of targets. A new validator gets its line here and its body in `bodies/`.
+
+use crate::{
+    bodies::*,
+    Target, //
+};
+
+macro_rules! targets {
+    ($($file:ident :: $name:ident,)*) => {
+        /// All targets. Names are `FILE-FUNCTION` of the body.
+        pub const TARGETS: &[Target] = &[$(Target {
+            name: concat!(stringify!($file), "-", stringify!($name)),
+            run: $file::$name,
+        },)*];
+    };
+}
+
+targets! {
+    bkey::unpacked,
+    bkey::positions,
+    jset::header,
+    jset::entries,
+    node::first_set,
+    node::later_set,
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The engine on the host: a second `sys` and every engine layer, as one crate. What runs here in
+//! a test is the source that runs in the kernel.
+
+#![deny(unsafe_code)]
+
+pub use ::algo::algo;
+pub use ::env::env;
+pub use ::error::error;
+pub use ::format::format;
+
+pub mod sys;
+
+#[path = "../../../../src/sb/mod.rs"]
+pub mod sb;
+
+#[path = "../../../../src/journal/mod.rs"]
+pub mod journal;
+
+#[path = "../../../../src/btree/mod.rs"]
+pub mod btree;
+
+#[path = "../../../../src/alloc/mod.rs"]
+pub mod alloc;
+
+#[path = "../../../../src/snapshots/mod.rs"]
+pub mod snapshots;
+
+#[path = "../../../../src/init/mod.rs"]
+pub mod init;

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Locks.
+
+use crate::error::Result;
+use std::sync::{
+    MutexGuard,
+    PoisonError, //
+};
+
+/// A lock whose holder may sleep.
+#[derive(Debug)]
+pub struct Mutex<T>(std::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    /// A lock around `value`.
+    pub fn try_new(value: T) -> Result<Self> {
+        Ok(Self(std::sync::Mutex::new(value)))
+    }
+
+    /// Waits for the lock.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A lock whose holder must not sleep.
+#[derive(Debug)]
+pub struct SpinLock<T>(std::sync::Mutex<T>);
+
+impl<T> SpinLock<T> {
+    /// A lock around `value`.
+    pub fn try_new(value: T) -> Result<Self> {
+        Ok(Self(std::sync::Mutex::new(value)))
+    }
+
+    /// Waits for the lock.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
