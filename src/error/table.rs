@@ -104,4 +104,16 @@ errors! {
     RootUnreadable, Topology, EIO, "the root of a btree is recorded but can not be read";
     RootLevel, Topology, EIO, "a btree is deeper than possible";
     BtreeSick, Topology, EIO, "the btree is damaged; it has to be repaired before this operation";
+
+    // File data.
+    DataNoDevice, Io, EIO, "no device holds a readable copy of an extent";
+    DataLost, Io, EIO, "the data is recorded as lost";
+    DataPoisoned, Checksum, EIO, "the data is recorded as bad";
+    DataKeyInvalid, Key, EIO, "an extent's value is malformed";
+    DataExtentInvalid, Key, EIO, "an extent is larger than the data it points to";
+    DataChecksum, Checksum, EIO, "data does not match its checksum";
+    DataChecksumKind, Unsupported, EOPNOTSUPP, "data has an unknown kind of checksum";
+    DataCompressed, Unsupported, EOPNOTSUPP, "the data is compressed";
+    DataEncrypted, Unsupported, EOPNOTSUPP, "the data is encrypted";
+    IndirectMissing, Coherency, EIO, "a reflink pointer leads to no extent";
 }
