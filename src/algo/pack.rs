@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Packing and unpacking of key headers. See [`key_format`](super::key_format) for the layout.
+
+use super::key_format::{
+    nth_word,
+    KeyFormat,
+    INODE,
+    MAX_KEY_U64S,
+    OFFSET,
+    SIZE,
+    SNAPSHOT,
+    VERSION_HI,
+    VERSION_LO, //
+};
+use crate::{
+    env::num::{
+        low_u32,
+        low_u8,
+        usize_of,
+        usize_of_u32, //
+    },
+    format::{
+        bkey::{
+            Bkey,
+            Version,
+            FORMAT_LOCAL,
+            FORMAT_UNPACKED, //
+        },
+        bpos::Bpos,
+        key_type::KeyType,
+        node::NR_KEY_FIELDS,
+    },
+};
+
+/// The bits every key starts with, packed or not: the low bits of its first word.
+///
+/// C: the start of `struct bkey_packed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head(u64);
+
+impl Head {
+    /// The head of a key whose first word this is.
+    #[inline]
+    pub const fn of(first_word: u64) -> Self {
+        Self(first_word & 0xff_ffff)
+    }
+
+    /// A head for a key of `u64s` words.
+    pub fn new(u64s: u8, format: u8, key_type: KeyType) -> Self {
+        Self(u64::from(u64s) | u64::from(format & 0x7f) << 8 | u64::from(key_type.0) << 16)
+    }
+
+    /// Words of 8 bytes in header and value together; from disk, it may be 0 or too large.
+    #[inline]
+    pub const fn u64s(self) -> usize {
+        usize_of(self.0 & 0xff)
+    }
+
+    /// The number of the key format.
+    #[inline]
+    pub const fn format(self) -> u8 {
+        low_u8((self.0 >> 8) & 0x7f)
+    }
+
+    /// Whether the header is packed the node's own way.
+    #[inline]
+    pub const fn is_packed(self) -> bool {
+        self.format() == FORMAT_LOCAL
+    }
+
+    /// Whether deleting the key has to leave a whiteout, because an older set of the node may
+    /// have another key at this position.
+    #[inline]
+    pub const fn needs_whiteout(self) -> bool {
+        self.0 & (1 << 15) != 0
+    }
+
+    /// The kind of value.
+    #[inline]
+    pub const fn key_type(self) -> KeyType {
+        KeyType(low_u8(self.0 >> 16))
+    }
+}
+
+/// The fields of a key in packing order.
+pub(super) fn field_values(k: &Bkey) -> [u64; NR_KEY_FIELDS] {
+    [
+        k.p.inode,
+        k.p.offset,
+        u64::from(k.p.snapshot),
+        u64::from(k.size),
+        u64::from(k.version.hi),
+        k.version.lo,
+    ]
+}
+
+/// A packed header, ready to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackedHeader {
+    /// The words as stored, lowest first; those beyond the format's length are 0.
+    words: [u64; MAX_KEY_U64S],
+    len: usize,
+}
+
+impl PackedHeader {
+    /// The words to store.
+    #[inline]
+    pub fn words(&self) -> &[u64] {
+        self.words.get(..self.len).unwrap_or(&self.words)
+    }
+}
+
+impl KeyFormat {
+    /// The words of a header from the highest down, zeros after the last.
+    #[inline]
+    fn load(&self, words: &[u64]) -> [u64; 8] {
+        let mut from_top = [0; 8];
+        let header = words.get(..self.key_u64s()).unwrap_or(&[]);
+        for (to, from) in from_top.iter_mut().zip(header.iter().rev()) {
+            *to = *from;
+        }
+        from_top
+    }
+
+    /// One field's value. The value can not exceed the field's unpacked width: the format was
+    /// checked for that.
+    #[inline]
+    fn get(&self, from_top: &[u64; 8], field: usize) -> u64 {
+        let Some(f) = self.fields.get(field) else {
+            return 0;
+        };
+        let (word, shift) = (f.from_top >> 6, f.from_top & 63);
+        let high = nth_word(from_top, word) << shift;
+        // Two shifts, as one by 64 would be void.
+        let low = nth_word(from_top, word.wrapping_add(1)) >> 1 >> (63 ^ shift);
+        (((high | low) >> f.align) & f.mask).wrapping_add(f.offset)
+    }
+
+    /// Stores `packed`, which must not exceed the field's mask.
+    #[inline]
+    pub(super) fn put(&self, from_top: &mut [u64; 8], field: usize, packed: u64) {
+        let Some(f) = self.fields.get(field) else {
+            return;
+        };
+        let (word, shift) = (f.from_top >> 6, f.from_top & 63);
+        // Without the mask, a field of no bits would be shifted by 0 and not by 64.
+        let left = (packed & f.mask) << f.align;
+        if let Some(w) = from_top.get_mut(usize_of_u32(word)) {
+            *w |= left >> shift;
+        }
+        if let Some(w) = from_top.get_mut(usize_of_u32(word.wrapping_add(1))) {
+            *w |= left << 1 << (63 ^ shift);
+        }
+    }
+
+    /// Unpacks the header at the start of `words`, a key packed this way. When `words` is shorter
+    /// than a header, the missing bits count as zeros.
+    ///
+    /// C: `__bch2_bkey_unpack_key()`.
+    #[inline]
+    pub fn unpack(&self, words: &[u64]) -> Bkey {
+        let w = self.load(words);
+        Bkey {
+            key_type: Head::of(words.first().copied().unwrap_or(0)).key_type(),
+            version: Version {
+                hi: low_u32(self.get(&w, VERSION_HI)),
+                lo: self.get(&w, VERSION_LO),
+            },
+            size: low_u32(self.get(&w, SIZE)),
+            p: Bpos::new(
+                self.get(&w, INODE),
+                self.get(&w, OFFSET),
+                low_u32(self.get(&w, SNAPSHOT)),
+            ),
+        }
+    }
+
+    /// Unpacks only the position; see [`unpack`](Self::unpack).
+    ///
+    /// C: `__bkey_unpack_pos()`.
+    #[inline]
+    pub fn unpack_pos(&self, words: &[u64]) -> Bpos {
+        let w = self.load(words);
+        Bpos::new(
+            self.get(&w, INODE),
+            self.get(&w, OFFSET),
+            low_u32(self.get(&w, SNAPSHOT)),
+        )
+    }
+
+    /// The format that `head` says its key is packed with, `self` being the node's.
+    #[inline]
+    pub fn of_key(&self, head: Head) -> &KeyFormat {
+        if head.is_packed() {
+            self
+        } else {
+            &Self::UNPACKED
+        }
+    }
+
+    /// Packs the header of `k` for a value of `value_u64s` words. `None` when a field does not
+    /// fit this format, or the whole key is longer than a key can be.
+    ///
+    /// C: `bch2_bkey_pack_key()`.
+    pub fn pack(&self, k: &Bkey, value_u64s: u8) -> Option<PackedHeader> {
+        let mut from_top = [0; 8];
+        for (nr, (v, f)) in field_values(k).iter().zip(&self.fields).enumerate() {
+            let packed = v.checked_sub(f.offset).filter(|p| *p <= f.mask)?;
+            self.put(&mut from_top, nr, packed);
+        }
+        let format = match *self == Self::UNPACKED {
+            true => FORMAT_UNPACKED,
+            false => FORMAT_LOCAL,
+        };
+        let u64s = self.key_u64s.checked_add(value_u64s)?;
+        let len = self.key_u64s();
+        let mut out = PackedHeader {
+            words: [0; MAX_KEY_U64S],
+            len,
+        };
+        let stored = out.words.iter_mut().take(len);
+        for (to, from) in stored.rev().zip(&from_top) {
+            *to = *from;
+        }
+        if let Some(lowest) = out.words.first_mut() {
+            *lowest |= Head::new(u64s, format, k.key_type).0;
+        }
+        Some(out)
+    }
+}
+
+#[cfg(test)]
+mod tests;
