@@ -10,6 +10,7 @@
 //! | `jset.rs`     | [`RawJset`](jset::RawJset), [`Entry`](jset::Entry): journal entries and their records |
 //! | `key_type.rs` | [`KeyType`](key_type::KeyType): the kinds of values                     |
 //! | `node.rs`     | [`RawNode`](node::RawNode), [`Bset`](node::Bset): btree node headers       |
+//! | `values/`     | the values of keys, by type: [`values`]                                |
 //!
 //! All on-disk integers are little-endian. Keys are in the byte order of the machine that wrote
 //! them; nodes and journal entries written by a big-endian machine are refused by their reader.
@@ -20,3 +21,4 @@ pub mod btree_id;
 pub mod jset;
 pub mod key_type;
 pub mod node;
+pub mod values;

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Small enumerations that occur in values: checksum, compression, hash and data types. A number
+//! that is not known is kept; its name is `None`.
+
+use core::fmt;
+
+macro_rules! kinds {
+    ($(#[$doc:meta])* $name:ident, $($const:ident = $nr:literal, $text:literal;)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u8);
+
+        impl $name {
+            $(#[doc = concat!("`", $text, "`")] pub const $const: $name = $name($nr);)*
+
+            /// How many are known; known numbers are below this.
+            pub const NR: u8 = 0 $(+ { let _ = $nr; 1 })*;
+
+            /// The name, `None` for a number this version does not know.
+            pub const fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($nr => Some($text),)*
+                    _ => None,
+                }
+            }
+
+            /// Whether this version knows the number.
+            pub const fn is_known(self) -> bool {
+                self.0 < Self::NR
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self.name() {
+                    Some(name) => f.write_str(name),
+                    None => write!(f, "(unknown {})", self.0),
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// How data or metadata is checksummed, as stored on disk.
+    ///
+    /// C: `enum bch_csum_type`.
+    CsumType,
+    NONE = 0, "none";
+    CRC32C_NONZERO = 1, "crc32c_nonzero";
+    CRC64_NONZERO = 2, "crc64_nonzero";
+    CHACHA20_POLY1305_80 = 3, "chacha20_poly1305_80";
+    CHACHA20_POLY1305_128 = 4, "chacha20_poly1305_128";
+    CRC32C = 5, "crc32c";
+    CRC64 = 6, "crc64";
+    XXHASH = 7, "xxhash";
+}
+
+impl CsumType {
+    /// Whether the data is encrypted and the checksum is its authenticator.
+    /// C: `bch2_csum_type_is_encryption()`.
+    pub const fn is_encryption(self) -> bool {
+        matches!(
+            self,
+            CsumType::CHACHA20_POLY1305_80 | CsumType::CHACHA20_POLY1305_128
+        )
+    }
+
+    /// Bytes of checksum stored; 0 for an unknown type. C: `bch_crc_bytes`.
+    pub const fn bytes(self) -> u8 {
+        match self {
+            CsumType::CRC32C_NONZERO | CsumType::CRC32C => 4,
+            CsumType::CRC64_NONZERO | CsumType::CRC64 | CsumType::XXHASH => 8,
+            CsumType::CHACHA20_POLY1305_80 => 10,
+            CsumType::CHACHA20_POLY1305_128 => 16,
+            _ => 0,
+        }
+    }
+}
+
+kinds! {
+    /// How an extent's data is compressed, as stored on disk.
+    ///
+    /// C: `enum bch_compression_type`.
+    CompressionType,
+    NONE = 0, "none";
+    LZ4_OLD = 1, "lz4_old";
+    GZIP = 2, "gzip";
+    LZ4 = 3, "lz4";
+    ZSTD = 4, "zstd";
+    INCOMPRESSIBLE = 5, "incompressible";
+}
+
+kinds! {
+    /// How names are hashed.
+    ///
+    /// C: `enum bch_str_hash_type`.
+    StrHashType,
+    CRC32C = 0, "crc32c";
+    CRC64 = 1, "crc64";
+    SIPHASH_OLD = 2, "siphash_old";
+    SIPHASH = 3, "siphash";
+}
+
+kinds! {
+    /// What a bucket or a pointer holds.
+    ///
+    /// C: `enum bch_data_type`.
+    DataType,
+    FREE = 0, "free";
+    SB = 1, "sb";
+    JOURNAL = 2, "journal";
+    BTREE = 3, "btree";
+    USER = 4, "user";
+    CACHED = 5, "cached";
+    PARITY = 6, "parity";
+    STRIPE = 7, "stripe";
+    NEED_GC_GENS = 8, "need_gc_gens";
+    NEED_DISCARD = 9, "need_discard";
+    UNSTRIPED = 10, "unstriped";
+    MULTIPLE = 11, "multiple";
+}
+
+impl DataType {
+    /// Whether a bucket of this kind holds nothing. C: `data_type_is_empty()`.
+    pub const fn is_empty(self) -> bool {
+        matches!(
+            self,
+            DataType::FREE | DataType::NEED_GC_GENS | DataType::NEED_DISCARD
+        )
+    }
+
+    /// Whether a bucket of this kind is not counted as space of the filesystem.
+    /// C: `data_type_is_hidden()`.
+    pub const fn is_hidden(self) -> bool {
+        matches!(self, DataType::SB | DataType::JOURNAL)
+    }
+}
+
+kinds! {
+    /// Why an extent became an error key, when its value says so.
+    ///
+    /// C: `enum bch_key_type_errors`.
+    LostReason,
+    UNKNOWN = 0, "unknown";
+    DEVICE_REMOVED = 1, "device_removed";
+    DOUBLE_ALLOCATION = 2, "double_allocation";
+    NO_VALID_POINTERS_REPAIR = 3, "no_valid_pointers_repair";
+    DECOMPRESS_EXCEEDED_MAX_ENCODED_EXTENT = 4, "decompress_exceeded_max_encoded_extent";
+    DECOMPRESS_LZ4_OLD = 5, "decompress_lz4_old";
+    DECOMPRESS_LZ4 = 6, "decompress_lz4";
+    DECOMPRESS_GZIP = 7, "decompress_gzip";
+    DECOMPRESS_GZIP_SIZE_MISMATCH = 8, "decompress_gzip_size_mismatch";
+    DECOMPRESS_ZSTD_SRC_LEN_BAD = 9, "decompress_zstd_src_len_bad";
+    DECOMPRESS_ZSTD_SIZE_MISMATCH = 10, "decompress_zstd_size_mismatch";
+    DECOMPRESS_ZSTD_CORRUPTION_DETECTED = 11, "decompress_zstd_corruption_detected";
+    DECOMPRESS_ZSTD_CHECKSUM_WRONG = 12, "decompress_zstd_checksum_wrong";
+    DECOMPRESS_ZSTD_PREFIX_UNKNOWN = 13, "decompress_zstd_prefix_unknown";
+    DECOMPRESS_ZSTD_SRC_SIZE_WRONG = 14, "decompress_zstd_src_size_wrong";
+    DECOMPRESS_ZSTD_DST_SIZE_TOO_SMALL = 15, "decompress_zstd_dst_size_too_small";
+    DECOMPRESS_ZSTD_MEMORY_ALLOCATION = 16, "decompress_zstd_memory_allocation";
+    DECOMPRESS_ZSTD_UNKNOWN = 17, "decompress_zstd_unknown";
+    DECOMPRESS_UNKNOWN = 18, "decompress_unknown";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_numbers_are_dense() {
+        assert_eq!(CsumType::NR, 8);
+        assert_eq!(CompressionType::NR, 6);
+        assert_eq!(DataType::NR, 12);
+        assert_eq!(LostReason::NR, 19);
+        assert!(CsumType::XXHASH.is_known() && !CsumType(8).is_known());
+        assert_eq!(CsumType(8).name(), None);
+    }
+}
