@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Kernel trees: what a module is built against, and the kernels that the guests boot.
+# Needs common.sh and root.sh.
+#
+# Every entry has: tree/ (for make -C), release, and a bootable kernel: linux (UML) or
+# image/ (vmlinuz and modules of the stock package).
+#
+# Trees are built in place, not with O=: no absolute path gets into them, and what is left
+# after trimming is self-contained.
+
+CC_KERNEL=x86_64-linux-gnu-gcc-14
+CONFIGS=$REPO/scripts/config
+
+# Symbols through which Rust code would panic. They are left out of the Module.symvers that
+# modules are linked against, so a reference to one of them is a build error.
+PANIC_SYMBOLS='_R.*(panick|panic_|_fail$|unwrap_failed|expect_failed|overflow_panic|do_panic)'
+
+# unpack_source OUT SERIES: kernel source into OUT/tree, without the bulk nobody compiles here.
+unpack_source() {
+	local out=$1 series=$2 deb
+	deb=$(echo "$DEBS"/linux-source-"$series"_*.deb)
+	mkdir "$out/tree"
+	dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/src/linux-source-$series.tar.xz" |
+		tar -xJ -C "$out/tree" --strip-components=1 \
+			--exclude='*/Documentation/*.rst' --exclude='*/Documentation/*.yaml' \
+			--exclude='*/drivers/gpu/*.[ch]' --exclude='*/drivers/media/*.[ch]' \
+			--exclude='*/drivers/net/*.[ch]' --exclude='*/sound/*/*.[ch]' \
+			--exclude='*/drivers/staging/*.[ch]' --exclude='*.dts' --exclude='*.dtsi' \
+			--exclude='*/tools/testing/*' --exclude='*/tools/perf/*' \
+			--exclude='*/drivers/scsi/*.[ch]' --exclude='*/drivers/infiniband/*.[ch]'
+}
+
+# kmake OUT FINAL ARGS...: make in the tree OUT/tree, seen at FINAL/tree where it will live.
+kmake() {
+	local out=$1 final=$2
+	shift 2
+	IN_ROOT_NO_CACHE=1 in_root -b "$out:$final" nice make -C "$final/tree" -j"$JOBS" "$@"
+}
+
+filter_symvers() {
+	local tree=$1
+	mv "$tree/Module.symvers" "$tree/Module.symvers.full"
+	awk -F'\t' -v panic="$PANIC_SYMBOLS" -v rest="$tree/Module.symvers.panic" \
+		'$2 ~ panic { print >rest; next } { print }' \
+		"$tree/Module.symvers.full" >"$tree/Module.symvers"
+	[ -s "$tree/Module.symvers.panic" ] || die "no panic symbol found in $tree/Module.symvers"
+}
+
+# Leave what building modules, clippy, rustdoc and rust-analyzer read.
+trim_tree() {
+	local tree=$1
+	(
+		cd "$tree"
+		rm -rf samples sound drivers net virt Documentation LICENSES certs/*.o
+		find . -path ./scripts -prune -o -path ./tools/objtool/objtool -prune -o -path ./rust -prune -o -type f \
+			\( -name '*.o' -o -name '*.a' -o -name '*.c' -o -name '*.cmd' -o -name '*.rs' -o -name '*.dts*' \) -print0 |
+			xargs -0 rm -f
+		find rust scripts -type f \( -name '*.o' -o -name '*.a' \) ! -path 'scripts/mod/*' ! -name module-common.o -delete
+		find arch -mindepth 1 -maxdepth 1 -type d ! -name x86 ! -name um -exec rm -rf {} +
+		rm -f vmlinux.o .tmp_vmlinux* System.map linux
+		# Not needed any more by modpost, and large.
+		rm -f vmlinux
+	)
+}
+
+build_stock() {
+	local out=$1 final=$2 headers series=$SERIES
+	step "stock: unpacking linux-source-$series" unpack_source "$out" "$series"
+	mkdir "$out/headers" "$out/image"
+	dpkg-deb -x "$(echo "$DEBS"/linux-headers-"$RELEASE"_*.deb)" "$out/headers"
+	dpkg-deb -x "$(echo "$DEBS"/linux-binary-"$RELEASE"_*.deb)" "$out/image"
+	dpkg-deb -x "$(echo "$DEBS"/linux-modules-"$RELEASE"_*.deb)" "$out/image"
+	headers=$out/headers/usr/src/linux-headers-$RELEASE
+	cp "$headers/.config" "$out/tree/.config"
+	local vars=(CC="$CC_KERNEL" HOSTCC=gcc-14 KERNELRELEASE="$RELEASE")
+	step "stock: preparing the tree for $RELEASE" stock_prepare "$out" "$final" "${vars[@]}"
+	same_config "$headers/.config" "$out/tree/.config" ||
+		die "the tool chain changes the stock .config; a module built with it would not fit the kernel"
+	cp "$headers/Module.symvers" "$out/tree/Module.symvers"
+	filter_symvers "$out/tree"
+	trim_tree "$out/tree"
+	printf '%s\n' "$RELEASE" >"$out/release"
+	rm -rf "$out/headers"
+}
+
+# What kconfig found out about the signing tools has no influence on a module.
+same_config() {
+	diff <(grep -Ev 'OPENSSL|MODULE_SIG_KEY_TYPE' "$1") <(grep -Ev 'OPENSSL|MODULE_SIG_KEY_TYPE' "$2") >&2
+}
+
+stock_prepare() {
+	local out=$1 final=$2
+	shift 2
+	kmake "$out" "$final" "$@" olddefconfig
+	kmake "$out" "$final" "$@" modules_prepare
+}
+
+# build_uml OUT FINAL SERIES FRAGMENT...
+build_uml() {
+	local out=$1 final=$2 series=$3 name
+	shift 3
+	name=$(basename "${final%-*}")
+	step "$name: unpacking linux-source-$series" unpack_source "$out" "$series"
+	cat "$@" >"$out/tree/.config"
+	step "$name: configuring" kmake "$out" "$final" ARCH=um "${UML_VARS[@]}" olddefconfig
+	check_config "$out/tree/.config" "$@"
+	step "$name: compiling Linux $series for user mode" \
+		kmake "$out" "$final" ARCH=um "${UML_VARS[@]}" "${UML_TARGETS[@]}"
+	cp "$out/tree/linux" "$out/linux"
+	strip --strip-debug "$out/linux"
+	cp "$out/tree/System.map" "$out/System.map"
+	cp "$out/tree/include/config/kernel.release" "$out/release"
+}
+
+# A symbol that was asked for and did not get in is an error, not a surprise later.
+check_config() {
+	local config=$1 line bad=0
+	shift
+	while read -r line; do
+		case $line in
+		*=n) ! grep -qx "${line%=n}=[ym]" "$config" || { say "    not off: $line"; } ;;
+		CONFIG_*) grep -qxF "$line" "$config" || { say "    not set: $line"; bad=1; } ;;
+		esac
+	done < <(cat "$@")
+	[ "$bad" -eq 0 ] || die "the kernel configuration lacks something that was asked for"
+}
+
+UML_GCC=(CC="$CC_KERNEL" HOSTCC=gcc-14)
+
+build_uml_plain() {
+	local UML_VARS=("${UML_GCC[@]}") UML_TARGETS=(linux modules)
+	build_uml "$1" "$2" "$SERIES" "$CONFIGS/uml.config"
+	filter_symvers "$1/tree"
+	trim_tree "$1/tree"
+}
+
+build_uml_debug() {
+	local UML_VARS=("${UML_GCC[@]}") UML_TARGETS=(linux modules)
+	build_uml "$1" "$2" "$SERIES" "$CONFIGS/uml.config" "$CONFIGS/uml-debug.config"
+	filter_symvers "$1/tree"
+	trim_tree "$1/tree"
+}
+
+build_c612() {
+	local UML_VARS=("${UML_GCC[@]}") UML_TARGETS=(linux)
+	build_uml "$1" "$2" 6.12 "$CONFIGS/c612.config"
+	rm -rf "$1/tree"
+}
+
+# kernel_make_vars NAME: what make needs to build a module against that tree, one a line.
+kernel_make_vars() {
+	case $1 in
+	stock) printf '%s\n' CC="$CC_KERNEL" HOSTCC=gcc-14 ;;
+	uml | uml-debug) printf '%s\n' ARCH=um CC="$CC_KERNEL" HOSTCC=gcc-14 ;;
+	*) die "no modules are built for $1" ;;
+	esac
+}
+
+# module_dir NAME ENTRY SRC: where the module built from SRC for that kernel goes.
+module_dir() { printf '%s\n' "$CACHE/build/$1-$(key_of "$3" "$(basename "$2")")"; }
+
+# module_fresh KO SRC: KO was built from SRC as it is now.
+module_fresh() {
+	local stamp=${1%/*}/.stamp
+	[ -e "$1" ] && [ -e "$stamp" ] &&
+		[ -z "$(find "$2" \( -name .git -o -name tests -o -name target -o -name Documentation \) -prune -o \
+			-newer "$stamp" \( -type f -o -type d -path '*/src/*' \) -print -quit)" ]
+}
+
+# kernel_tree NAME: make sure of the entry NAME and print its path.
+kernel_tree() {
+	local common
+	common="$TOOLCHAIN $RELEASE $(declare -f unpack_source build_uml filter_symvers trim_tree) $PANIC_SYMBOLS"
+	case $1 in
+	stock) cached stock "$(key_of "$common" "$(declare -f build_stock stock_prepare)")" build_stock ;;
+	uml) cached uml "$(key_of "$common" "$(declare -f build_uml_plain)" "$(cat "$CONFIGS/uml.config")")" build_uml_plain ;;
+	uml-debug) cached uml-debug "$(key_of "$common" "$(declare -f build_uml_debug)" \
+		"$(cat "$CONFIGS/uml.config" "$CONFIGS/uml-debug.config")")" build_uml_debug ;;
+	c612) cached c612 "$(key_of "$common" "$(declare -f build_c612)" "$(cat "$CONFIGS/c612.config")")" build_c612 ;;
+	*) die "unknown kernel: $1" ;;
+	esac
+}
