@@ -153,6 +153,21 @@ impl<T> Box<T> {
     pub fn into_inner(self) -> T {
         KVBox::into_inner(self.0)
     }
+
+    /// The value's address, for C to keep; [`from_raw`](Self::from_raw) takes it back.
+    pub fn into_raw(self) -> *mut T {
+        KVBox::into_raw(self.0)
+    }
+
+    /// The box of a value.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must have come from [`into_raw`](Self::into_raw), and be taken back once.
+    pub unsafe fn from_raw(ptr: *mut T) -> Self {
+        // SAFETY: By the function's contract.
+        Self(unsafe { KVBox::from_raw(ptr) })
+    }
 }
 
 impl<T> Deref for Box<T> {

@@ -66,6 +66,18 @@ pub const fn u64_of_bits(v: i64) -> u64 {
     v as u64
 }
 
+/// Two's complement reinterpretation.
+#[inline]
+pub const fn i32_of_bits(v: u32) -> i32 {
+    v as i32
+}
+
+/// Two's complement reinterpretation.
+#[inline]
+pub const fn isize_of_bits(v: usize) -> isize {
+    v as isize
+}
+
 /// `a / b`, or 0 when `b` is 0.
 #[inline]
 pub const fn div_or_zero(a: u64, b: u64) -> u64 {

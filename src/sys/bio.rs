@@ -113,7 +113,7 @@ impl<T: Completion> Pool<T> {
                 set.get(),
                 RESERVE,
                 front,
-                bindings::BIOSET_NEED_BVECS.cast_signed(),
+                num::i32_of_bits(bindings::BIOSET_NEED_BVECS),
             )
         };
         if ret != 0 {
@@ -167,7 +167,7 @@ impl<T: Completion> Pool<T> {
                 &raw mut (*at).work,
                 Some(work::<T>),
                 false,
-                c"bcachefs_read".as_ptr(),
+                c"bcachefs_read".as_ptr().cast(),
                 kernel::static_lock_class!().as_ptr(),
             );
         }
@@ -295,7 +295,7 @@ impl<T: Completion> Bio<T> {
         // SAFETY: The work is initialised and not queued; its function takes the bio over.
         unsafe {
             bindings::queue_work_on(
-                bindings::WORK_CPU_UNBOUND.cast_signed(),
+                bindings::ANY_CPU,
                 header.queue,
                 (&raw const header.work).cast_mut(),
             )

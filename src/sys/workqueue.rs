@@ -35,8 +35,9 @@ impl WorkQueue {
         let flags = bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_MEM_RECLAIM;
         // SAFETY: The format takes one string, `name` is one and lives for ever. 0 asks for the
         // default number of items running at once.
-        let wq =
-            unsafe { bindings::alloc_workqueue_noprof(c"%s".as_ptr(), flags, 0, name.as_ptr()) };
+        let wq = unsafe {
+            bindings::alloc_workqueue_noprof(c"%s".as_ptr().cast(), flags, 0, name.as_ptr())
+        };
         // INVARIANT: Just allocated.
         NonNull::new(wq).map(Self).ok_or(Error::NoMemory)
     }

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _BCACHEFS_RS_GLUE_H
+#define _BCACHEFS_RS_GLUE_H
+
+#include <linux/types.h>
+
+struct block_device;
+struct delayed_call;
+struct dentry;
+struct file;
+struct folio;
+struct posix_acl;
+struct fs_context;
+struct fs_parameter;
+struct inode;
+struct kmem_cache;
+struct kstatfs;
+struct super_block;
+
+struct file *bch_rs_bdev_open(dev_t dev, bool writable,
+			      struct super_block *sb);
+int bch_rs_bdev_read(struct block_device *bdev, sector_t sector, void *buf,
+		     size_t len);
+size_t bch_rs_bdev_name(struct block_device *bdev, char *buf, size_t len);
+bool bch_rs_bdev_aligned(struct block_device *bdev, const void *buf);
+
+struct kmem_cache *bch_rs_inode_cache_create(const char *name,
+					     unsigned int size,
+					     unsigned int align,
+					     void (*ctor)(void *));
+void *bch_rs_inode_alloc(struct kmem_cache *cache, struct super_block *sb);
+
+void bch_rs_fc_log(struct fs_context *fc, char level, const char *text);
+int bch_rs_param_text(const struct fs_parameter *param, const char **text);
+
+void bch_rs_set_readahead(struct super_block *sb);
+void bch_rs_set_fsid(struct kstatfs *st, const u8 *uuid);
+const char *bch_rs_dentry_name(const struct dentry *dentry, size_t *len);
+void bch_rs_free_link_later(struct delayed_call *done, char *link);
+bool bch_rs_capable_admin(void);
+
+struct posix_acl *bch_rs_acl_alloc(unsigned int count);
+void bch_rs_acl_set(struct posix_acl *acl, unsigned int at, u16 tag, u16 perm,
+		    u32 id);
+
+struct inode *bch_rs_folio_inode(const struct folio *folio);
+
+#endif

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Regular files: reading through the page cache.
+
+use super::{
+    attr,
+    inode::INode,
+    xattr,
+    Complete,
+    FileSystem, //
+};
+use crate::{
+    bindings,
+    sys::iomap::{
+        self,
+        RangeReader,
+        Readahead, //
+    },
+};
+use core::{
+    ffi::c_int,
+    marker::PhantomData, //
+};
+
+/// The data of regular files.
+pub trait FileData: FileSystem {
+    /// Folios of up to `1 << MAX_FOLIO_ORDER` pages are welcome.
+    const MAX_FOLIO_ORDER: u32;
+
+    /// Starts reading what `request` asks for; failed parts are read again by
+    /// [`read_folio`](Self::read_folio).
+    fn readahead(inode: &INode<Self>, request: Readahead<'_>);
+
+    /// Reads one folio.
+    fn read_folio(inode: &INode<Self>, folio: LockedFolio);
+}
+
+/// A locked folio of a file that is to be read.
+///
+/// # Invariants
+///
+/// As `->read_folio()` gets it: locked, in the page cache; the lock is the value's.
+pub struct LockedFolio(*mut bindings::folio);
+
+impl LockedFolio {
+    /// Has the folio read by `reader`, which unlocks it when done.
+    pub fn read<R: RangeReader>(self, reader: &mut R) {
+        let folio = self.0;
+        core::mem::forget(self);
+        // SAFETY: By the type invariant.
+        unsafe { iomap::read_folio(folio, reader) };
+    }
+}
+
+impl Drop for LockedFolio {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the lock is ours. The folio is not up to date, which makes
+        // whoever waits for it fail.
+        unsafe { bindings::folio_unlock(self.0) };
+    }
+}
+
+/// The operation tables of regular files.
+struct Tables<T>(PhantomData<T>);
+
+impl<T: Complete> Tables<T> {
+    const INODE: bindings::inode_operations = bindings::inode_operations {
+        getattr: Some(attr::getattr::<T>),
+        listxattr: Some(xattr::listxattr::<T>),
+        get_inode_acl: Some(super::acl::get_inode_acl::<T>),
+        fileattr_get: Some(attr::fileattr_get::<T>),
+        ..pin_init::zeroed()
+    };
+
+    const FILE: bindings::file_operations = bindings::file_operations {
+        llseek: Some(bindings::generic_file_llseek),
+        read_iter: Some(bindings::generic_file_read_iter),
+        mmap_prepare: Some(bindings::generic_file_readonly_mmap_prepare),
+        splice_read: Some(bindings::filemap_splice_read),
+        setlease: Some(bindings::generic_setlease),
+        ..pin_init::zeroed()
+    };
+
+    const MAPPING: bindings::address_space_operations = bindings::address_space_operations {
+        read_folio: Some(read_folio::<T>),
+        readahead: Some(readahead::<T>),
+        release_folio: Some(bindings::iomap_release_folio),
+        invalidate_folio: Some(bindings::iomap_invalidate_folio),
+        is_partially_uptodate: Some(bindings::iomap_is_partially_uptodate),
+        migrate_folio: Some(bindings::filemap_migrate_folio),
+        ..pin_init::zeroed()
+    };
+}
+
+/// Makes `inode` a regular file.
+///
+/// # Safety
+///
+/// `inode` must be a new inode of `T`.
+pub(super) unsafe fn set_operations<T: Complete>(inode: *mut bindings::inode) {
+    // SAFETY: By the function's contract.
+    unsafe {
+        (*inode).i_op = &Tables::<T>::INODE;
+        (*inode).__bindgen_anon_3.i_fop = &Tables::<T>::FILE;
+        (*(*inode).i_mapping).a_ops = &Tables::<T>::MAPPING;
+        iomap::allow_large_folios((*inode).i_mapping, T::MAX_FOLIO_ORDER);
+    }
+}
+
+/// `->readahead`.
+///
+/// # Safety
+///
+/// For the VFS to call.
+unsafe extern "C" fn readahead<T: FileData>(rac: *mut bindings::readahead_control) {
+    // SAFETY: The request is for a file of ours.
+    unsafe {
+        let inode = INode::<T>::from_raw(bindings::bch_rs_rac_inode(rac));
+        if let Some(request) = Readahead::from_raw(rac) {
+            T::readahead(inode, request);
+        }
+    }
+}
+
+/// `->read_folio`.
+///
+/// # Safety
+///
+/// For the VFS to call.
+unsafe extern "C" fn read_folio<T: FileData>(
+    _file: *mut bindings::file,
+    folio: *mut bindings::folio,
+) -> c_int {
+    // SAFETY: A locked folio in the page cache of a file of ours, which keeps the inode in place.
+    // INVARIANT: The lock goes to the value.
+    unsafe {
+        let inode = INode::<T>::from_raw(bindings::bch_rs_folio_inode(folio));
+        T::read_folio(inode, LockedFolio(folio));
+    }
+    0
+}

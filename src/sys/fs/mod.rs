@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Filesystems: what the VFS calls, as traits with safe methods.
+//!
+//! A filesystem implements the traits below on one type and registers it with [`FsType`]. The
+//! operation tables of C are constants made from these implementations.
+//!
+//! | file         | holds                                                                     |
+//! |--------------|---------------------------------------------------------------------------|
+//! | `acl.rs`     | POSIX access control lists                                                |
+//! | `attr.rs`    | statx, file flags, `statfs`                                               |
+//! | `context.rs` | mount requests: options, sharing of superblocks, messages to the caller    |
+//! | `dir.rs`     | lookup and readdir                                                        |
+//! | `file.rs`    | regular files: the page cache                                             |
+//! | `inode.rs`   | inodes and the cache they are in                                          |
+//! | `link.rs`    | symbolic links                                                            |
+//! | `sb.rs`      | superblocks                                                               |
+//! | `seq.rs`     | text for `/proc/mounts`                                                   |
+//! | `types.rs`   | filesystem types and their registration                                   |
+//! | `xattr.rs`   | extended attributes                                                       |
+//!
+//! Life of a mount: [`FileSystem::open`] makes the data from the devices, then the root inode is
+//! looked up. At unmount the kernel evicts all inodes, then the data is dropped, which closes the
+//! devices. Inodes are freed after an RCU grace period, so their private part is dropped *after*
+//! the mount's data and must not depend on it; unloading the module waits for that.
+
+mod acl;
+mod attr;
+mod context;
+mod dir;
+mod file;
+mod inode;
+mod link;
+mod sb;
+mod seq;
+mod types;
+mod xattr;
+
+pub use self::{
+    acl::{AclEntry, AclKind},
+    attr::{FsStat, Stat},
+    context::MountLog,
+    dir::DirEmitter,
+    file::{FileData, LockedFolio},
+    inode::{INode, INodeParams, INodeRef},
+    sb::{SuperBlock, SuperParams},
+    seq::Seq,
+    types::{FsType, Registration},
+    xattr::{XattrHandler, XattrList}, //
+};
+
+use super::block::BlockDevice;
+use crate::{
+    env::Vec,
+    error::errno::Errno, //
+};
+use core::ffi::CStr;
+
+/// The result of what a filesystem does for the VFS.
+pub type Result<T = (), E = Errno> = core::result::Result<T, E>;
+
+/// A filesystem: its types, and what mounts do.
+pub trait FileSystem: Sized + 'static {
+    /// The mount options collected so far.
+    type Options: Default + Send;
+    /// What a mount keeps. Holds the block devices.
+    type Data: Send + Sync;
+    /// What identifies an inode within a mount.
+    type Key: Copy + Eq + Send + Sync;
+    /// The filesystem's part of an inode. Dropped in a context that must not sleep.
+    type INode: Send + Sync;
+
+    /// The name for mount(2).
+    const NAME: &'static CStr;
+
+    /// Where the type is registered.
+    fn fs_type() -> &'static FsType<Self>;
+
+    /// Takes one mount option; `value` is `None` for a bare word. `false` if there is no option
+    /// of that name.
+    fn parse_option(
+        options: &mut Self::Options,
+        key: &str,
+        value: Option<&str>,
+        log: &MountLog<'_>,
+    ) -> Result<bool>;
+
+    /// Starts the filesystem on `devs`.
+    fn open(
+        devs: Vec<BlockDevice>,
+        options: &Self::Options,
+        read_only: bool,
+        log: &MountLog<'_>,
+    ) -> Result<Self::Data>;
+
+    /// What the VFS has to know of a mount.
+    fn params(data: &Self::Data) -> SuperParams;
+
+    /// The root directory's inode.
+    fn root(sb: &SuperBlock<Self>) -> Result<INodeRef<Self>>;
+
+    /// A mount request for devices that are mounted already, with another read-only flag than
+    /// `read_only`; whether the mount may be shared.
+    fn share(data: &Self::Data, read_only: bool, log: &MountLog<'_>) -> Result;
+
+    /// A remount, with the options given this time.
+    fn reconfigure(
+        data: &Self::Data,
+        options: &Self::Options,
+        read_only: bool,
+        log: &MountLog<'_>,
+    ) -> Result;
+
+    /// Space and objects, used and free.
+    fn statfs(data: &Self::Data) -> Result<FsStat>;
+
+    /// Prints the mount options, each with a comma in front.
+    fn show_options(data: &Self::Data, to: &mut Seq<'_>) -> Result;
+}
+
+/// Directories.
+pub trait Directory: FileSystem {
+    /// The inode that `name` leads to, if there is such an entry.
+    fn lookup(dir: &INode<Self>, name: &[u8]) -> Result<Option<INodeRef<Self>>>;
+
+    /// Emits the entries from `to.pos()` on, in the order of their positions, until `emit()`
+    /// returns `false`. "." and ".." have positions 0 and 1 and are not this function's.
+    fn readdir(dir: &INode<Self>, to: &mut DirEmitter<'_>) -> Result;
+}
+
+/// Attributes of all kinds of files, and symbolic links.
+pub trait Attributes: FileSystem {
+    /// The extended attributes' name spaces, with `None` at the end.
+    const XATTRS: &'static [Option<&'static XattrHandler<Self>>];
+
+    /// Completes the result of statx(2), which has all that is in a [`INodeParams`] already.
+    fn stat(inode: &INode<Self>, stat: &mut Stat<'_>);
+
+    /// The flags for `FS_IOC_GETFLAGS` (`FS_*_FL`).
+    fn flags(inode: &INode<Self>) -> u32;
+
+    /// The target of a symbolic link.
+    fn read_link(inode: &INode<Self>) -> Result<Vec<u8>>;
+
+    /// The value of an extended attribute of name space `space` to the front of `buf`, or only its
+    /// length when there is no `buf`. Returns the length.
+    fn get_xattr(
+        inode: &INode<Self>,
+        space: i32,
+        name: &[u8],
+        buf: Option<&mut [u8]>,
+    ) -> Result<usize>;
+
+    /// The names of all extended attributes.
+    fn list_xattr(inode: &INode<Self>, to: &mut XattrList<'_>) -> Result;
+
+    /// An access control list, if the inode has one.
+    fn get_acl(inode: &INode<Self>, kind: AclKind) -> Result<Option<Vec<AclEntry>>>;
+}
+
+/// Everything that the operation tables need.
+pub trait Complete: FileSystem + Directory + Attributes + FileData {}
+
+impl<T: FileSystem + Directory + Attributes + FileData> Complete for T {}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Extended attributes.
+
+use super::{
+    inode::INode,
+    Attributes,
+    Result, //
+};
+use crate::{
+    bindings,
+    error::errno::Errno, //
+};
+use core::{
+    ffi::{
+        c_int,
+        c_void,
+        CStr, //
+    },
+    marker::PhantomData,
+    slice, //
+};
+use kernel::ffi::c_char;
+
+/// A name space of extended attributes, such as `user.`.
+#[repr(transparent)]
+pub struct XattrHandler<T: Attributes>(bindings::xattr_handler, PhantomData<fn() -> T>);
+
+// SAFETY: Never changed after it was made.
+unsafe impl<T: Attributes> Sync for XattrHandler<T> {}
+
+impl<T: Attributes> XattrHandler<T> {
+    /// The name space of names that start with `prefix`; `space` is its number for
+    /// [`Attributes::get_xattr`].
+    pub const fn new(prefix: &'static CStr, space: i32) -> Self {
+        Self(
+            bindings::xattr_handler {
+                prefix: prefix.as_ptr().cast(),
+                flags: space,
+                get: Some(get::<T>),
+                ..pin_init::zeroed()
+            },
+            PhantomData,
+        )
+    }
+}
+
+/// The table of name spaces as C wants it.
+pub(super) fn table<T: Attributes>() -> *const *const bindings::xattr_handler {
+    const {
+        // C finds the end of the table by its last, empty, entry.
+        assert!(matches!(T::XATTRS.last(), Some(None)));
+    }
+    // An `Option` of a reference is a pointer, null for `None`; a handler is transparent.
+    T::XATTRS.as_ptr().cast()
+}
+
+/// `->get`.
+///
+/// # Safety
+///
+/// For the VFS to call.
+unsafe extern "C" fn get<T: Attributes>(
+    handler: *const bindings::xattr_handler,
+    _dentry: *mut bindings::dentry,
+    inode: *mut bindings::inode,
+    name: *const c_char,
+    buffer: *mut c_void,
+    size: usize,
+) -> c_int {
+    // SAFETY: The VFS passes an inode of ours, a name without the prefix, and either a buffer of
+    // `size` bytes or none.
+    let result = unsafe {
+        let buf = if buffer.is_null() {
+            None
+        } else {
+            Some(slice::from_raw_parts_mut(buffer.cast::<u8>(), size))
+        };
+        T::get_xattr(
+            INode::from_raw(inode),
+            (*handler).flags,
+            CStr::from_ptr(name.cast()).to_bytes(),
+            buf,
+        )
+    };
+    match result.map(c_int::try_from) {
+        Ok(Ok(len)) => len,
+        Ok(Err(_)) => Errno::ERANGE.0.wrapping_neg(),
+        Err(e) => e.0.wrapping_neg(),
+    }
+}
+
+/// Where the names of extended attributes go.
+pub struct XattrList<'a> {
+    /// `None` when only the length is wanted.
+    buf: Option<&'a mut [u8]>,
+    len: usize,
+}
+
+impl XattrList<'_> {
+    /// Adds the name `prefix` + `name`.
+    pub fn add(&mut self, prefix: &[u8], name: &[u8]) -> Result {
+        for &b in prefix.iter().chain(name).chain(&[0]) {
+            if let Some(buf) = &mut self.buf {
+                *buf.get_mut(self.len).ok_or(Errno::ERANGE)? = b;
+            }
+            self.len = self.len.wrapping_add(1);
+        }
+        Ok(())
+    }
+
+    /// Whether the caller may see attributes that are for administrators.
+    pub fn for_admin(&self) -> bool {
+        // SAFETY: Takes no argument, called on behalf of the calling task.
+        unsafe { bindings::bch_rs_capable_admin() }
+    }
+}
+
+/// `->listxattr`.
+///
+/// # Safety
+///
+/// For the VFS to call.
+pub(super) unsafe extern "C" fn listxattr<T: Attributes>(
+    dentry: *mut bindings::dentry,
+    buffer: *mut c_char,
+    size: usize,
+) -> isize {
+    // SAFETY: The VFS passes a dentry with an inode of ours, and a buffer of `size` bytes or none.
+    let (inode, buf) = unsafe {
+        let buf = if buffer.is_null() || size == 0 {
+            None
+        } else {
+            Some(slice::from_raw_parts_mut(buffer.cast::<u8>(), size))
+        };
+        (INode::<T>::from_raw((*dentry).d_inode), buf)
+    };
+    let mut list = XattrList { buf, len: 0 };
+    match T::list_xattr(inode, &mut list) {
+        Ok(()) => isize::try_from(list.len).unwrap_or(isize::MAX),
+        Err(e) => isize::try_from(e.0).unwrap_or(1).wrapping_neg(),
+    }
+}

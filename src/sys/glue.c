@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What takes macros, variable argument lists or stack objects to call: block devices, mounting,
+ * inodes.
+ */
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/capability.h>
+#include <linux/delayed_call.h>
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/posix_acl.h>
+#include <linux/slab.h>
+#include <linux/pagemap.h>
+#include <linux/statfs.h>
+#include <linux/vmalloc.h>
+
+#include "glue.h"
+
+/* The superblock is the holder: one filesystem can have the device and nobody else. */
+struct file *bch_rs_bdev_open(dev_t dev, bool writable, struct super_block *sb)
+{
+	return fs_bdev_file_open_by_dev(dev, sb_open_mode(writable ? 0 : SB_RDONLY),
+					sb, sb);
+}
+
+/* The most that one bio of a read transfers. */
+#define READ_MAX	SZ_1M
+
+static int read_vmalloc(struct block_device *bdev, sector_t sector, void *buf,
+			size_t len)
+{
+	unsigned int nr = bio_add_max_vecs(buf, len);
+	struct bio *bio;
+	int ret;
+
+	bio = bio_alloc(bdev, nr, REQ_OP_READ | REQ_META, GFP_NOFS);
+	bio->bi_iter.bi_sector = sector;
+	if (bio_add_vmalloc(bio, buf, len))
+		ret = submit_bio_wait(bio);
+	else
+		ret = -EIO;
+	bio_put(bio);
+	invalidate_kernel_vmap_range(buf, len);
+	return ret;
+}
+
+/* Reads whole sectors into kmalloc or vmalloc memory and waits. */
+int bch_rs_bdev_read(struct block_device *bdev, sector_t sector, void *buf,
+		     size_t len)
+{
+	while (len) {
+		size_t n = min_t(size_t, len, READ_MAX);
+		int ret;
+
+		/* An unaligned start takes one more page than a bio may have. */
+		if (is_vmalloc_addr(buf) && n == READ_MAX && offset_in_page(buf))
+			n -= PAGE_SIZE;
+		ret = is_vmalloc_addr(buf) ?
+			read_vmalloc(bdev, sector, buf, n) :
+			bdev_rw_virt(bdev, sector, buf, n,
+				     REQ_OP_READ | REQ_META);
+		if (ret)
+			return ret;
+		buf += n;
+		sector += n >> SECTOR_SHIFT;
+		len -= n;
+	}
+	return 0;
+}
+
+size_t bch_rs_bdev_name(struct block_device *bdev, char *buf, size_t len)
+{
+	return scnprintf(buf, len, "%pg", bdev);
+}
+
+/* Whether the device can transfer to this address. */
+bool bch_rs_bdev_aligned(struct block_device *bdev, const void *buf)
+{
+	return !((unsigned long)buf & bdev_dma_alignment(bdev));
+}
+
+struct kmem_cache *bch_rs_inode_cache_create(const char *name,
+					     unsigned int size,
+					     unsigned int align,
+					     void (*ctor)(void *))
+{
+	return kmem_cache_create(name, size, align,
+				 SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT, ctor);
+}
+
+void *bch_rs_inode_alloc(struct kmem_cache *cache, struct super_block *sb)
+{
+	return alloc_inode_sb(sb, cache, GFP_NOFS);
+}
+
+void bch_rs_fc_log(struct fs_context *fc, char level, const char *text)
+{
+	logfc(fc->log.log, fc->log.prefix, level, "%s", text);
+}
+
+/* The text of a mount option: NULL for a bare word. */
+int bch_rs_param_text(const struct fs_parameter *param, const char **text)
+{
+	*text = NULL;
+	if (param->type == fs_value_is_flag)
+		return 0;
+	if (param->type != fs_value_is_string)
+		return -EINVAL;
+	*text = param->string;
+	return 0;
+}
+
+void bch_rs_set_readahead(struct super_block *sb)
+{
+	sb->s_bdi->ra_pages = VM_READAHEAD_PAGES;
+	sb->s_bdi->io_pages = SZ_1M >> PAGE_SHIFT;
+}
+
+void bch_rs_set_fsid(struct kstatfs *st, const u8 *uuid)
+{
+	st->f_fsid = uuid_to_fsid((__u8 *)uuid);
+}
+
+const char *bch_rs_dentry_name(const struct dentry *dentry, size_t *len)
+{
+	*len = dentry->d_name.len;
+	return dentry->d_name.name;
+}
+
+void bch_rs_free_link_later(struct delayed_call *done, char *link)
+{
+	set_delayed_call(done, kfree_link, link);
+}
+
+bool bch_rs_capable_admin(void)
+{
+	return capable(CAP_SYS_ADMIN);
+}
+
+struct posix_acl *bch_rs_acl_alloc(unsigned int count)
+{
+	return posix_acl_alloc(count, GFP_KERNEL);
+}
+
+void bch_rs_acl_set(struct posix_acl *acl, unsigned int at, u16 tag, u16 perm,
+		    u32 id)
+{
+	struct posix_acl_entry *e = &acl->a_entries[at];
+
+	e->e_tag = tag;
+	e->e_perm = perm;
+	if (tag == ACL_USER)
+		e->e_uid = make_kuid(&init_user_ns, id);
+	else if (tag == ACL_GROUP)
+		e->e_gid = make_kgid(&init_user_ns, id);
+}
+
+struct inode *bch_rs_folio_inode(const struct folio *folio)
+{
+	return folio->mapping->host;
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Safe wrappers over the kernel's C interfaces. They know nothing of bcachefs: everything here
+//! could serve another filesystem. All `unsafe` code of the module is here and in `env`.
+//!
+//! | file           | wraps                                                                   |
+//! |----------------|-------------------------------------------------------------------------|
+//! | `bio.rs`       | asynchronous reads into folios                                          |
+//! | `block.rs`     | block devices: claim for a filesystem, size, synchronous reads           |
+//! | `fs/`          | filesystem types, mounts, inodes, directories, attributes: see there     |
+//! | `iomap.rs`     | reading into the page cache                                             |
+//! | `shrinker.rs`  | giving memory back under pressure                                       |
+//! | `sync.rs`      | mutexes and spinlocks                                                   |
+//! | `workqueue.rs` | work queues                                                             |
+//! | `*.c`          | C for macros and variable arguments, declared in `include/`             |
+
+pub mod bio;
+pub mod block;
+pub mod fs;
+pub mod iomap;
+pub mod shrinker;
+pub mod sync;
+pub mod workqueue;
+
+use crate::error::errno::Errno;
+use core::ffi::c_int;
+
+/// The result of a C function that returns 0 or a negative errno.
+fn check(ret: c_int) -> Result<(), Errno> {
+    if ret < 0 {
+        Err(Errno(ret.wrapping_neg()))
+    } else {
+        Ok(())
+    }
+}
+
+/// The pointer from a C function that returns a pointer or an errno in its place.
+fn check_ptr<T>(ptr: *mut T) -> Result<*mut T, Errno> {
+    match kernel::error::from_err_ptr(ptr) {
+        Ok(ptr) => Ok(ptr),
+        Err(e) => Err(Errno(e.to_errno().wrapping_neg())),
+    }
+}
+
+/// What a C callback returns for a result: 0 or a negative errno.
+fn returned(result: Result<(), Errno>) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(e) => e.0.wrapping_neg(),
+    }
+}
+
+/// An errno in the place of a pointer, for callbacks that return one.
+fn err_ptr<T>(e: Errno) -> *mut T {
+    kernel::error::Error::from_errno(e.0.wrapping_neg()).to_ptr()
+}
