@@ -12,8 +12,12 @@
 //! | `eytzinger.rs`  | index arithmetic of search trees in an array                           |
 //! | `aux_tree.rs`   | [`AuxTree`](aux_tree::AuxTree): the search tree beside a sorted set      |
 //! | `node_keys.rs`  | [`NodeKeys`](node_keys::NodeKeys): all keys of a node in memory         |
+//! | `checksum.rs`   | [`Running`](checksum::Running): checksums of pieces, merging            |
+//! | `str_hash.rs`   | [`HashInfo`](str_hash::HashInfo): hashes of names                       |
+//! | `time.rs`       | [`TimeUnits`](time::TimeUnits): times as stored                         |
 
 pub mod aux_tree;
+pub mod checksum;
 pub mod eytzinger;
 pub mod key_format;
 pub mod merge;
@@ -21,3 +25,5 @@ pub mod node_keys;
 pub mod pack;
 pub mod raw_set;
 pub mod search_key;
+pub mod str_hash;
+pub mod time;
