@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! File data: from a range of a file to bytes.
+//!
+//! | file            | holds                                                            |
+//! |-----------------|------------------------------------------------------------------|
+//! | `plan.rs`       | what has to be read for a piece of an extent; no I/O              |
+//! | `segments.rs`   | a file as a sequence of segments, each from one place             |
+//! | `verify.rs`     | checksums of data in pieces                                       |
+//! | `decode.rs`     | checking and decompressing what was read                          |
+//! | `read.rs`       | [`read_sync`]: synchronous reads, retries from other replicas     |
+//! | `read_async.rs` | reads into the page cache (kernel build only)                     |
+//! | `report.rs`     | messages about data that could not be read                        |
+//!
+//! Data that has a checksum is given out only after the checksum was found right. No btree lock
+//! is held while a device is read.
+
+mod decode;
+mod plan;
+mod read;
+#[cfg(kernel)]
+pub mod read_async;
+mod report;
+mod segments;
+mod verify;
+
+pub use read::read_sync;
+
+/// A file in a snapshot, as the extents btree knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    /// The inode number.
+    pub inum: u64,
+    /// The snapshot its subvolume is at.
+    pub snapshot: u32,
+}

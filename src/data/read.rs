@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Synchronous reads: of few bytes, and again after a copy turned out bad.
+
+use super::{
+    decode,
+    plan::{
+        Replica,
+        Replicas,
+        Source, //
+    },
+    report,
+    segments::Segments,
+    FileId,
+};
+use crate::{
+    env::{
+        num,
+        units::DevIdx,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    snapshots::View,
+    sys::block::BlockDevice,
+};
+
+/// Bytes in a sector.
+const SECTOR: u64 = 512;
+
+/// Reads `buf.len()` bytes of a file from byte `pos` on, whatever the file's size: what was never
+/// written reads as zeros. Returns the number of bytes, always that of the whole buffer.
+///
+/// C: `bch2_read()`.
+pub fn read_sync(view: &View, file: FileId, pos: u64, buf: &mut [u8]) -> Result<usize> {
+    read_avoiding(view, file, pos, buf, None)
+}
+
+/// As [`read_sync`], trying device `avoid` last.
+pub(super) fn read_avoiding(
+    view: &View,
+    file: FileId,
+    pos: u64,
+    buf: &mut [u8],
+    avoid: Option<DevIdx>,
+) -> Result<usize> {
+    let total = buf.len();
+    let mut segments = Segments::new(view, file);
+    let (mut at, mut rest) = (pos, buf);
+    while !rest.is_empty() {
+        let segment = segments
+            .at(at / SECTOR)
+            .inspect_err(|&e| report::unreadable(file, at, e))?;
+        let end = segment.end.saturating_mul(SECTOR);
+        let len = rest.len().min(num::usize_of(end.saturating_sub(at)));
+        let Some((now, later)) = rest.split_at_mut_checked(len).filter(|_| len != 0) else {
+            return Err(Error::Overflow);
+        };
+        let skip = num::usize_of(at.saturating_sub(segment.start.saturating_mul(SECTOR)));
+        match &segment.source {
+            Source::Zeros => now.fill(0),
+            Source::Inline(data) => copy_and_fill(now, data.get(skip..).unwrap_or(&[])),
+            Source::Replicas(replicas) => {
+                let reader = Reader { view, file, at };
+                reader.any(replicas, skip, now, avoid)?;
+            }
+        }
+        at = at.saturating_add(num::u64_of(len));
+        rest = later;
+    }
+    Ok(total)
+}
+
+/// Copies `from` to the front of `to` and fills the rest with zeros.
+fn copy_and_fill(to: &mut [u8], from: &[u8]) {
+    to.fill(0);
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}
+
+/// Reads part of one segment.
+struct Reader<'a> {
+    view: &'a View,
+    file: FileId,
+    /// The byte of the file that is read first.
+    at: u64,
+}
+
+impl Reader<'_> {
+    /// Reads from the first replica that is good. `skip` is where in the segment `buf` starts, in
+    /// bytes.
+    fn any(
+        &self,
+        replicas: &Replicas,
+        skip: usize,
+        buf: &mut [u8],
+        avoid: Option<DevIdx>,
+    ) -> Result {
+        let mut result = Err(Error::DataNoDevice);
+        let (good, bad) = (
+            |r: &&Replica| Some(r.dev) != avoid,
+            |r: &&Replica| Some(r.dev) == avoid,
+        );
+        for replica in replicas
+            .iter()
+            .filter(good)
+            .chain(replicas.iter().filter(bad))
+        {
+            result = self.one(replica, skip, buf);
+            match result {
+                Ok(()) => return Ok(()),
+                Err(Error::NoMemory) => break,
+                // Whoever asked to avoid it has reported it.
+                Err(_) if Some(replica.dev) == avoid => (),
+                Err(e) => report::bad_replica(self.file, self.at, replica.dev, replica.sector, e),
+            }
+        }
+        result
+    }
+
+    fn one(&self, replica: &Replica, skip: usize, buf: &mut [u8]) -> Result {
+        let dev = self
+            .view
+            .btrees
+            .sb()
+            .dev(replica.dev)
+            .ok_or(Error::DeviceGone)?;
+        if !replica.crc.is_encoded() {
+            return read_bytes(&dev.bdev, replica.sector, skip, buf);
+        }
+        let nr_stored = u64::from(replica.crc.compressed_size).saturating_mul(SECTOR);
+        let mut stored = Vec::from_elem(0u8, num::usize_of(nr_stored))?;
+        dev.bdev.read(replica.sector, &mut stored)?;
+        decode::check(replica, core::iter::once(&*stored))?;
+        let data = decode::expand(replica, stored)?;
+        let from = u64::from(replica.skip)
+            .saturating_mul(SECTOR)
+            .saturating_add(num::u64_of(skip));
+        copy_and_fill(buf, data.get(num::usize_of(from)..).unwrap_or(&[]));
+        Ok(())
+    }
+}
+
+/// Reads any bytes of a device, from `skip` bytes behind `sector` on.
+fn read_bytes(dev: &BlockDevice, sector: u64, skip: usize, buf: &mut [u8]) -> Result {
+    let skip_bytes = num::u64_of(skip);
+    let first = sector.saturating_add(skip_bytes / SECTOR);
+    let lead = num::usize_of(skip_bytes % SECTOR);
+    let end = num::u64_of(lead.saturating_add(buf.len()));
+    let whole = num::round_up_pow2(end, SECTOR).ok_or(Error::Overflow)?;
+    if lead == 0 && whole == end {
+        return dev.read(first, buf);
+    }
+    let mut bounce = Vec::from_elem(0u8, num::usize_of(whole))?;
+    dev.read(first, &mut bounce)?;
+    copy_and_fill(buf, bounce.get(lead..).unwrap_or(&[]));
+    Ok(())
+}

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reads into the page cache.
+//!
+//! Each extent that folios need data of becomes one read from the replica that is best. Checksummed
+//! data is read whole: into the folios what they need, into scratch memory the rest. It is verified
+//! in a task when it has come; only then do the folios become up to date. Whatever goes wrong on
+//! the way, and what can not be read this way (compressed data), is read synchronously there, from
+//! any replica.
+
+use super::{
+    decode,
+    plan::{
+        Replica,
+        Source, //
+    },
+    read::read_avoiding,
+    report,
+    segments::{
+        Segment,
+        Segments, //
+    },
+    FileId,
+};
+use crate::{
+    env::{
+        num,
+        units::DevIdx,
+        Arc,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    snapshots::View,
+    sys::{
+        bio::{
+            Completion,
+            Finished,
+            Outcome,
+            Pool,
+            Read,
+            MAX_VECS, //
+        },
+        iomap::{
+            FolioRange,
+            RangeReader,
+            Readahead, //
+        },
+    },
+};
+
+/// Bytes in a sector.
+const SECTOR: u64 = 512;
+/// log2 of the least memory that one vector of a read refers to, except at the ends.
+const PAGE_SHIFT: u32 = 12;
+
+/// What reads come from and are verified on, for one filesystem. To be dropped before the
+/// filesystem's devices are closed, and after its inodes are gone.
+pub struct Reads<F: Owner>(Pool<Op<F>>);
+
+/// The filesystem that reads belong to; each holds a reference until it has its data.
+pub trait Owner: Send + Sync + 'static {
+    /// Its keys.
+    fn view(&self) -> &View;
+}
+
+impl<F: Owner> Reads<F> {
+    /// Makes the pool of reads.
+    pub fn try_new() -> Result<Self> {
+        Pool::try_new(c"bcachefs_read").map(Self)
+    }
+
+    /// What reads ranges of `file`, up to byte `end`. `ahead` says that nobody waits for the data
+    /// yet.
+    pub fn reader<'a>(
+        &'a self,
+        fs: &'a Arc<F>,
+        file: FileId,
+        end: u64,
+        ahead: bool,
+    ) -> Reader<'a, F> {
+        Reader {
+            pool: &self.0,
+            fs,
+            file,
+            end,
+            ahead,
+            segments: Segments::new(fs.view(), file),
+            segment: None,
+            open: None,
+        }
+    }
+
+    /// Reads all folios of `rac`, after making it cover the extents at its ends: those that have
+    /// to be read whole anyway. `size` is the file's in bytes.
+    pub fn readahead(&self, fs: &Arc<F>, file: FileId, size: u64, mut rac: Readahead<'_>) {
+        let first = rac.pos();
+        let end = first.saturating_add(num::u64_of(rac.nr_bytes()));
+        let mut reader = self.reader(fs, file, end, true);
+        let from = reader.whole_extent(first).map_or(first, |(start, _)| start);
+        let to = reader
+            .whole_extent(end.saturating_sub(1))
+            .map_or(end, |(_, stop)| stop.min(size));
+        if from < first || to > end {
+            rac.expand(from, to);
+        }
+        reader.end = rac.pos().saturating_add(num::u64_of(rac.nr_bytes()));
+        rac.read(&mut reader);
+    }
+}
+
+/// Reads ranges of one file. Dropping it sends what is not sent yet.
+pub struct Reader<'a, F: Owner> {
+    pool: &'a Pool<Op<F>>,
+    fs: &'a Arc<F>,
+    file: FileId,
+    end: u64,
+    ahead: bool,
+    segments: Segments<'a>,
+    /// The segment of the last range.
+    segment: Option<Segment>,
+    open: Option<Open<F>>,
+}
+
+/// A read that more ranges may be added to.
+struct Open<F: Owner> {
+    read: Read<Op<F>>,
+    /// The byte of the file that the next range has to start with.
+    next: u64,
+    /// Bytes to read in all; `None` for data of which any part can be read.
+    whole: Option<usize>,
+    /// The device can not read this into the ranges directly.
+    defer: bool,
+}
+
+impl<F: Owner> Open<F> {
+    fn send(mut self) {
+        if self.defer {
+            return self.read.defer();
+        }
+        let missing = self
+            .whole
+            .map_or(0, |n| n.saturating_sub(self.read.nr_bytes()));
+        match self.read.push_scratch(missing) {
+            Ok(()) => self.read.submit(),
+            Err(_) => self.read.defer(),
+        }
+    }
+}
+
+impl<F: Owner> Reader<'_, F> {
+    fn send(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.send();
+        }
+    }
+
+    /// The range, in bytes, of the extent around byte `at`, if it has to be read whole.
+    fn whole_extent(&mut self, at: u64) -> Option<(u64, u64)> {
+        let segment = self.segments.at(at / SECTOR).ok()?;
+        match &segment.source {
+            Source::Replicas(r) if r.first().crc.is_encoded() => Some((
+                segment.start.saturating_mul(SECTOR),
+                segment.end.saturating_mul(SECTOR),
+            )),
+            _ => None,
+        }
+    }
+
+    /// Makes `self.segment` the one around byte `pos`.
+    fn find(&mut self, pos: u64) -> Result {
+        let at = pos / SECTOR;
+        let found = self.segment.as_ref();
+        if found.is_some_and(|s| (s.start..s.end).contains(&at)) {
+            return Ok(());
+        }
+        self.send();
+        self.segment = Some(self.segments.at(at)?);
+        Ok(())
+    }
+
+    /// Reads a range that is within `self.segment`.
+    fn read_within(&mut self, pos: u64, mut range: FolioRange) -> Result {
+        let Some(segment) = &self.segment else {
+            return Err(Error::DataNoDevice);
+        };
+        let skip = pos.saturating_sub(segment.start.saturating_mul(SECTOR));
+        let replica = match &segment.source {
+            Source::Zeros => {
+                range.fill(&[]);
+                return Ok(());
+            }
+            Source::Inline(data) => {
+                range.fill(data.get(num::usize_of(skip)..).unwrap_or(&[]));
+                return Ok(());
+            }
+            Source::Replicas(replicas) => *replicas.first(),
+        };
+        let next = pos.saturating_add(num::u64_of(range.nr_bytes()));
+        if let Some(open) = self.open.as_mut().filter(|o| o.next == pos) {
+            match open.read.push(range) {
+                Ok(()) => {
+                    open.next = next;
+                    return Ok(());
+                }
+                Err(back) => range = back,
+            }
+        }
+        self.send();
+        let left = segment.end.saturating_mul(SECTOR).min(self.end);
+        let mut open = self.start(&replica, pos, skip, left.saturating_sub(pos))?;
+        open.next = next;
+        // An empty read has room, or it would be of no use at all.
+        open.read.push(range).map_err(|_| Error::NoMemory)?;
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Starts a read of `replica` for up to `len` bytes of the file from `pos` on, which are `skip`
+    /// bytes behind the start of the segment.
+    fn start(&self, replica: &Replica, pos: u64, skip: u64, len: u64) -> Result<Open<F>> {
+        let dev = self.fs.view().btrees.sb().dev(replica.dev);
+        let dev = &dev.ok_or(Error::DeviceGone)?.bdev;
+        let op = Op {
+            fs: self.fs.clone(),
+            file: self.file,
+            pos,
+            replica: *replica,
+        };
+        if !replica.crc.is_encoded() {
+            let sector = replica.sector.saturating_add(skip / SECTOR);
+            let nr_vecs = nr_vecs(len);
+            return Ok(Open {
+                read: self.pool.start(dev, sector, nr_vecs, self.ahead, op)?,
+                next: pos,
+                whole: None,
+                defer: false,
+            });
+        }
+        let whole = u64::from(replica.crc.compressed_size).saturating_mul(SECTOR);
+        let nr_vecs = nr_vecs(whole);
+        let mut read = self
+            .pool
+            .start(dev, replica.sector, nr_vecs, self.ahead, op)?;
+        let lead = u64::from(replica.skip)
+            .saturating_mul(SECTOR)
+            .saturating_add(skip);
+        let direct = nr_vecs <= MAX_VECS && decode::is_in_place(replica);
+        let defer = !direct || read.push_scratch(num::usize_of(lead)).is_err();
+        Ok(Open {
+            read,
+            next: pos,
+            whole: Some(num::usize_of(whole)),
+            defer,
+        })
+    }
+}
+
+/// Vectors for ranges and scratch memory of `len` bytes together, with parts of pages where they
+/// meet.
+fn nr_vecs(len: u64) -> usize {
+    num::usize_of(len >> PAGE_SHIFT).saturating_add(4)
+}
+
+impl<F: Owner> RangeReader for Reader<'_, F> {
+    fn read(&mut self, pos: u64, range: FolioRange) {
+        let (mut pos, mut rest) = (pos, Some(range));
+        while let Some(range) = rest.take() {
+            if let Err(e) = self.find(pos) {
+                report::unreadable(self.file, pos, e);
+                return range.end(Err(e));
+            }
+            let end = self.segment.as_ref().map_or(0, |s| s.end);
+            let here = end.saturating_mul(SECTOR).saturating_sub(pos);
+            let (now, later) = range.split_at(num::usize_of(here));
+            let len = num::u64_of(now.nr_bytes());
+            if let Err(e) = self.read_within(pos, now) {
+                report::unreadable(self.file, pos, e);
+            }
+            pos = pos.saturating_add(len);
+            rest = later;
+        }
+    }
+}
+
+impl<F: Owner> Drop for Reader<'_, F> {
+    fn drop(&mut self) {
+        self.send();
+    }
+}
+
+/// A read under way.
+struct Op<F: Owner> {
+    fs: Arc<F>,
+    file: FileId,
+    /// The byte of the file that the first range starts with.
+    pos: u64,
+    replica: Replica,
+}
+
+impl<F: Owner> Completion for Op<F> {
+    fn is_quick(&self) -> bool {
+        !self.replica.crc.is_encoded()
+    }
+
+    fn complete(read: Finished<Self>) {
+        let op = read.payload();
+        let result = match read.outcome() {
+            Outcome::Done if op.is_quick() => Ok(()),
+            Outcome::Done => decode::check(&op.replica, read.pieces()),
+            Outcome::Failed => Err(Error::Io),
+            Outcome::Deferred => return again(read, None),
+        };
+        match result {
+            Ok(()) => read.end(Ok(())),
+            Err(e) => {
+                let Replica { dev, sector, .. } = op.replica;
+                report::bad_replica(op.file, op.pos, dev, sector, e);
+                again(read, Some(dev));
+            }
+        }
+    }
+}
+
+/// Reads the ranges synchronously, if possible not from device `avoid`.
+fn again<F: Owner>(read: Finished<Op<F>>, avoid: Option<DevIdx>) {
+    let op = read.payload();
+    let data = Vec::from_elem(0u8, read.nr_range_bytes()).and_then(|mut buf| {
+        read_avoiding(op.fs.view(), op.file, op.pos, &mut buf, avoid)?;
+        Ok(buf)
+    });
+    match data {
+        Ok(buf) => read.end_with(&buf),
+        Err(e) => read.end(Err(e)),
+    }
+}

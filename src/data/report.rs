@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Messages about data that could not be read, a limited number of them.
+
+use super::FileId;
+use crate::{
+    env::{
+        pr_err,
+        time,
+        units::DevIdx, //
+    },
+    error::Error,
+};
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering, //
+};
+
+/// Messages let through in each [`PERIOD_NS`].
+const BURST: u64 = 16;
+/// The time after which as many messages are let through again.
+const PERIOD_NS: u64 = 5_000_000_000;
+
+/// When the current period began.
+static SINCE: AtomicU64 = AtomicU64::new(0);
+/// Messages asked for in the current period.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// Whether one more message may be printed. Races only make the limit inexact.
+fn admit() -> bool {
+    let now = time::monotonic_ns();
+    let since = SINCE.load(Ordering::Relaxed);
+    if since == 0 || now.wrapping_sub(since) > PERIOD_NS {
+        SINCE.store(now.max(1), Ordering::Relaxed);
+        let before = COUNT.swap(0, Ordering::Relaxed);
+        if before > BURST {
+            let lost = before.wrapping_sub(BURST);
+            pr_err!("data: {lost} more messages were suppressed");
+        }
+    }
+    COUNT.fetch_add(1, Ordering::Relaxed) < BURST
+}
+
+/// One copy of data at byte `pos` of a file could not be used.
+pub(super) fn bad_replica(file: FileId, pos: u64, dev: DevIdx, sector: u64, error: Error) {
+    if admit() {
+        let FileId { inum, snapshot } = file;
+        pr_err!("data: inode {inum} snapshot {snapshot} offset {pos}, device {dev} sector {sector}: {error}");
+    }
+}
+
+/// Data at byte `pos` of a file can not be read.
+pub(super) fn unreadable(file: FileId, pos: u64, error: Error) {
+    if admit() {
+        let FileId { inum, snapshot } = file;
+        pr_err!("data: inode {inum} snapshot {snapshot} offset {pos}: {error}");
+    }
+}

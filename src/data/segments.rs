@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A file as a sequence of segments, each with one place its data comes from.
+
+use super::{
+    plan::{
+        self,
+        Devices,
+        Piece,
+        Source, //
+    },
+    FileId,
+};
+use crate::{
+    env::{
+        num,
+        units::DevIdx, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        bkey::Key,
+        bpos::Bpos,
+        btree_id::BtreeId, //
+    },
+    sb::SbState,
+    snapshots::{
+        View,
+        VisibleIter, //
+    },
+};
+
+/// A range of a file whose data comes from one place.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    /// The first sector.
+    pub(crate) start: u64,
+    /// The sector behind the last.
+    pub(crate) end: u64,
+    /// Where the data is.
+    pub(crate) source: Source,
+}
+
+impl Devices for SbState {
+    fn is_readable(&self, dev: DevIdx) -> bool {
+        self.dev(dev).is_some()
+    }
+}
+
+/// Finds the segments of one file. Cheapest when asked in rising order: the next extent is then
+/// near the last one.
+pub(crate) struct Segments<'a> {
+    view: &'a View,
+    file: FileId,
+    iter: VisibleIter<'a>,
+    /// The iterator stands on the first extent that ends behind this sector.
+    placed: Option<u64>,
+}
+
+impl<'a> Segments<'a> {
+    /// The segments of `file`.
+    pub(crate) fn new(view: &'a View, file: FileId) -> Self {
+        let start = Bpos::new(file.inum, 0, 0);
+        let end = Bpos::new(file.inum, u64::MAX, u32::MAX);
+        Self {
+            view,
+            file,
+            iter: view.range(BtreeId::EXTENTS, start, end, file.snapshot),
+            placed: None,
+        }
+    }
+
+    /// The segment that has sector `at`. It may start before `at`; what follows the last extent is
+    /// one segment of zeros.
+    ///
+    /// C: the loop of `__bch2_read()`.
+    pub(crate) fn at(&mut self, at: u64) -> Result<Segment> {
+        self.place(at)?;
+        let inum = self.file.inum;
+        let zeros = |end| Segment {
+            start: at,
+            end,
+            source: Source::Zeros,
+        };
+        match self.iter.current().filter(|k| k.k.p.inode == inum) {
+            None => Ok(zeros(u64::MAX)),
+            Some(key) if key.k.start_offset() > at => Ok(zeros(key.k.start_offset())),
+            Some(key) => segment_of(self.view, &key, at),
+        }
+    }
+
+    /// Makes the iterator stand on the first extent that ends behind sector `at`.
+    fn place(&mut self, at: u64) -> Result {
+        let inum = self.file.inum;
+        if self.placed.is_some_and(|p| p <= at) {
+            // Here already, or one step ahead: in a sequence of extents it always is.
+            for _ in 0..2 {
+                let here = self.iter.current().map(|k| k.k.p);
+                if here.is_none_or(|p| p.inode != inum || p.offset > at) {
+                    self.placed = Some(at);
+                    return Ok(());
+                }
+                self.iter.advance()?;
+            }
+        }
+        self.placed = None;
+        // An extent's position is its end.
+        self.iter.seek(Bpos::new(inum, at.saturating_add(1), 0));
+        self.iter.advance()?;
+        self.placed = Some(at);
+        Ok(())
+    }
+}
+
+/// The segment around sector `at` that `key`, an extent with that sector, makes.
+fn segment_of(view: &View, key: &Key<'_>, at: u64) -> Result<Segment> {
+    let (sb, sizes) = (&**view.btrees.sb(), view.btrees.entry_sizes());
+    let start = key.k.start_offset();
+    let whole = Piece {
+        into: 0,
+        len: key.k.size,
+    };
+    let Some(idx) = plan::indirect(key)? else {
+        return Ok(Segment {
+            start,
+            end: key.k.p.offset,
+            source: plan::source(key, whole, sizes, sb)?,
+        });
+    };
+    // A reflink pointer may span several indirect extents, and start or end within one.
+    let target = idx.wrapping_add(at.wrapping_sub(start));
+    let mut iter = view.iter(
+        BtreeId::REFLINK,
+        Bpos::new(0, target.saturating_add(1), 0),
+        0,
+    );
+    let found = iter.next()?;
+    let found = found.filter(|v| v.k.p.inode == 0 && v.k.start_offset() <= target);
+    let v = found.ok_or(Error::IndirectMissing)?;
+    let first = v.k.start_offset().max(idx);
+    let last = v.k.p.offset.min(idx.saturating_add(key.k.size.into()));
+    let piece = Piece {
+        into: num::low_u32(first.wrapping_sub(v.k.start_offset())),
+        len: num::low_u32(last.wrapping_sub(first)),
+    };
+    let begin = start.wrapping_add(first.wrapping_sub(idx));
+    Ok(Segment {
+        start: begin,
+        end: begin.wrapping_add(piece.len.into()),
+        source: plan::source(&v, piece, sizes, sb)?,
+    })
+}
