@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the tests inside a guest share: TAP, images and loop devices, mounting, the kernel log."""
+import ctypes
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+SRC = os.environ.get('SRC') or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+GOLDEN = [d for d in (os.environ.get('IMAGES'), os.path.join(SRC, 'tests/golden')) if d and os.path.isdir(d)]
+WORK = '/tmp'
+MNT = '/mnt/bcachefs'
+MS_RDONLY, MNT_DETACH = 1, 2
+# What a kernel that has found a mistake in itself prints.
+COMPLAINT = re.compile(r'WARNING: |BUG: |BUG at|Oops|KASAN|UBSAN|Kernel panic|general protection|INFO: task'
+                       r'|locking dependency|recursive locking|suspicious RCU|unreferenced object|panicked'
+                       r'|sleeping function|detected stall')
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Tap:
+    """Numbers the tests; `done` says how it went."""
+
+    def __init__(self):
+        self.nr = self.failed = 0
+
+    def result(self, good, name, detail=()):
+        self.nr += 1
+        self.failed += not good
+        print(f'{"ok" if good else "not ok"} {self.nr} - {name}')
+        if not good:
+            for line in [detail] if isinstance(detail, str) else detail:
+                print('# ' + str(line).replace('\n', '\n# '))
+        sys.stdout.flush()
+        return good
+
+    def skip(self, name, why):
+        self.nr += 1
+        print(f'ok {self.nr} - {name} # SKIP {why}', flush=True)
+
+    def check(self, name, test, *args):
+        """Runs a function that returns what is wrong: a text, a list, or nothing."""
+        try:
+            wrong = test(*args)
+        except Exception as x:  # a test that breaks has failed, and the others go on
+            wrong = f'{type(x).__name__}: {x}'
+        return self.result(not wrong, name, wrong or ())
+
+    def done(self):
+        print(f'1..{self.nr}', flush=True)
+        sys.exit(self.failed != 0)
+
+
+class Log:
+    """The kernel's messages from now on."""
+
+    def __init__(self):
+        self.fd = os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self.fd, 0, os.SEEK_END)
+
+    def take(self):
+        """The messages since the last call."""
+        lines = []
+        while True:
+            try:
+                record = os.read(self.fd, 8192).decode(errors='replace')
+            except BlockingIOError:
+                return lines
+            except OSError as x:
+                if x.errno == errno.EPIPE:  # overrun: older messages are gone
+                    continue
+                raise
+            lines.append(record.split(';', 1)[1].split('\n', 1)[0])
+
+
+def own(lines):
+    """The module's messages."""
+    return [x for x in lines if 'bcachefs' in x]
+
+
+def complaints(lines):
+    return [x for x in lines if COMPLAINT.search(x)]
+
+
+def images():
+    """NAME: directory of all images there are, the first directory winning."""
+    found = {}
+    for d in GOLDEN:
+        for f in sorted(os.listdir(d)):
+            m = re.fullmatch(r'(.+)\.manifest\.json(\.zst)?', f)
+            if m:
+                found.setdefault(m.group(1), d)
+    return found
+
+
+def manifest(name):
+    d = images()[name]
+    path = os.path.join(d, name + '.manifest.json')
+    if os.path.exists(path):
+        with open(path) as f:
+            return json.load(f)
+    return json.loads(subprocess.check_output(['zstd', '-qdc', path + '.zst']))
+
+
+def unpack(name, prefix=''):
+    """The image's files, one for each device, unpacked and writable."""
+    d, out = images()[name], []
+    for packed in [f'{name}.img.zst'] + [f'{name}.{i}.img.zst' for i in range(16)]:
+        if os.path.exists(os.path.join(d, packed)):
+            to = os.path.join(WORK, prefix + packed[:-len('.zst')])
+            subprocess.check_call(['zstd', '-qdf', '--sparse', os.path.join(d, packed), '-o', to])
+            os.chmod(to, 0o600)
+            out.append(to)
+    if not out:
+        raise FileNotFoundError(f'no image file of {name}')
+    return out
+
+
+class Loop:
+    """Block devices on files, gone at the end of the `with`."""
+
+    def __init__(self, files, *options):
+        self.files, self.options, self.devices = files, options, []
+
+    def __enter__(self):
+        for f in self.files:
+            self.devices.append(subprocess.check_output(
+                ['losetup', '--show', '-f', *self.options, f], text=True).strip())
+        return self
+
+    @property
+    def source(self):
+        return ':'.join(self.devices)
+
+    def __exit__(self, *_):
+        for d in self.devices:
+            subprocess.call(['losetup', '-d', d])
+
+
+def mount(source, options='', where=MNT, flags=MS_RDONLY):
+    """mount(2); OSError when it fails."""
+    os.makedirs(where, exist_ok=True)
+    if libc.mount(os.fsencode(source), os.fsencode(where), b'bcachefs', flags, os.fsencode(options)):
+        e = ctypes.get_errno()
+        raise OSError(e, os.strerror(e))
+
+
+def umount(where=MNT):
+    if libc.umount2(os.fsencode(where), 0):
+        e = ctypes.get_errno()
+        libc.umount2(os.fsencode(where), MNT_DETACH)
+        raise OSError(e, 'umount: ' + os.strerror(e))
+
+
+class Mounted:
+    """A mount for the length of a `with`."""
+
+    def __init__(self, source, options='', where=MNT):
+        self.args, self.where = (source, options, where), where
+
+    def __enter__(self):
+        mount(*self.args)
+        return self.where
+
+    def __exit__(self, *_):
+        umount(self.where)
+
+
+class Limit:
+    """Raises TimeoutError when the `with` takes longer."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __enter__(self):
+        def late(*_):
+            raise TimeoutError(f'more than {self.seconds} s')
+        signal.signal(signal.SIGALRM, late)
+        signal.alarm(self.seconds)
+
+    def __exit__(self, *_):
+        signal.alarm(0)
+
+
+def read_everything(root):
+    """Walks a tree and reads all of it: names, attributes, links, contents. Returns how many
+    objects there were, and the errors as (path, errno)."""
+    seen, errors, todo = 0, [], [os.fsencode(root)]
+    while todo:
+        d = todo.pop()
+        try:
+            entries = list(os.scandir(d))
+        except OSError as x:
+            errors.append((d, x.errno))
+            continue
+        for e in entries:
+            seen += 1
+            try:
+                if e.is_dir(follow_symlinks=False):
+                    todo.append(e.path)
+                elif e.is_symlink():
+                    os.readlink(e.path)
+                elif e.is_file(follow_symlinks=False):
+                    fd = os.open(e.path, os.O_RDONLY)
+                    try:
+                        # A damaged inode can claim exabytes; the start and the end are enough then.
+                        size = os.fstat(fd).st_size
+                        if size > 1 << 26:
+                            os.pread(fd, 1 << 16, size - (1 << 16))
+                            size = 1 << 20
+                        at = 0
+                        while at < size and (b := os.pread(fd, 1 << 18, at)):
+                            at += len(b)
+                    finally:
+                        os.close(fd)
+                e.stat(follow_symlinks=False)
+                for x in os.listxattr(e.path, follow_symlinks=False):
+                    os.getxattr(e.path, x, follow_symlinks=False)
+            except OSError as x:
+                if x.errno not in (errno.EOPNOTSUPP,):
+                    errors.append((e.path, x.errno))
+            if seen > 200000:
+                raise RuntimeError('a walk without end')
+    return seen, errors

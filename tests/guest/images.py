@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+# guest: uml 600
+"""Every image that the C implementation made: mounted read-only and compared with its manifest.
+
+Images of what the module supports must be the same in every object. The others must either be the
+same too, or be refused, as a whole or file by file, with a message that says why: they are listed
+as skipped with that message. Damaged images must mount or be refused with a message, and whatever
+can be read must be what was written.
+
+Arguments choose images by a part of their name.
+"""
+import errno
+import re
+import sys
+
+import common
+import manifest
+from common import Limit, Log, Loop, Mounted, Tap, own
+
+# What may be missing, by the name of the image without its version.
+NOT_YET = re.compile(r'comp-|encrypted|ec$|casefold')
+# Damage that takes away or changes what is in the tree. Everything else must be as it was.
+CHANGES_TREE = re.compile(r'dirent-|inode-|extent-deleted|snapshot-deleted|nlink|node-|bset-|journal-'
+                          r'|alloc-key-deleted')
+SECONDS = 120
+
+
+def said(log):
+    """The module's messages since the last question, without its name for the device."""
+    lines = log.take()
+    return own(lines), common.complaints(lines)
+
+
+def refused(messages):
+    return messages[-1] if messages else None
+
+
+def undamaged(tap, log, name):
+    man = common.manifest(name)
+    optional = NOT_YET.search(name)
+    with Loop(common.unpack(name)) as dev:
+        log.take()
+        try:
+            with Limit(SECONDS), Mounted(dev.source) as root:
+                different = manifest.compare(root, man)
+        except OSError as x:
+            messages, complaints = said(log)
+            if complaints:
+                return tap.result(False, name, complaints)
+            if optional and messages and x.errno != errno.EIO:
+                return tap.skip(name, messages[-1])
+            return tap.result(False, name, [f'mount: {x}'] + messages[-10:])
+        messages, complaints = said(log)
+    if complaints:
+        return tap.result(False, name, complaints)
+    if optional and different:
+        # Refused contents are an error for the reader. Contents that are there are right.
+        wrong = [x for x in different if 'read_error: ' not in x and 'sha256: None' not in x]
+        if not wrong and messages:
+            return tap.skip(name, f'{len(different)} differences; {messages[-1]}')
+        different = wrong or ['contents can not be read, and no message says why']
+    return tap.result(not different, name, different[:20] + messages[-10:])
+
+
+def damaged(tap, log, name):
+    man = common.manifest(name)
+    # Damaged images are the base with patches; they are made here.
+    files = common.unpack(man['base'], 'damaged-')
+    with open(files[0], 'r+b') as f:
+        for p in man['patches']:
+            f.seek(p['offset'])
+            f.write(manifest.base64.b64decode(p['data']) if 'data' in p else bytes(p['zero']))
+    base = common.manifest(man['base'])
+    with Loop(files) as dev:
+        log.take()
+        wrong, why = [], ''
+        try:
+            with Limit(SECONDS), Mounted(dev.source) as root:
+                different = manifest.compare(root, base)
+        except TimeoutError as x:
+            return tap.result(False, name, str(x))
+        except OSError as x:
+            different, why = [], f'refused with {errno.errorcode[x.errno]}'
+            if x.errno in (errno.EBUSY, errno.ENOENT, errno.ENODEV):
+                wrong.append(f'{x}: not an errno that says damage')
+        messages, complaints = said(log)
+    wrong += complaints
+    unreadable = [x for x in different if 'read_error: 5' in x or 'Input/output error' in x
+                  or 'Structure needs cleaning' in x or 'sha256: None' in x or 'read_error: 117' in x]
+    if (unreadable or why) and not messages:
+        wrong.append('an error without a message')
+    if not CHANGES_TREE.search(name):
+        wrong += [x for x in different if x not in unreadable][:10]
+    else:
+        # Contents are either what was written, or not given out. An extent that is gone is a hole.
+        wrong += [x for x in different if 'sha256: ' in x and x not in unreadable
+                  and not re.search('extent-deleted|journal-', name)][:10]
+    outcome = why or f'{len(different)} differences, {len(unreadable)} of them errors'
+    tap.result(not wrong, f'{name}: {outcome}', wrong + messages[-10:])
+
+
+def main():
+    tap, log = Tap(), Log()
+    for name in common.images():
+        if sys.argv[1:] and not any(a in name for a in sys.argv[1:]):
+            continue
+        (damaged if '-dmg-' in name else undamaged)(tap, log, name)
+        common.subprocess.call(f'rm -f {common.WORK}/*.img', shell=True)
+    if not tap.nr:
+        tap.result(False, 'there are images', 'neither $IMAGES nor tests/golden holds one')
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()

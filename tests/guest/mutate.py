@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+# guest: uml-debug 900
+"""Random damage: thousands of mutated images are mounted, walked and read.
+
+mutate.py [COUNT [SEED]]
+
+Mutation N follows from SEED and N alone; a failure prints both. Half of the images have no
+checksums, so that the damage reaches the validators. No mount may hang, no kernel complaint may
+appear, an error must come with a message, and messages about a btree must say where in it.
+"""
+import errno
+import os
+import random
+import re
+import struct
+import sys
+import time
+
+import common
+import superblock
+from common import Limit, Log, Loop, Tap, mount, own, umount
+
+COUNT, SEED, BATCH, SECONDS = 2000, 1, 100, 20
+KINDS = ('csum-none', 'csum-none', 'tree', 'empty', 'snap', 'unclean-dirty', 'repl2')
+EDGES = (0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff, (1 << 63) - 1, (1 << 64) - 1)
+# A message about a node or a key says where: btree name and position.
+ABOUT_BTREE = re.compile(r'btree|\bnode\b|\bkey\b', re.I)
+PLACE = re.compile(r'btree \w+|\w+ level \d|POS_MIN|SPOS_MAX|\d+:\d+(:\d+)?|U64_MAX|sector \d+|root')
+
+
+class Image:
+    """An image file with the places worth damaging, and a way back."""
+
+    def __init__(self, name):
+        self.name = name
+        self.files = common.unpack(name)
+        self.blocks = []
+        for n, path in enumerate(self.files):
+            with open(path, 'rb') as f:
+                at = 0
+                while b := f.read(4096):
+                    if b.count(0) < len(b) - 16:
+                        self.blocks.append((n, at))
+                    at += 4096
+        self.undo = []
+
+    def write(self, n, at, data):
+        with open(self.files[n], 'r+b') as f:
+            f.seek(at)
+            self.undo.append((n, at, f.read(len(data))))
+            f.seek(at)
+            f.write(data)
+
+    def read(self, n, at, length):
+        with open(self.files[n], 'rb') as f:
+            f.seek(at)
+            return f.read(length)
+
+    def restore(self):
+        for n, at, data in reversed(self.undo):
+            with open(self.files[n], 'r+b') as f:
+                f.seek(at)
+                f.write(data)
+        self.undo = []
+
+    def damage(self, rng):
+        """One to three changes; says what they are."""
+        done = []
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            n, block = rng.choice(self.blocks)
+            kind = rng.randrange(8)
+            at = block + rng.randrange(4096)
+            if kind < 2:
+                self.write(n, at, bytes([self.read(n, at, 1)[0] ^ 1 << rng.randrange(8)]))
+            elif kind < 5:
+                size = rng.choice((1, 2, 4, 8))
+                at -= at % size
+                self.write(n, at, struct.pack('<Q', rng.choice(EDGES))[:size])
+            elif kind == 5:
+                self.write(n, block, bytes(4096))
+            elif kind == 6:
+                m, other = rng.choice(self.blocks)
+                self.write(n, block, self.read(m, other, 4096))
+            else:
+                self.superblock(rng)
+                done.append('superblock')
+                continue
+            done.append(f'{("bit", "bit", "field", "field", "field", "zero", "copy")[kind]} at {n}:{at}')
+        return ', '.join(done)
+
+    def superblock(self, rng):
+        """One field of the superblock changes in all copies, which keep a right checksum."""
+        for n, path in enumerate(self.files):
+            with open(path, 'rb') as f:
+                places = superblock.copies(f)
+            state = rng.getstate()
+            for sector in places:
+                rng.setstate(state)
+                with open(path, 'r+b') as f:
+                    sb = superblock.Superblock(f, sector)
+                    self.undo.append((n, sb.at, bytes(sb.b)))
+                    size = rng.choice((1, 2, 4, 8))
+                    at = rng.randrange(16, len(sb.b) - 8)
+                    at -= at % size
+                    sb.b[at:at + size] = struct.pack('<Q', rng.choice(EDGES))[:size]
+                    sb.write()
+
+
+def one(image, source):
+    """Mounts and reads everything. Returns (outcome, what is wrong)."""
+    start = time.monotonic()
+    try:
+        with Limit(SECONDS):
+            mount(source)
+    except TimeoutError:
+        return 'late', ['mounting took too long']
+    except OSError as x:
+        return errno.errorcode[x.errno], []
+    wrong, errors = [], []
+    try:
+        with Limit(SECONDS):
+            _, errors = common.read_everything(common.MNT)
+    except (TimeoutError, RuntimeError) as x:
+        wrong.append(f'reading: {x} after {time.monotonic() - start:.0f} s')
+    try:
+        umount()
+    except OSError as x:
+        wrong.append(str(x))
+    return ('errors' if errors else 'clean'), wrong
+
+
+def main():
+    count, seed = ([int(a) for a in sys.argv[1:]] + [None, None])[:2]
+    count, seed = count or COUNT, SEED if seed is None else seed
+    tap, log = Tap(), Log()
+    names = [n for k in KINDS for n in common.images() if re.fullmatch(r'v\d+-' + k, n)]
+    if not names:
+        names = [n for n in common.images() if '-dmg-' not in n]
+    images = {n: Image(n) for n in dict.fromkeys(names)}
+    tap.result(bool(images), 'there are images', 'neither $IMAGES nor tests/golden holds one')
+    outcomes, wrong, start = {}, [], time.monotonic()
+    for nr in range(count if images else 0):
+        rng = random.Random(seed * 1000003 + nr)
+        image = images[names[nr % len(names)]]
+        what = image.damage(rng)
+        log.take()
+        with Loop(image.files) as dev:
+            outcome, bad = one(image, dev.source)
+        image.restore()
+        lines = log.take()
+        said = own(lines)
+        bad += common.complaints(lines)
+        if outcome not in ('clean', 'late') and not said:
+            bad.append(f'{outcome} without a message')
+        if outcome in ('EFAULT', 'ENOSYS', 'ENOMEM', 'EBUSY'):
+            bad.append(f'{outcome} is no errno for damage')
+        bad += [f'says no place: {x}' for x in said if ABOUT_BTREE.search(x) and not PLACE.search(x)][:1]
+        wrong += [f'mutation {nr} of seed {seed}, {image.name}, {what}: {b}' for b in bad]
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        if (nr + 1) % BATCH == 0 or nr + 1 == count:
+            tap.result(not wrong, f'{nr + 1} mutations, seed {seed} ({outcomes})', wrong[:10])
+            wrong, outcomes = [], {}
+    print(f'# {count} mutations in {time.monotonic() - start:.0f} s')
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
