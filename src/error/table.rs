@@ -66,6 +66,66 @@ errors! {
     // Mount and options.
     ReadWriteUnsupported, ReadOnly, EROFS, "read-write mounts are not supported yet: mount with -o ro";
 
+    // Superblock: one copy.
+    SbTruncated, Superblock, EUCLEAN, "the superblock could not be read whole";
+    SbMagic, Superblock, EUCLEAN, "no bcachefs superblock";
+    SbTooBig, Superblock, EUCLEAN, "the superblock is larger than its layout allows";
+    SbCsumType, Superblock, EUCLEAN, "the superblock has an impossible kind of checksum";
+    SbChecksum, Checksum, EUCLEAN, "superblock checksum does not match";
+    SbVersion, Superblock, EUCLEAN, "the superblock's version can not be right";
+    SbVersionTooNew, Unsupported, EOPNOTSUPP, "the filesystem has a version that is too new";
+    SbVersionTooOld, Unsupported, EOPNOTSUPP, "the filesystem has a version that is too old";
+    SbVersionOrder, Superblock, EUCLEAN, "the superblock's oldest version is above its version";
+    SbFeatures, Unsupported, EOPNOTSUPP, "the filesystem has an unknown incompatible feature";
+    SbVersionIncompat, Unsupported, EOPNOTSUPP, "the filesystem has incompatible changes that are not known";
+    SbBigEndian, Unsupported, EOPNOTSUPP, "the filesystem was written by a big-endian machine";
+    SbUuid, Superblock, EUCLEAN, "the superblock has no UUID";
+    SbOffset, Superblock, EUCLEAN, "the superblock was written to another place";
+    SbNrDevices, Superblock, EUCLEAN, "the superblock has an impossible number of devices";
+    SbDevIdx, Superblock, EUCLEAN, "the superblock's device number can not be right";
+    SbTimePrecision, Superblock, EUCLEAN, "the superblock's time precision can not be right";
+    SbBlockSize, Superblock, EUCLEAN, "the superblock's block size can not be right";
+    SbNodeSize, Superblock, EUCLEAN, "the superblock's btree node size can not be right";
+    SbNodeBelowBlock, Superblock, EUCLEAN, "the btree node size is below the block size";
+    SbLayout, Superblock, EUCLEAN, "the superblock layout can not be right";
+    SbSectionSize, Superblock, EUCLEAN, "a superblock section has an impossible size";
+    SbMembersMissing, Superblock, EUCLEAN, "the superblock lists no devices";
+    SbMembersSize, Superblock, EUCLEAN, "the superblock's device list is too short";
+    SbMembers, Superblock, EUCLEAN, "a device in the superblock can not be right";
+    SbJournal, Superblock, EUCLEAN, "the superblock's journal buckets can not be right";
+    SbCrypt, Superblock, EUCLEAN, "the superblock's encryption section can not be right";
+    SbReplicas, Superblock, EUCLEAN, "a replicas entry in the superblock can not be right";
+    SbReplicasSize, Superblock, EUCLEAN, "the superblock's replicas entries overrun their section";
+    SbQuota, Superblock, EUCLEAN, "the superblock's quota section can not be right";
+    SbDiskGroups, Superblock, EUCLEAN, "the superblock's labels can not be right";
+    SbClean, Superblock, EUCLEAN, "the superblock's clean section can not be right";
+    SbBlacklist, Superblock, EUCLEAN, "the superblock's journal blacklist can not be right";
+    SbErrors, Superblock, EUCLEAN, "the superblock's error counts can not be right";
+    SbExt, Superblock, EUCLEAN, "the superblock's ext section can not be right";
+    SbDowngrade, Superblock, EUCLEAN, "the superblock's downgrade section can not be right";
+    SbExtentTypes, Superblock, EUCLEAN, "the superblock disagrees about the size of extent entries";
+
+    // Superblock: the copies of a device, the devices of a filesystem.
+    SbNoCopies, Superblock, EUCLEAN, "no superblock location could be found";
+    SbStale, Superblock, EUCLEAN, "only outdated copies of the superblock are intact";
+    SbOtherFs, Superblock, EUCLEAN, "the superblock copy belongs to another filesystem or device";
+    SbPastDevice, Superblock, EUCLEAN, "the superblock copy would be past the end of the device";
+    DeviceTooSmall, Superblock, EUCLEAN, "the device is smaller than the filesystem on it";
+    DeviceBlockSize, Unsupported, EINVAL, "the device's blocks are larger than the filesystem's";
+    DeviceNotMember, InvalidArg, EINVAL, "the device is not a member of the filesystem";
+    DeviceRemoved, InvalidArg, EINVAL, "the device has been removed from the filesystem";
+    DeviceDuplicate, InvalidArg, EINVAL, "two devices claim the same place in the filesystem";
+    DeviceOtherBlockSize, Superblock, EUCLEAN, "the devices disagree about the block size";
+    DeviceSplitBrain, Superblock, EUCLEAN, "the devices were written separately (split brain)";
+    DevicesMissing, Io, ENXIO, "devices are missing";
+    DevicesNone, InvalidArg, EINVAL, "no device to mount";
+    EncryptionUnsupported, Unsupported, EOPNOTSUPP, "the filesystem is encrypted, which is not supported yet";
+
+    // Options.
+    OptionUnknown, InvalidArg, EINVAL, "unknown option";
+    OptionNotForMount, InvalidArg, EINVAL, "not an option for mounting";
+    OptionValue, InvalidArg, EINVAL, "invalid value for an option";
+
     // Journal.
     JournalKeyLost, Journal, EUCLEAN, "a journal key is not where it was found";
     JournalVersion, Unsupported, EOPNOTSUPP, "a journal entry has an unsupported version";
@@ -99,10 +159,18 @@ errors! {
     NodeBsetPlace, Topology, EIO, "a set of keys is at the wrong place of its btree node";
     NodeVoid, Journal, EIO, "a btree node was written for a journal entry that never was";
     NodeKeys, Key, EIO, "the keys of a btree node can not be told from each other";
-    NodeTooBig, NoMemory, ENOMEM, "a btree node is larger than the filesystem's node size";
+    NodeTooBig, Topology, EIO, "a pointer says that a btree node is longer than nodes are";
     NodeNoDevice, Io, EIO, "no device holds a readable copy of a btree node";
+    NodeOtherRange, Topology, EIO, "a btree node in memory does not cover the range its pointer says";
+    NodeChildInvalid, Topology, EIO, "a pointer to a btree node can not be right";
+    RootRange, Topology, EIO, "the root of a btree does not cover every position";
     RootUnreadable, Topology, EIO, "the root of a btree is recorded but can not be read";
     RootLevel, Topology, EIO, "a btree is deeper than possible";
+    SubvolumeNotFound, NotFound, ENOENT, "no such subvolume";
+    SubvolumeInvalid, Key, EIO, "a subvolume's key can not be right";
+    SubvolumeSnapshotMissing, Coherency, EIO, "a subvolume's snapshot does not exist";
+    SnapshotTooMany, Unsupported, EOPNOTSUPP, "more snapshots than can be kept in memory";
+    RootInodeMissing, Coherency, EUCLEAN, "the root directory does not exist";
     BtreeSick, Topology, EIO, "the btree is damaged; it has to be repaired before this operation";
 
     // File data.

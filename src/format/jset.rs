@@ -55,7 +55,17 @@ pub const ENTRY_HEADER_BYTES: usize = 8;
 ///
 /// C: `struct jset`.
 #[derive(
-    Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, PartialEq, Eq,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+    PartialEq,
+    Eq,
 )]
 #[repr(C)]
 pub struct RawJset {
@@ -183,7 +193,17 @@ entry_types! {
 ///
 /// C: `struct jset_entry`.
 #[derive(
-    Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, PartialEq, Eq,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+    PartialEq,
+    Eq,
 )]
 #[repr(C)]
 struct RawEntry {
@@ -327,6 +347,13 @@ impl<'a> Entry<'a> {
             | EntryType::WRITE_BUFFER_KEYS
             | EntryType::LOG_BKEY => Keys { rest: self.data },
             _ => Keys { rest: &[] },
+        }
+    }
+
+    /// The record's keys from the one that starts `skip` bytes into the contents.
+    pub fn keys_from(&self, skip: usize) -> Keys<'a> {
+        Keys {
+            rest: self.keys().rest.get(skip..).unwrap_or_default(),
         }
     }
 

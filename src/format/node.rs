@@ -43,11 +43,28 @@ pub const NR_KEY_FIELDS: usize = 6;
 /// C: `BSET_MAGIC`.
 pub const BSET_MAGIC: u64 = 0x9013_5c78_b99e_07f5;
 
+/// The filesystem's own part of the magic numbers of nodes and journal entries: the start of the
+/// UUID that never changes. C: `__bch2_sb_magic()`.
+pub const fn filesystem_magic(uuid: &[u8; 16]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *uuid;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
 /// A stored checksum.
 ///
 /// C: `struct bch_csum`.
 #[derive(
-    Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, PartialEq, Eq,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+    PartialEq,
+    Eq,
 )]
 #[repr(C)]
 pub struct RawCsum {
@@ -61,7 +78,17 @@ pub struct RawCsum {
 ///
 /// C: `struct bkey_format`.
 #[derive(
-    Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, PartialEq, Eq,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+    PartialEq,
+    Eq,
 )]
 #[repr(C)]
 pub struct RawKeyFormat {
@@ -79,7 +106,17 @@ pub struct RawKeyFormat {
 ///
 /// C: `struct bset`.
 #[derive(
-    Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, PartialEq, Eq,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+    PartialEq,
+    Eq,
 )]
 #[repr(C)]
 pub struct RawBset {
@@ -94,7 +131,17 @@ pub struct RawBset {
 ///
 /// C: `struct btree_node`.
 #[derive(
-    Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, PartialEq, Eq,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+    PartialEq,
+    Eq,
 )]
 #[repr(C)]
 pub struct RawNode {
@@ -112,7 +159,17 @@ pub struct RawNode {
 ///
 /// C: `struct btree_node_entry`.
 #[derive(
-    Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, PartialEq, Eq,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+    PartialEq,
+    Eq,
 )]
 #[repr(C)]
 pub struct RawNodeEntry {

@@ -43,7 +43,11 @@ fn only(bytes: &[u8]) -> Entry<'_> {
 #[test]
 fn records_follow_each_other() {
     let mut bytes = record(EntryType::CLOCK, 0, &[1, 99]);
-    bytes.extend(record(EntryType::LOG, 0, &[u64::from_le_bytes(*b"hi there")]));
+    bytes.extend(record(
+        EntryType::LOG,
+        0,
+        &[u64::from_le_bytes(*b"hi there")],
+    ));
     let all: Vec<_> = Entries::new(&bytes).map(Result::unwrap).collect();
     assert_eq!(std::format!("{}", all[0]), "clock: write=99");
     assert_eq!(std::format!("{}", all[1]), "log: hi there");

@@ -15,12 +15,14 @@ pub trait Shrink: Send + Sync + 'static {
     fn scan(&self, nr: usize) -> usize;
 }
 
-/// A registered cache.
-pub struct Shrinker(());
+/// A registered cache; dropping it ends that.
+pub struct Shrinker<T: Shrink> {
+    _cache: Arc<T>,
+}
 
-impl Shrinker {
-    /// Registers `cache`; dropping the result ends that.
-    pub fn register<T: Shrink>(_name: &'static core::ffi::CStr, _cache: Arc<T>) -> Result<Self> {
-        Ok(Self(()))
+impl<T: Shrink> Shrinker<T> {
+    /// Registers `cache`.
+    pub fn register(_name: &'static core::ffi::CStr, cache: Arc<T>) -> Result<Self> {
+        Ok(Self { _cache: cache })
     }
 }

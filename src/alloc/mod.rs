@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Space, for reading: how much there is and how much is used.
+//!
+//! | file            | holds                                                             |
+//! |-----------------|-------------------------------------------------------------------|
+//! | `accounting.rs` | the accounting btree, with the journal's differences added          |
+//! | `usage.rs`      | [`Usage`]: capacity and use of the whole filesystem                 |
+
+mod accounting;
+mod usage;
+
+pub use accounting::{
+    for_each_counter,
+    AccountingKey, //
+};
+pub use usage::{
+    Capacity,
+    Usage, //
+};

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! All btrees of a filesystem.
+
+use super::{
+    cache::NodeCache,
+    health::Health,
+    iter::Iter,
+    node::Node,
+    ptr::NodePtr,
+    read::Reader, //
+};
+use crate::{
+    env::{
+        pr_err,
+        Arc,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        bkey::Key,
+        bpos::Bpos,
+        btree_id::{
+            BtreeId,
+            BTREE_ID_NR_MAX,
+            BTREE_MAX_DEPTH, //
+        },
+        key_type::KeyType,
+        values::extent_entry::EntrySizes, //
+    },
+    journal::{
+        keys::JournalKeys,
+        Blacklist,
+        JournalContents,
+        Root, //
+    },
+    sb::SbState,
+    sys::shrinker::Shrinker,
+};
+
+/// What is known of one btree's root.
+#[derive(Debug)]
+pub(super) enum RootState {
+    /// The btree is empty, besides what the overlay has.
+    None,
+    /// The root node.
+    Node(Arc<Node>),
+    /// There is a root, but it can not be read.
+    Broken(Error),
+}
+
+/// All btrees of a filesystem, with the journal's keys laid over them.
+pub struct Btrees {
+    st: Arc<SbState>,
+    overlay: JournalKeys,
+    blacklist: Blacklist,
+    roots: Vec<RootState>,
+    sizes: EntrySizes,
+    cache: Arc<NodeCache>,
+    _shrinker: Shrinker<NodeCache>,
+    /// Which btrees were found damaged.
+    pub health: Health,
+}
+
+impl Btrees {
+    /// Reads the roots of all btrees. A root that can not be read makes its btree sick; it does
+    /// not end the mount, as most of the filesystem may be readable without.
+    ///
+    /// C: `read_btree_roots()`.
+    pub fn start(st: Arc<SbState>, journal: JournalContents) -> Result<Self> {
+        let cache = Arc::try_new(NodeCache::new()?)?;
+        let shrinker = Shrinker::register(c"bcachefs-btree-cache", cache.clone())?;
+        let mut this = Self {
+            sizes: EntrySizes::with_superblock(st.sb.extent_type_u64s().all()),
+            st,
+            overlay: journal.keys,
+            blacklist: journal.blacklist,
+            roots: Vec::with_capacity(usize::from(BTREE_ID_NR_MAX))?,
+            cache,
+            _shrinker: shrinker,
+            health: Health::new(),
+        };
+        for id in (0..BTREE_ID_NR_MAX).map(BtreeId) {
+            let state = match journal.roots.get(id) {
+                None => RootState::None,
+                Some(root) => match this.read_root(id, root) {
+                    Ok(node) => RootState::Node(node),
+                    Err(Error::NoMemory) => return Err(Error::NoMemory),
+                    Err(e) => {
+                        pr_err!("root of btree {id} (level {}): {e}", root.level);
+                        this.health.mark_sick(id);
+                        RootState::Broken(e)
+                    }
+                },
+            };
+            this.roots.push(state)?;
+        }
+        Ok(this)
+    }
+
+    fn read_root(&self, btree: BtreeId, root: &Root) -> Result<Arc<Node>> {
+        if root.level >= BTREE_MAX_DEPTH {
+            return Err(Error::RootLevel);
+        }
+        let key = root.key().ok_or(Error::RootUnreadable)?;
+        let ptr = NodePtr::decode(btree, root.level, &key, &self.sizes)?;
+        let node = self.node(&ptr)?;
+        if node.min != Bpos::MIN || node.max != Bpos::MAX {
+            pr_err!(
+                "root of btree {btree} covers only {} - {}",
+                node.min,
+                node.max
+            );
+            return Err(Error::RootRange);
+        }
+        Ok(node)
+    }
+
+    pub(super) fn root(&self, btree: BtreeId) -> &RootState {
+        self.roots
+            .get(usize::from(btree.0))
+            .unwrap_or(&RootState::None)
+    }
+
+    /// The devices and the superblock.
+    pub fn sb(&self) -> &Arc<SbState> {
+        &self.st
+    }
+
+    /// The keys from the journal that are laid over the btrees.
+    pub fn overlay(&self) -> &JournalKeys {
+        &self.overlay
+    }
+
+    /// Void journal sequence numbers.
+    pub fn blacklist(&self) -> &Blacklist {
+        &self.blacklist
+    }
+
+    /// How long each kind of extent entry is.
+    pub fn entry_sizes(&self) -> &EntrySizes {
+        &self.sizes
+    }
+
+    /// The nodes in memory.
+    pub fn cache(&self) -> &NodeCache {
+        &self.cache
+    }
+
+    /// The node that `ptr` points to.
+    ///
+    /// C: `bch2_btree_node_get()`.
+    pub fn node(&self, ptr: &NodePtr) -> Result<Arc<Node>> {
+        let reader = Reader {
+            st: &self.st,
+            blacklist: &self.blacklist,
+        };
+        let node = self.cache.get(ptr.cache_key(), || reader.read(ptr));
+        let node = node.inspect_err(|e| self.note(ptr.btree, *e))?;
+        // Two pointers can name one node; only one of them can be right about its range.
+        if node.max != ptr.max || ptr.min().is_some_and(|min| min != node.min) {
+            pr_err!(
+                "btree node ({ptr}): in memory it covers {} - {}",
+                node.min,
+                node.max
+            );
+            self.note(ptr.btree, Error::NodeOtherRange);
+            return Err(Error::NodeOtherRange);
+        }
+        Ok(node)
+    }
+
+    /// Marks `btree` sick when `e` says that it is damaged.
+    pub(super) fn note(&self, btree: BtreeId, e: Error) {
+        if e.is_corruption() && self.health.mark_sick(btree) {
+            pr_err!("btree {btree} is damaged: {e}");
+        }
+    }
+
+    /// The child of the interior node `parent` that covers `pos`.
+    pub(super) fn child(&self, parent: &Node, pos: Bpos) -> Result<NodePtr> {
+        let found = self.find_child(parent, pos);
+        found.inspect_err(|e| {
+            pr_err!(
+                "btree {} level {} node {} - {}: no usable pointer to the node at {pos}: {e}",
+                parent.btree,
+                parent.level,
+                parent.min,
+                parent.max
+            );
+            self.note(parent.btree, *e);
+        })
+    }
+
+    fn find_child(&self, parent: &Node, pos: Bpos) -> Result<NodePtr> {
+        let level = parent.level.checked_sub(1).ok_or(Error::NodeChildKind)?;
+        let range = self.overlay.range(parent.btree, parent.level);
+        let mut over = self.overlay.lower_bound(range, pos);
+        let mut place = parent.search(pos);
+        loop {
+            let stored = parent.key_at(place);
+            let over_pos = (over < range.end)
+                .then(|| self.overlay.pos(over))
+                .flatten()
+                .filter(|p| *p <= parent.max);
+            let key = match (stored, over_pos) {
+                (Some(slot), None) => {
+                    place = slot.next;
+                    if slot.invalid {
+                        return Err(Error::NodeChildInvalid);
+                    }
+                    slot.key
+                }
+                (Some(slot), Some(p)) if slot.key.k.p < p => {
+                    place = slot.next;
+                    if slot.invalid {
+                        return Err(Error::NodeChildInvalid);
+                    }
+                    slot.key
+                }
+                (stored, Some(p)) => {
+                    if let Some(slot) = stored.filter(|s| s.key.k.p == p) {
+                        place = slot.next;
+                    }
+                    let key = self.overlay.key(over).ok_or(Error::NodeGap)?;
+                    over = over.saturating_add(1);
+                    key
+                }
+                (None, None) => return Err(Error::NodeGap),
+            };
+            if key.k.key_type == KeyType::DELETED {
+                continue;
+            }
+            let ptr = NodePtr::decode(parent.btree, level, &key, &self.sizes)?;
+            return match ptr.min() {
+                Some(min) if min > pos => Err(Error::NodeGap),
+                _ => Ok(ptr),
+            };
+        }
+    }
+
+    /// The keys of one level of a btree in order, from `start` on; level 0 is the keys proper.
+    pub fn iter(&self, btree: BtreeId, level: u8, start: Bpos) -> Iter<'_> {
+        Iter::new(self, btree, level, start)
+    }
+
+    /// The key at exactly `pos`.
+    pub fn lookup(&self, btree: BtreeId, pos: Bpos) -> Result<Option<Found<'_>>> {
+        let mut iter = self.iter(btree, 0, pos);
+        match iter.advance()? {
+            Some(k) if k.p == pos => Ok(Some(Found { iter })),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl core::fmt::Debug for Btrees {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Btrees").finish_non_exhaustive()
+    }
+}
+
+/// A key that was looked up. Holds the node it is in.
+pub struct Found<'a> {
+    iter: Iter<'a>,
+}
+
+impl Found<'_> {
+    /// The key.
+    pub fn key(&self) -> Key<'_> {
+        self.iter.current().unwrap_or(Key {
+            k: Default::default(),
+            v: &[],
+        })
+    }
+}
+
+impl<'a> From<Iter<'a>> for Found<'a> {
+    /// The key an iterator stands on.
+    fn from(iter: Iter<'a>) -> Self {
+        Self { iter }
+    }
+}

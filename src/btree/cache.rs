@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Nodes in memory.
+
+use super::{
+    node::Node,
+    ptr::NodeKey,
+    table::Table, //
+};
+use crate::{
+    env::{
+        num::{
+            u64_of,
+            usize_of, //
+        },
+        Arc,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    sys::{
+        memory,
+        shrinker::Shrink,
+        sync::Mutex, //
+    },
+};
+use core::sync::atomic::{
+    AtomicU64,
+    AtomicUsize,
+    Ordering, //
+};
+
+/// Shards, each with a lock of its own; a power of two.
+const SHARDS: usize = 16;
+/// The cache may take this share of the machine's memory.
+const MEMORY_SHARE: u64 = 8;
+/// How many times a lookup starts over because the node was dropped meanwhile.
+const ATTEMPTS: usize = 16;
+
+/// The lock under which one thread reads a node and others wait, with what came of it.
+type Loading = Arc<Mutex<Option<Result<Arc<Node>>>>>;
+
+enum Entry {
+    Ready(Arc<Node>),
+    Loading(Loading),
+    /// Reading failed because of what is on disk: it would fail again.
+    Failed(Error),
+}
+
+/// What a shard has for a key.
+enum Found {
+    Node(Arc<Node>),
+    Wait(Loading),
+    Failed(Error),
+    /// Nothing; the caller has to load it.
+    Claimed,
+}
+
+/// The nodes of one filesystem that are in memory. Each is read once, however many ask for it at
+/// a time. Bounded by a share of the machine's memory, and shrunk when memory is short.
+///
+/// C: `struct btree_cache`.
+pub struct NodeCache {
+    shards: Vec<Mutex<Table<Entry>>>,
+    bytes: AtomicU64,
+    nodes: AtomicUsize,
+    max_bytes: u64,
+    /// Where reclaim goes on: shard, and slot in it.
+    hand: AtomicUsize,
+    reads: AtomicU64,
+}
+
+impl NodeCache {
+    /// A cache that takes at most its share of the machine's memory.
+    pub fn new() -> Result<Self> {
+        Self::with_limit(memory::total_bytes().wrapping_div(MEMORY_SHARE))
+    }
+
+    /// A cache that takes about `max_bytes` at most.
+    pub fn with_limit(max_bytes: u64) -> Result<Self> {
+        let mut shards = Vec::with_capacity(SHARDS)?;
+        for _ in 0..SHARDS {
+            shards.push(Mutex::try_new(Table::new())?)?;
+        }
+        Ok(Self {
+            shards,
+            bytes: AtomicU64::new(0),
+            nodes: AtomicUsize::new(0),
+            max_bytes,
+            hand: AtomicUsize::new(0),
+            reads: AtomicU64::new(0),
+        })
+    }
+
+    /// Nodes in the cache.
+    pub fn nr_nodes(&self) -> usize {
+        self.nodes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of memory they take.
+    pub fn memory_bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many nodes were read from a device so far.
+    pub fn nr_reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    fn shard(&self, key: &NodeKey) -> Result<&Mutex<Table<Entry>>> {
+        let nr = usize_of(key.hash ^ (key.hash >> 32)) & (SHARDS - 1);
+        self.shards.get(nr).ok_or(Error::NoMemory)
+    }
+
+    /// The node with this key, read by `load` if it is not in memory.
+    pub fn get(&self, key: NodeKey, load: impl FnOnce() -> Result<Node>) -> Result<Arc<Node>> {
+        let shard = self.shard(&key)?;
+        if let Some(Entry::Ready(node)) = shard.lock().get_mut(&key) {
+            node.touch();
+            return Ok(node.clone());
+        }
+        let mine: Loading = Arc::try_new(Mutex::try_new(None)?)?;
+        for _ in 0..ATTEMPTS {
+            // Held from before others can see it until the node is there.
+            let mut result = mine.lock();
+            match self.find_or_claim(shard, &key, &mine)? {
+                Found::Node(node) => return Ok(node),
+                Found::Failed(e) => return Err(e),
+                Found::Claimed => {
+                    let loaded = load().and_then(Arc::try_new);
+                    self.reads.fetch_add(1, Ordering::Relaxed);
+                    *result = Some(match &loaded {
+                        Ok(node) => Ok(node.clone()),
+                        Err(e) => Err(*e),
+                    });
+                    drop(result);
+                    self.settle(shard, &key, &loaded);
+                    self.limit();
+                    return loaded;
+                }
+                Found::Wait(theirs) => {
+                    drop(result);
+                    let got = match &*theirs.lock() {
+                        Some(Ok(node)) => Some(Ok(node.clone())),
+                        Some(Err(e)) => Some(Err(*e)),
+                        None => None,
+                    };
+                    if let Some(got) = got {
+                        return got;
+                    }
+                }
+            }
+        }
+        Err(Error::NoMemory)
+    }
+
+    fn find_or_claim(
+        &self,
+        shard: &Mutex<Table<Entry>>,
+        key: &NodeKey,
+        mine: &Loading,
+    ) -> Result<Found> {
+        loop {
+            let capacity = {
+                let mut table = shard.lock();
+                match table.get_mut(key) {
+                    Some(Entry::Ready(node)) => {
+                        node.touch();
+                        return Ok(Found::Node(node.clone()));
+                    }
+                    Some(Entry::Loading(theirs)) => return Ok(Found::Wait(theirs.clone())),
+                    Some(Entry::Failed(e)) => return Ok(Found::Failed(*e)),
+                    None => (),
+                }
+                if !table.is_full() {
+                    return match table.insert(*key, Entry::Loading(mine.clone())) {
+                        None => Ok(Found::Claimed),
+                        Some(_) => Err(Error::NoMemory),
+                    };
+                }
+                table.capacity()
+            };
+            // Not under the lock: allocating may call the shrinker, which wants it.
+            let room = Table::room(capacity)?;
+            let old = shard.lock().grow(room);
+            drop(old);
+        }
+    }
+
+    /// Replaces the loading entry by what came of it.
+    fn settle(&self, shard: &Mutex<Table<Entry>>, key: &NodeKey, loaded: &Result<Arc<Node>>) {
+        let mut table = shard.lock();
+        match loaded {
+            Ok(node) => {
+                if let Some(entry) = table.get_mut(key) {
+                    *entry = Entry::Ready(node.clone());
+                    self.bytes.fetch_add(node.memory_bytes(), Ordering::Relaxed);
+                    self.nodes.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Err(e) if e.is_corruption() => {
+                if let Some(entry) = table.get_mut(key) {
+                    *entry = Entry::Failed(*e);
+                }
+            }
+            Err(_) => {
+                table.remove(key);
+            }
+        }
+    }
+
+    /// Drops nodes until the cache is within its limit.
+    fn limit(&self) {
+        // Twice round: the first round may only clear the marks of use.
+        for _ in 0..4 {
+            if self.memory_bytes() <= self.max_bytes || self.reclaim(SHARDS) == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Tries to drop `nr` nodes that were not used lately; returns how many it did.
+    fn reclaim(&self, nr: usize) -> usize {
+        let mut freed = 0usize;
+        for _ in 0..SHARDS.saturating_mul(2) {
+            if freed >= nr {
+                break;
+            }
+            let at = self.hand.fetch_add(1, Ordering::Relaxed) & (SHARDS - 1);
+            let Some(mut table) = self.shards.get(at).and_then(|s| s.try_lock()) else {
+                continue;
+            };
+            freed = freed.saturating_add(self.reclaim_shard(&mut table, nr.saturating_sub(freed)));
+        }
+        freed
+    }
+
+    fn reclaim_shard(&self, table: &mut Table<Entry>, nr: usize) -> usize {
+        let mut freed = 0usize;
+        let mut slot = 0usize;
+        while slot < table.capacity() && freed < nr {
+            let unused = match table.peek_at(slot) {
+                Some(Entry::Ready(node)) => !node.take_used(),
+                _ => false,
+            };
+            if !unused {
+                slot = slot.saturating_add(1);
+                continue;
+            }
+            // The slot is looked at again: another element may have moved to it.
+            if let Some(Entry::Ready(node)) = table.remove_at(slot) {
+                self.bytes.fetch_sub(node.memory_bytes(), Ordering::Relaxed);
+                self.nodes.fetch_sub(1, Ordering::Relaxed);
+                freed = freed.saturating_add(1);
+            }
+        }
+        freed
+    }
+}
+
+impl Shrink for NodeCache {
+    fn count(&self) -> usize {
+        self.nr_nodes()
+    }
+
+    fn scan(&self, nr: usize) -> usize {
+        self.reclaim(nr)
+    }
+}
+
+impl core::fmt::Debug for NodeCache {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(
+            f,
+            "{} nodes, {} KiB of {} KiB, {} reads",
+            self.nr_nodes(),
+            self.memory_bytes() >> 10,
+            self.max_bytes >> 10,
+            u64_of(usize_of(self.nr_reads()))
+        )
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a parent says about a node.
+
+use crate::{
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        bkey::Key,
+        bpos::Bpos,
+        btree_id::BtreeId,
+        values::{
+            btree_ptr::{
+                BtreePtr,
+                NodeIdentity, //
+            },
+            extent_entry::{
+                EntrySizes,
+                Ptr, //
+            }, //
+        },
+    },
+};
+use core::fmt;
+
+/// The most copies a node has. C: `BCH_REPLICAS_MAX`.
+pub const COPIES_MAX: usize = 4;
+
+/// A pointer to a node, taken out of its key.
+#[derive(Clone, Copy, Debug)]
+pub struct NodePtr {
+    /// The btree the node is in.
+    pub btree: BtreeId,
+    /// The node's level; leaves are 0.
+    pub level: u8,
+    /// The highest position in the node.
+    pub max: Bpos,
+    /// What the node's header must say; `None` for pointers of the first version.
+    pub id: Option<NodeIdentity>,
+    copies: [Option<Ptr>; COPIES_MAX],
+}
+
+/// What makes a node different from all others, for the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeKey {
+    /// The node's sequence number, or where its first copy is.
+    pub hash: u64,
+    /// The btree the node is in.
+    pub btree: BtreeId,
+    /// The node's level.
+    pub level: u8,
+}
+
+impl NodePtr {
+    /// Takes a pointer to a node of `level` out of `key`. An error when the key is no pointer or
+    /// has no copy; the caller knows where it stood.
+    pub fn decode(btree: BtreeId, level: u8, key: &Key<'_>, sizes: &EntrySizes) -> Result<NodePtr> {
+        let Ok(Some(ptr)) = BtreePtr::decode(key) else {
+            return Err(Error::NodeChildKind);
+        };
+        let mut copies = [None; COPIES_MAX];
+        let found = ptr.ptrs(sizes).map_while(|p| p.ok()).map(|p| p.ptr);
+        for (slot, copy) in copies.iter_mut().zip(found) {
+            *slot = Some(copy);
+        }
+        Ok(NodePtr {
+            btree,
+            level,
+            max: ptr.max_key(),
+            id: ptr.v2,
+            copies,
+        })
+    }
+
+    /// The lowest position in the node, if the pointer says.
+    pub fn min(&self) -> Option<Bpos> {
+        self.id.map(|id| id.min_key)
+    }
+
+    /// Sectors of the node that hold keys; `None` when the pointer does not say.
+    pub fn sectors_written(&self) -> Option<u16> {
+        self.id.map(|id| id.sectors_written).filter(|s| *s != 0)
+    }
+
+    /// Whether the pointer's range counts and not the node's.
+    pub fn range_updated(&self) -> bool {
+        self.id.is_some_and(|id| id.range_updated)
+    }
+
+    /// Where the copies are.
+    pub fn copies(&self) -> impl Iterator<Item = Ptr> + '_ {
+        self.copies.iter().flatten().copied()
+    }
+
+    /// What to look for in the cache.
+    pub fn cache_key(&self) -> NodeKey {
+        let hash = match self.id {
+            Some(id) => id.seq,
+            None => self.copies().next().map_or(0, |p| p.to_word()),
+        };
+        NodeKey {
+            hash,
+            btree: self.btree,
+            level: self.level,
+        }
+    }
+}
+
+impl fmt::Display for NodePtr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "btree {} level {} ", self.btree, self.level)?;
+        match self.min() {
+            Some(min) => write!(f, "{min} - {}", self.max),
+            None => write!(f, "up to {}", self.max),
+        }
+    }
+}

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading a node: from sectors on a device to a [`Node`], with everything checked on the way.
+
+use super::{
+    node::Node,
+    ptr::NodePtr, //
+};
+use crate::{
+    algo::{
+        key_format::KeyFormat,
+        node_keys::NodeKeys,
+        raw_set::check_set, //
+    },
+    env::{
+        num::{
+            round_up_pow2,
+            u64_of,
+            usize_of, //
+        },
+        pr_err,
+        pr_info,
+        units::SECTOR_SHIFT,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        bpos::Bpos,
+        csum::CsumType,
+        node::{
+            filesystem_magic,
+            Bset,
+            RawNode,
+            BSET_MAGIC, //
+        },
+        values::extent_entry::Ptr, //
+    },
+    journal::Blacklist,
+    sb::{
+        Device,
+        SbState, //
+    },
+};
+
+/// What reading a node needs besides the pointer.
+pub(super) struct Reader<'a> {
+    pub(super) st: &'a SbState,
+    pub(super) blacklist: &'a Blacklist,
+}
+
+/// One copy of a node, for messages.
+struct Copy<'a> {
+    ptr: &'a NodePtr,
+    dev: &'a Device,
+    sector: u64,
+}
+
+impl core::fmt::Display for Copy<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(
+            f,
+            "{}: btree node at sector {} ({})",
+            self.dev.bdev.name(),
+            self.sector,
+            self.ptr
+        )
+    }
+}
+
+/// The sets of keys of one node, as they are found.
+struct Sets<'a> {
+    keys: Vec<&'a [u8]>,
+    /// Bytes of the node gone through.
+    done: usize,
+}
+
+impl Reader<'_> {
+    /// Reads a node from the first copy that is right. Says what is wrong with the others.
+    ///
+    /// C: `bch2_btree_node_read()`.
+    pub(super) fn read(&self, ptr: &NodePtr) -> Result<Node> {
+        let mut last = None;
+        for copy in ptr.copies() {
+            let Some(dev) = self.st.dev(copy.dev) else {
+                pr_err!("btree node ({ptr}): device {} is missing", copy.dev);
+                continue;
+            };
+            match self.read_copy(ptr, dev, &copy) {
+                Ok(node) => {
+                    if last.is_some() {
+                        pr_info!(
+                            "btree node ({ptr}): the copy on device {} is good",
+                            copy.dev
+                        );
+                    }
+                    return Ok(node);
+                }
+                Err(e @ Error::NoMemory) => return Err(e),
+                Err(e) => last = Some(e),
+            }
+        }
+        Err(last.unwrap_or(Error::NodeNoDevice))
+    }
+
+    fn node_bytes(&self) -> usize {
+        usize::from(self.st.sb.node_sectors()) << SECTOR_SHIFT
+    }
+
+    fn read_copy(&self, ptr: &NodePtr, dev: &Device, copy: &Ptr) -> Result<Node> {
+        let at = Copy {
+            ptr,
+            dev,
+            sector: copy.offset.0,
+        };
+        let written = ptr
+            .sectors_written()
+            .map_or(usize::MAX, |s| usize::from(s) << SECTOR_SHIFT);
+        if written != usize::MAX && written > self.node_bytes() {
+            pr_err!("{at}: {written} bytes written, more than a node has");
+            return Err(Error::NodeTooBig);
+        }
+        let len = written.min(self.node_bytes());
+        let mut buf: Vec<u8> = Vec::from_elem(0, len)?;
+        if let Err(e) = dev.bdev.read(at.sector, &mut buf) {
+            pr_err!("{at}: {e}");
+            return Err(e);
+        }
+        self.decode(&at, &buf)
+    }
+
+    /// C: `bch2_btree_node_read_done()`.
+    fn decode(&self, at: &Copy<'_>, buf: &[u8]) -> Result<Node> {
+        let (head, range) = self.check_header(at, buf)?;
+        let format = match KeyFormat::decode(head.format()) {
+            Ok(format) => format,
+            Err(invalid) => {
+                pr_err!("{at}: {invalid}");
+                return Err(Error::NodeFormat);
+            }
+        };
+        let bounds = match at.ptr.range_updated() {
+            // Keys may lie outside: the range was cut without writing the node again.
+            true => (Bpos::MIN, Bpos::MAX),
+            false => range,
+        };
+        let sets = self.collect_sets(at, buf, &head, &format, bounds)?;
+        let keys = NodeKeys::build(format, &sets.keys, bounds.0, bounds.1)?;
+        let invalid = find_invalid(at, &keys)?;
+        Ok(Node::new(at.ptr, head.keys().seq(), range, keys, invalid))
+    }
+
+    /// Whether this is the node the pointer asks for; its header and range.
+    fn check_header(&self, at: &Copy<'_>, buf: &[u8]) -> Result<(RawNode, (Bpos, Bpos))> {
+        let magic = filesystem_magic(&self.st.sb.uuid().0) ^ BSET_MAGIC;
+        let head = RawNode::read(buf).filter(|n| n.magic() == magic);
+        let Some(head) = head else {
+            let found = RawNode::read(buf).map_or(0, |n| n.magic());
+            pr_err!("{at}: wrong magic number {found:x}, expected {magic:x}");
+            return Err(Error::NodeMagic);
+        };
+        let seq = head.keys().seq();
+        let expected = at.ptr.id.map_or(seq, |id| id.seq);
+        if seq != expected || seq == 0 {
+            pr_err!("{at}: not the node that was written here: seq {seq:x}, expected {expected:x}");
+            return Err(Error::NodeSeq);
+        }
+        if head.keys().is_big_endian() {
+            pr_err!("{at}: written by a big-endian machine");
+            return Err(Error::NodeBigEndian);
+        }
+        // The first set's checksum covers the header, check it before more is believed.
+        let first = Bset::first(buf);
+        self.check_csum(at, 0, first.as_ref())?;
+        if head.btree() != u64::from(at.ptr.btree.0) {
+            pr_err!("{at}: belongs to btree number {}", head.btree());
+            return Err(Error::NodeWrongBtree);
+        }
+        if head.level() != at.ptr.level {
+            pr_err!("{at}: is of level {}", head.level());
+            return Err(Error::NodeLevel);
+        }
+        let range = match at.ptr.id {
+            Some(id) if id.range_updated => (id.min_key, at.ptr.max),
+            _ => (head.min_key(), head.max_key()),
+        };
+        let min = at.ptr.min().unwrap_or(range.0);
+        if range.0 != min || range.1 != at.ptr.max || range.0 > range.1 {
+            pr_err!("{at}: covers {} - {}", range.0, range.1);
+            return Err(Error::NodeRange);
+        }
+        Ok((head, range))
+    }
+
+    fn check_csum(&self, at: &Copy<'_>, offset: usize, set: Option<&Bset<'_>>) -> Result {
+        let sector = offset >> SECTOR_SHIFT;
+        let Some(set) = set else {
+            pr_err!("{at}: set of keys at sector {sector} goes beyond the end of the node");
+            return Err(Error::NodeTruncated);
+        };
+        let kind = CsumType(set.head.csum_type());
+        if kind.is_encryption() {
+            pr_err!("{at}: encrypted");
+            return Err(Error::NodeEncrypted);
+        }
+        let Some(computed) = kind.checksum(set.covered) else {
+            pr_err!("{at}: set of keys at sector {sector} has an unknown checksum type {kind}");
+            return Err(Error::NodeChecksumKind);
+        };
+        if (computed, 0) != (set.csum.lo.get(), set.csum.hi.get()) {
+            pr_err!(
+                "{at}: set of keys at sector {sector} does not match its checksum ({kind}): \
+                 {:x} stored, {computed:x} computed",
+                set.csum.lo.get()
+            );
+            return Err(Error::NodeChecksum);
+        }
+        Ok(())
+    }
+
+    /// Finds and checks all sets of a node.
+    fn collect_sets<'b>(
+        &self,
+        at: &Copy<'_>,
+        buf: &'b [u8],
+        head: &RawNode,
+        format: &KeyFormat,
+        bounds: (Bpos, Bpos),
+    ) -> Result<Sets<'b>> {
+        let mut sets = Sets {
+            keys: Vec::new(),
+            done: 0,
+        };
+        let block = u64::from(self.st.sb.block_bytes());
+        while let Some(rest) = buf.get(sets.done..).filter(|r| !r.is_empty()) {
+            let first = sets.done == 0;
+            let set = if first {
+                Bset::first(rest)
+            } else {
+                match Bset::peek_later(rest) {
+                    Some(peek) if peek.seq() == head.keys().seq() => Bset::later(rest),
+                    _ => break,
+                }
+            };
+            if !first {
+                self.check_csum(at, sets.done, set.as_ref())?;
+            }
+            let Some(set) = set else {
+                return Err(Error::NodeKeys);
+            };
+            self.check_set_header(at, sets.done, &set)?;
+            if self.is_void(at, sets.done, &set)? {
+                pr_info!(
+                    "{at}: leaving out keys at sector {}: written for journal entry {}, which \
+                     never was",
+                    sets.done >> SECTOR_SHIFT,
+                    set.head.journal_seq()
+                );
+            } else {
+                check_set(format, set.keys, bounds.0, bounds.1, |_| Ok(())).map_err(|bad| {
+                    pr_err!(
+                        "{at}: set of keys at sector {}, word {}: {}",
+                        sets.done >> SECTOR_SHIFT,
+                        bad.at,
+                        bad.invalid
+                    );
+                    Error::NodeKeys
+                })?;
+                sets.keys.push(set.keys)?;
+            }
+            let len = round_up_pow2(u64_of(set.total_bytes()), block).unwrap_or(block);
+            sets.done = sets.done.saturating_add(usize_of(len.max(block)));
+        }
+        if at.ptr.sectors_written().is_some() && sets.done < buf.len() {
+            pr_err!(
+                "{at}: {} sectors written, but only {} hold keys",
+                buf.len() >> SECTOR_SHIFT,
+                sets.done >> SECTOR_SHIFT
+            );
+            return Err(Error::NodeTruncated);
+        }
+        Ok(sets)
+    }
+
+    /// C: `validate_bset()`.
+    fn check_set_header(&self, at: &Copy<'_>, offset: usize, set: &Bset<'_>) -> Result {
+        let sector = u64_of(offset >> SECTOR_SHIFT);
+        let version = set.head.version();
+        if !crate::journal::version_is_readable(version.into()) || set.head.has_separate_whiteouts()
+        {
+            pr_err!(
+                "{at}: set of keys at sector {sector} has unsupported version {}.{}",
+                version >> 10,
+                version & 0x3ff
+            );
+            return Err(Error::NodeVersion);
+        }
+        if set.head.is_big_endian() {
+            pr_err!("{at}: set of keys at sector {sector} was written by a big-endian machine");
+            return Err(Error::NodeBigEndian);
+        }
+        let place = u64::from(set.head.offset_sectors());
+        if place != 0 && place != sector {
+            pr_err!("{at}: set of keys at sector {sector} was meant for sector {place}");
+            return Err(Error::NodeBsetPlace);
+        }
+        Ok(())
+    }
+
+    /// Whether a set was written for a journal entry that never reached the disk.
+    fn is_void(&self, at: &Copy<'_>, offset: usize, set: &Bset<'_>) -> Result<bool> {
+        let seq = set.head.journal_seq();
+        if !self.blacklist.contains(seq) {
+            return Ok(false);
+        }
+        if offset == 0 {
+            pr_err!("{at}: written for journal entry {seq}, which never was");
+            return Err(Error::NodeVoid);
+        }
+        Ok(true)
+    }
+}
+
+/// The places of keys whose value can not be right; each is reported.
+fn find_invalid(at: &Copy<'_>, keys: &NodeKeys) -> Result<Vec<usize>> {
+    let mut invalid = Vec::new();
+    let mut place = keys.start();
+    while let Some(placed) = keys.key_at(place) {
+        let (btree, level) = (at.ptr.btree, at.ptr.level);
+        if let Err(e) = crate::format::values::validate(btree, level, &placed.key) {
+            pr_err!("{at}: key {} left out: {e}", placed.key.k);
+            invalid.push(place)?;
+        }
+        place = placed.next;
+    }
+    Ok(invalid)
+}

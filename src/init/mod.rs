@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Starting and stopping a filesystem.
+//!
+//! | file       | holds                                                        |
+//! |------------|--------------------------------------------------------------|
+//! | `start.rs` | [`Filesystem`]: from opened devices to something that can be read |
+//! | `state.rs` | [`State`]: starting, read-only, emergency read-only            |
+
+mod start;
+mod state;
+
+pub use start::Filesystem;
+pub use state::{
+    State,
+    StateCell, //
+};

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From opened devices to a filesystem that can be read.
+
+use super::state::StateCell;
+use crate::{
+    alloc::Usage,
+    btree::Btrees,
+    env::{
+        pr_err,
+        pr_info,
+        pr_warn,
+        Arc,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId,
+        values::subvolume::ROOT_SUBVOL, //
+    },
+    journal,
+    sb::{
+        self,
+        Opts, //
+    },
+    snapshots::View,
+    sys::block::BlockDevice,
+};
+
+/// A filesystem that was started. Dropping the last reference frees everything.
+///
+/// C: `struct bch_fs`.
+pub struct Filesystem {
+    /// What can be read.
+    pub view: View,
+    /// What it may do at the moment.
+    pub state: StateCell,
+    /// Space in use, as of the mount: nothing changes it.
+    usage: Usage,
+}
+
+impl Filesystem {
+    /// Starts the filesystem on `devs`, for reading only. Nothing is written, whatever is found.
+    ///
+    /// Order: superblocks, journal, btree roots, snapshots, root directory, accounting. A failure
+    /// is reported where it is found; everything done so far is undone.
+    ///
+    /// C: `bch2_fs_open()`, `bch2_fs_start()`, `bch2_fs_recovery()`.
+    pub fn start(devs: Vec<BlockDevice>, opts: &Opts) -> Result<Arc<Self>> {
+        let started = Self::recover(devs, opts);
+        match started {
+            Ok(fs) => Arc::try_new(fs),
+            Err(e) => {
+                pr_err!("can not start the filesystem: {e}");
+                Err(e)
+            }
+        }
+    }
+
+    fn recover(devs: Vec<BlockDevice>, opts: &Opts) -> Result<Self> {
+        let st = Arc::try_new(sb::open(devs, opts)?)?;
+        if st.sb.is_encrypted() {
+            pr_err!("the filesystem is encrypted, which is not supported yet");
+            return Err(Error::EncryptedUnsupported);
+        }
+        let lenient = st.opts.continues_on_errors();
+        let journal = journal::read(&st, lenient)?;
+        let replay = journal.keys.len();
+        if replay != 0 {
+            pr_info!("{replay} keys of the journal are laid over the btrees");
+        }
+        let btrees = Btrees::start(st, journal)?;
+        let view = View::new(btrees)?;
+        Self::check_root(&view)?;
+        let usage = Usage::read(&view.btrees, view.sb().opts.gc_reserve_percent());
+        let usage = usage.unwrap_or_else(|e| {
+            pr_warn!("can not read the accounting, space in use is not known: {e}");
+            Usage::default()
+        });
+        let state = StateCell::try_new()?;
+        state.started();
+        Ok(Self { view, state, usage })
+    }
+
+    /// Whether the root directory is there. C: the pass `lookup_root_inode`.
+    fn check_root(view: &View) -> Result {
+        let root = view.subvolume(ROOT_SUBVOL).inspect_err(|e| {
+            pr_err!("can not find the root subvolume: {e}");
+        })?;
+        let pos = Bpos::new(0, root.inode, root.snapshot);
+        match view.lookup(BtreeId::INODES, pos)? {
+            Some(_) => Ok(()),
+            None => {
+                pr_err!("the root directory, inode {}, does not exist", root.inode);
+                Err(Error::RootInodeMissing)
+            }
+        }
+    }
+
+    /// Space in use.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+}
