@@ -2,11 +2,9 @@
 
 //! From what a device holds to what a file holds.
 
-use super::{
-    plan::Replica,
-    verify::checksum, //
-};
+use super::plan::Replica;
 use crate::{
+    algo::checksum,
     env::Vec,
     error::{
         Error,
@@ -20,7 +18,7 @@ pub(super) fn check<'a>(replica: &Replica, pieces: impl Iterator<Item = &'a [u8]
     if kind.is_encryption() {
         return Err(Error::DataEncrypted);
     }
-    let found = checksum(kind, pieces).ok_or(Error::DataChecksumKind)?;
+    let found = checksum::of_pieces(kind, pieces).ok_or(Error::DataChecksumKind)?;
     if !replica.matches(found) {
         return Err(Error::DataChecksum);
     }

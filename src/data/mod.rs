@@ -6,7 +6,6 @@
 //! |-----------------|------------------------------------------------------------------|
 //! | `plan.rs`       | what has to be read for a piece of an extent; no I/O              |
 //! | `segments.rs`   | a file as a sequence of segments, each from one place             |
-//! | `verify.rs`     | checksums of data in pieces                                       |
 //! | `decode.rs`     | checking and decompressing what was read                          |
 //! | `read.rs`       | [`read_sync`]: synchronous reads, retries from other replicas     |
 //! | `read_async.rs` | reads into the page cache (kernel build only)                     |
@@ -22,7 +21,6 @@ mod read;
 pub mod read_async;
 mod report;
 mod segments;
-mod verify;
 
 pub use read::read_sync;
 

@@ -187,6 +187,7 @@ impl<F: Owner> Reader<'_, F> {
             return Err(Error::DataNoDevice);
         };
         let skip = pos.saturating_sub(segment.start.saturating_mul(SECTOR));
+        let end = segment.end.saturating_mul(SECTOR);
         let replica = match &segment.source {
             Source::Zeros => {
                 range.fill(&[]);
@@ -208,9 +209,9 @@ impl<F: Owner> Reader<'_, F> {
                 Err(back) => range = back,
             }
         }
+        let left = end.min(self.end).saturating_sub(pos);
         self.send();
-        let left = segment.end.saturating_mul(SECTOR).min(self.end);
-        let mut open = self.start(&replica, pos, skip, left.saturating_sub(pos))?;
+        let mut open = self.start(&replica, pos, skip, left)?;
         open.next = next;
         // An empty read has room, or it would be of no use at all.
         open.read.push(range).map_err(|_| Error::NoMemory)?;
