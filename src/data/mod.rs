@@ -9,6 +9,7 @@
 //! | `decode.rs`     | checking and decompressing what was read                          |
 //! | `read.rs`       | [`read_sync`]: synchronous reads, retries from other replicas     |
 //! | `read_async.rs` | reads into the page cache (kernel build only)                     |
+//! | `seek.rs`       | [`seek`]: data and holes                                          |
 //! | `report.rs`     | messages about data that could not be read                        |
 //!
 //! Data that has a checksum is given out only after the checksum was found right. No btree lock
@@ -20,9 +21,14 @@ mod read;
 #[cfg(kernel)]
 pub mod read_async;
 mod report;
+mod seek;
 mod segments;
 
 pub use read::read_sync;
+pub use seek::{
+    seek,
+    Seek, //
+};
 
 /// A file in a snapshot, as the extents btree knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -139,6 +139,17 @@ fn malformed(what: Invalid) -> Error {
     Error::DataKeyInvalid
 }
 
+/// Whether `key`, of the extents btree, only allocates space.
+///
+/// C: the opposite of `bkey_extent_is_data()`, unwritten extents aside.
+pub(crate) fn is_unwritten(key: &Key<'_>, sizes: &EntrySizes) -> bool {
+    match key.k.key_type {
+        KeyType::EXTENT => extent::ptrs(key, sizes).any(|p| p.is_ok_and(|p| p.ptr.unwritten)),
+        KeyType::REFLINK_P | KeyType::INLINE_DATA | KeyType::ERROR => false,
+        _ => true,
+    }
+}
+
 fn inline(data: &[u8], piece: Piece) -> Result<Source> {
     let skip = num::usize_of(u64::from(piece.into) << 9);
     let len = num::usize_of(u64::from(piece.len) << 9);

@@ -91,6 +91,21 @@ impl<'a> Segments<'a> {
         }
     }
 
+    /// Whether sector `at` is in a hole, and the sector behind that hole or behind the extent. Data
+    /// need not be readable, nor looked up where it is shared.
+    pub(crate) fn extent_at(&mut self, at: u64) -> Result<(bool, u64)> {
+        self.place(at)?;
+        let inum = self.file.inum;
+        Ok(match self.iter.current().filter(|k| k.k.p.inode == inum) {
+            None => (true, u64::MAX),
+            Some(key) if key.k.start_offset() > at => (true, key.k.start_offset()),
+            Some(key) => {
+                let sizes = self.view.btrees.entry_sizes();
+                (plan::is_unwritten(&key, sizes), key.k.p.offset)
+            }
+        })
+    }
+
     /// Makes the iterator stand on the first extent that ends behind sector `at`.
     fn place(&mut self, at: u64) -> Result {
         let inum = self.file.inum;

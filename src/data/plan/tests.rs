@@ -256,3 +256,23 @@ fn garbage_is_an_error_not_a_panic() {
 fn extent_raw(v: &[u8], p: Piece) -> Result<Source> {
     plan(KeyType::EXTENT, u32::MAX, v, p, 255)
 }
+
+#[test]
+fn what_only_allocates_space() {
+    let is = |key_type, v: &[u8]| {
+        let k = Bkey {
+            key_type,
+            size: 8,
+            ..Bkey::default()
+        };
+        is_unwritten(&Key { k, v }, &EntrySizes::KNOWN)
+    };
+    let unwritten = Ptr {
+        unwritten: true,
+        ..ptr(0, 1000)
+    };
+    assert!(is(KeyType::EXTENT, &bytes_of(&[Entry::Ptr(unwritten)])));
+    assert!(!is(KeyType::EXTENT, &bytes_of(&[Entry::Ptr(ptr(0, 1000))])));
+    assert!(is(KeyType::RESERVATION, &[0; 8]));
+    assert!(!is(KeyType::INLINE_DATA, &[0; 8]));
+}
