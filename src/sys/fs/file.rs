@@ -7,10 +7,13 @@ use super::{
     inode::INode,
     xattr,
     Complete,
-    FileSystem, //
+    FileSystem,
+    Result, //
 };
 use crate::{
     bindings,
+    env::num,
+    error::errno::Errno,
     sys::iomap::{
         self,
         RangeReader,
@@ -33,6 +36,10 @@ pub trait FileData: FileSystem {
 
     /// Reads one folio.
     fn read_folio(inode: &INode<Self>, folio: LockedFolio);
+
+    /// The first byte of a hole (or else of data) at or behind byte `pos`, if there is one. The
+    /// end of the file is a hole.
+    fn seek(inode: &INode<Self>, pos: u64, hole: bool) -> Result<Option<u64>>;
 }
 
 /// A locked folio of a file that is to be read.
@@ -73,7 +80,7 @@ impl<T: Complete> Tables<T> {
     };
 
     const FILE: bindings::file_operations = bindings::file_operations {
-        llseek: Some(bindings::generic_file_llseek),
+        llseek: Some(llseek::<T>),
         read_iter: Some(bindings::generic_file_read_iter),
         mmap_prepare: Some(bindings::generic_file_readonly_mmap_prepare),
         splice_read: Some(bindings::filemap_splice_read),
@@ -138,4 +145,36 @@ unsafe extern "C" fn read_folio<T: FileData>(
         T::read_folio(inode, LockedFolio(folio));
     }
     0
+}
+
+/// `->llseek`.
+///
+/// # Safety
+///
+/// For the VFS to call.
+unsafe extern "C" fn llseek<T: FileData>(
+    file: *mut bindings::file,
+    offset: bindings::loff_t,
+    whence: c_int,
+) -> bindings::loff_t {
+    let hole = match whence.cast_unsigned() {
+        bindings::SEEK_HOLE => true,
+        bindings::SEEK_DATA => false,
+        // SAFETY: A file of ours that is open.
+        _ => return unsafe { bindings::generic_file_llseek(file, offset, whence) },
+    };
+    // SAFETY: An open file has an inode, of the filesystem that these operations belong to.
+    let inode = unsafe { INode::<T>::from_raw((*file).f_inode) };
+    let found = match u64::try_from(offset) {
+        Ok(pos) => T::seek(inode, pos, hole),
+        Err(_) => Ok(None),
+    };
+    match found.and_then(|pos| pos.ok_or(Errno::ENXIO)) {
+        // SAFETY: A file of ours that is open. The position is within the file.
+        Ok(pos) => unsafe {
+            let limit = (*(*inode.as_ptr()).i_sb).s_maxbytes;
+            bindings::vfs_setpos(file, num::i64_of_bits(pos), limit)
+        },
+        Err(e) => i64::from(e.0.wrapping_neg()),
+    }
 }
