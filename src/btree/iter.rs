@@ -10,7 +10,10 @@ use super::{
     node::Node,
 };
 use crate::{
-    env::Arc,
+    env::{
+        num::usize_of_u8,
+        Arc, //
+    },
     error::Result,
     format::{
         bkey::{
@@ -28,7 +31,7 @@ use crate::{
 };
 
 /// Levels a path can have.
-const DEPTH: usize = BTREE_MAX_DEPTH as usize;
+const DEPTH: usize = usize_of_u8(BTREE_MAX_DEPTH);
 
 /// Where the key an iterator stands on is held.
 #[derive(Clone, Copy, Debug)]

@@ -34,6 +34,7 @@ impl<T> Table<T> {
     }
 
     /// Elements in the table.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
     }

@@ -20,6 +20,12 @@ pub const fn usize_of_u32(v: u32) -> usize {
     v as usize
 }
 
+/// `u8` as an index or length; for constants, elsewhere `usize::from` does it.
+#[inline]
+pub const fn usize_of_u8(v: u8) -> usize {
+    v as usize
+}
+
 /// An index or length as `u64`.
 #[inline]
 pub const fn u64_of(v: usize) -> u64 {

@@ -161,3 +161,11 @@ struct inode *bch_rs_folio_inode(const struct folio *folio)
 {
 	return folio->mapping->host;
 }
+
+u64 bch_rs_memory_bytes(void)
+{
+	struct sysinfo info;
+
+	si_meminfo(&info);
+	return (u64)info.totalram * info.mem_unit;
+}

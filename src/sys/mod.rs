@@ -9,6 +9,7 @@
 //! | `block.rs`     | block devices: claim for a filesystem, size, synchronous reads           |
 //! | `fs/`          | filesystem types, mounts, inodes, directories, attributes: see there     |
 //! | `iomap.rs`     | reading into the page cache                                             |
+//! | `memory.rs`    | how much memory the machine has                                         |
 //! | `shrinker.rs`  | giving memory back under pressure                                       |
 //! | `sync.rs`      | mutexes and spinlocks                                                   |
 //! | `workqueue.rs` | work queues                                                             |
@@ -18,6 +19,7 @@ pub mod bio;
 pub mod block;
 pub mod fs;
 pub mod iomap;
+pub mod memory;
 pub mod shrinker;
 pub mod sync;
 pub mod workqueue;

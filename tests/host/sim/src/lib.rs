@@ -4,12 +4,32 @@
 //! a test is the source that runs in the kernel.
 
 #![deny(unsafe_code)]
+// Nothing that can panic in shipped code; tests and the simulated `sys` may.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used,
+    )
+)]
 
 pub use ::algo::algo;
 pub use ::env::env;
 pub use ::error::error;
 pub use ::format::format;
 
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing
+)]
 pub mod sys;
 
 #[path = "../../../../src/sb/mod.rs"]
