@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn agrees_with_another_implementation() {
-        let data: std::vec::Vec<u8> = (0..1000u32).map(|i| (i * 7919 >> 3) as u8).collect();
+        let data: std::vec::Vec<u8> = (0..1000u32).map(|i| ((i * 7919) >> 3) as u8).collect();
         for len in [0, 1, 15, 16, 17, 31, 32, 33, 500, 983] {
             for start in 0..17 {
                 let part = &data[start..start + len];

@@ -127,6 +127,8 @@ class Loop:
         self.files, self.options, self.devices = files, options, []
 
     def __enter__(self):
+        if not os.path.exists('/dev/loop-control'):
+            subprocess.call(['modprobe', '-q', 'loop'])
         for f in self.files:
             self.devices.append(subprocess.check_output(
                 ['losetup', '--show', '-f', *self.options, f], text=True).strip())
