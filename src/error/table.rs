@@ -184,4 +184,17 @@ errors! {
     DataCompressed, Unsupported, EOPNOTSUPP, "the data is compressed";
     DataEncrypted, Unsupported, EOPNOTSUPP, "the data is encrypted";
     IndirectMissing, Coherency, EIO, "a reflink pointer leads to no extent";
+
+    // Files and directories.
+    InodeNotFound, NotFound, ENOENT, "no such inode";
+    InodeInvalid, Key, EIO, "an inode's key can not be right";
+    DirentInvalid, Key, EIO, "a directory entry that may be the one wanted can not be read";
+    StrHashUnknown, Unsupported, EOPNOTSUPP, "names are hashed in an unknown way";
+    CasefoldUnicode, Unsupported, EOPNOTSUPP, "names with letters beyond ASCII can not be compared without case yet";
+    NameTooLong, InvalidArg, ENAMETOOLONG, "the name is too long";
+    XattrNotFound, NotFound, ENODATA, "no such attribute";
+    XattrInvalid, Key, EIO, "an attribute that may be the one wanted can not be read";
+    XattrBufferTooSmall, InvalidArg, ERANGE, "the attribute does not fit the buffer";
+    AclInvalid, Key, EINVAL, "an access control list can not be right";
+    SymlinkInvalid, Key, EIO, "a symbolic link's target can not be right";
 }

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Finding the right copy of the superblock on one device.
+//!
+//! All copies are read. The newest intact one is used: a crash can leave copies of two ages. A
+//! copy that is damaged is passed over, but never in favour of an older one than the newest that
+//! is intact: what an outdated superblock leads to (journal, btree roots) has been overwritten.
+
+use super::{
+    finding::Finding,
+    header::HEADER_BYTES,
+    layout::{
+        RawLayout,
+        LAYOUT_BYTES,
+        LAYOUT_SECTOR,
+        PRIMARY_SECTOR, //
+    },
+    superblock::Superblock,
+    RawSb,
+};
+use crate::{
+    env::{
+        num::{
+            round_up_pow2,
+            u64_of,
+            usize_of, //
+        },
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+};
+use core::fmt;
+use zerocopy::FromBytes as _;
+
+/// Bytes read at first; enough for most superblocks.
+const FIRST_READ_BYTES: usize = 16 << 10;
+/// Sectors of a copy, where no layout can be read. C: `SUPERBLOCK_SIZE_DEFAULT`.
+const DEFAULT_COPY_SECTORS: u64 = 2048;
+
+/// A device to read from.
+pub trait ReadSectors {
+    /// Sectors of the device.
+    fn nr_sectors(&self) -> u64;
+    /// Reads whole sectors into `buf`.
+    fn read(&self, sector: u64, buf: &mut [u8]) -> Result<()>;
+}
+
+/// Why a copy is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It could not be read.
+    Io(Error),
+    /// It lies past the end of the device, which has this many sectors.
+    PastDevice(u64),
+    /// It is damaged, or beyond what this implementation knows.
+    Invalid(Finding),
+    /// It is intact but from before this sequence number.
+    Older {
+        /// Its own sequence number.
+        seq: u64,
+        /// The newest one.
+        newest: u64,
+    },
+    /// It is of another filesystem, or another device.
+    Foreign,
+}
+
+impl Why {
+    /// The code for the caller.
+    pub fn error(&self) -> Error {
+        match self {
+            Why::Io(error) => *error,
+            Why::PastDevice(_) => Error::SbPastDevice,
+            Why::Invalid(finding) => finding.error,
+            Why::Older { .. } => Error::SbStale,
+            Why::Foreign => Error::SbOtherFs,
+        }
+    }
+
+    /// How much it says about the device as a whole.
+    fn weight(&self) -> u8 {
+        match self {
+            Why::Invalid(f) if f.is_unsupported() => 4,
+            Why::Invalid(f) if f.error == Error::SbMagic => 1,
+            Why::Invalid(_) => 3,
+            Why::Io(_) => 2,
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Io(error) => write!(f, "{error}"),
+            Why::PastDevice(nr) => write!(f, "past the end of the device ({nr} sectors)"),
+            Why::Invalid(finding) => write!(f, "{finding}"),
+            Why::Older { seq, newest } => {
+                write!(f, "outdated: seq {seq}, the newest copy has {newest}")
+            }
+            Why::Foreign => f.write_str("belongs to another filesystem or device"),
+        }
+    }
+}
+
+/// A copy, or the layout on its own, that is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Where it is.
+    pub sector: u64,
+    /// Why it is not used.
+    pub why: Why,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sector {
+            LAYOUT_SECTOR => write!(f, "superblock layout at sector {}", self.sector)?,
+            PRIMARY_SECTOR => write!(f, "primary superblock at sector {}", self.sector)?,
+            _ => write!(f, "superblock copy at sector {}", self.sector)?,
+        }
+        write!(f, ": {}", self.why)
+    }
+}
+
+/// The copy to use.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The superblock, all of it checked.
+    pub sb: Superblock,
+    /// Where it was.
+    pub sector: u64,
+    /// What was passed over.
+    pub rejected: Vec<Rejected>,
+}
+
+/// There is no copy to use.
+#[derive(Debug)]
+pub struct Refused {
+    /// The reason that says most.
+    pub error: Error,
+    /// What was looked at.
+    pub rejected: Vec<Rejected>,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            rejected: Vec::new(),
+        }
+    }
+}
+
+/// Finds the superblock of a device. With `only`, just the copy at that sector is considered.
+///
+/// C: `bch2_read_super()`.
+pub fn choose(dev: &impl ReadSectors, only: Option<u64>) -> Result<Chosen, Refused> {
+    let mut search = Search {
+        dev,
+        intact: Vec::new(),
+        rejected: Vec::new(),
+    };
+    match only {
+        Some(sector) => search.try_copy(sector)?,
+        None => search.try_all()?,
+    }
+    search.finish()
+}
+
+/// An intact copy.
+struct Intact {
+    sector: u64,
+    sb: Superblock,
+}
+
+struct Search<'a, D> {
+    dev: &'a D,
+    /// The newest intact copies, all of the same age.
+    intact: Vec<Intact>,
+    rejected: Vec<Rejected>,
+}
+
+impl<D: ReadSectors> Search<'_, D> {
+    fn reject(&mut self, sector: u64, why: Why) -> Result<()> {
+        self.rejected.push(Rejected { sector, why })
+    }
+
+    fn try_all(&mut self) -> Result<()> {
+        self.try_copy(PRIMARY_SECTOR)?;
+        let (offsets, nr) = self.locations()?;
+        for sector in offsets.iter().take(nr) {
+            if *sector != PRIMARY_SECTOR {
+                self.try_copy(*sector)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where copies may be: from the layout in the primary, else the layout on its own, else the
+    /// layout in a damaged primary, else where they are put by default.
+    fn locations(&mut self) -> Result<([u64; super::layout::COPIES_MAX], usize)> {
+        let mut offsets = [0; super::layout::COPIES_MAX];
+        let from_primary = self.intact.first().map(|c| c.sb.layout);
+        let layout = match from_primary.filter(|l| l.validate().is_ok()) {
+            Some(layout) => Some(layout),
+            None => match self.read_layout()? {
+                Some(layout) => Some(layout),
+                None => self.read_damaged_layout(),
+            },
+        };
+        let mut nr = 0usize;
+        let mut fill = |from: &mut dyn Iterator<Item = u64>| {
+            for (dst, src) in offsets.iter_mut().zip(from) {
+                *dst = src;
+                nr = nr.saturating_add(1);
+            }
+        };
+        match layout {
+            Some(layout) => fill(&mut layout.offsets()),
+            None => {
+                let last = self.dev.nr_sectors().saturating_sub(DEFAULT_COPY_SECTORS);
+                let second = PRIMARY_SECTOR.saturating_add(DEFAULT_COPY_SECTORS);
+                fill(&mut [second, last].into_iter());
+            }
+        }
+        Ok((offsets, nr))
+    }
+
+    /// C: `read_layout_sector()`.
+    fn read_layout(&mut self) -> Result<Option<RawLayout>> {
+        let mut bytes = Vec::from_elem(0, LAYOUT_BYTES)?;
+        let why = match self.dev.read(LAYOUT_SECTOR, &mut bytes) {
+            Err(error) => Why::Io(error),
+            Ok(()) => match RawLayout::read_from_bytes(&bytes) {
+                Err(_) => return Ok(None),
+                Ok(layout) => match layout.validate() {
+                    Ok(()) => return Ok(Some(layout)),
+                    Err(finding) => Why::Invalid(finding),
+                },
+            },
+        };
+        self.reject(LAYOUT_SECTOR, why)?;
+        Ok(None)
+    }
+
+    fn read_damaged_layout(&self) -> Option<RawLayout> {
+        let mut bytes = Vec::from_elem(0, HEADER_BYTES.next_multiple_of(512)).ok()?;
+        self.dev.read(PRIMARY_SECTOR, &mut bytes).ok()?;
+        let layout = RawSb::read(&bytes)?.layout;
+        layout.validate().ok().map(|()| layout)
+    }
+
+    /// Reads and sorts in one copy.
+    fn try_copy(&mut self, sector: u64) -> Result<()> {
+        let sb = match self.read_copy(sector) {
+            Ok(sb) => sb,
+            Err(Why::Io(Error::NoMemory)) => return Err(Error::NoMemory),
+            Err(why) => return self.reject(sector, why),
+        };
+        if let Some(first) = self.intact.first() {
+            let (seq, newest) = (sb.seq(), first.sb.seq());
+            if first.sb.uuid() != sb.uuid() || first.sb.dev_idx() != sb.dev_idx() {
+                return self.reject(sector, Why::Foreign);
+            }
+            if seq < newest {
+                return self.reject(sector, Why::Older { seq, newest });
+            }
+            if seq > newest {
+                let older = Why::Older {
+                    seq: newest,
+                    newest: seq,
+                };
+                while let Some(old) = self.intact.pop() {
+                    self.reject(old.sector, older)?;
+                }
+            }
+        }
+        self.intact.push(Intact { sector, sb })
+    }
+
+    /// Reads one copy and checks that it is intact.
+    ///
+    /// C: `read_one_super()`.
+    fn read_copy(&self, sector: u64) -> Result<Superblock, Why> {
+        let mut bytes = Vec::new();
+        self.read_more(sector, FIRST_READ_BYTES, &mut bytes)?;
+        let need = Superblock::start(&bytes).map_err(Why::Invalid)?;
+        if need > bytes.len() {
+            self.read_more(sector, need, &mut bytes)?;
+        }
+        Superblock::read(&bytes).map_err(|finding| match finding.error {
+            Error::NoMemory => Why::Io(Error::NoMemory),
+            _ => Why::Invalid(finding),
+        })
+    }
+
+    /// Reads up to `len` bytes; fewer where the device ends.
+    fn read_more(&self, sector: u64, len: usize, bytes: &mut Vec<u8>) -> Result<(), Why> {
+        let past = Why::PastDevice(self.dev.nr_sectors());
+        let left = self.dev.nr_sectors().checked_sub(sector).ok_or(past)?;
+        if left == 0 {
+            return Err(past);
+        }
+        let len = round_up_pow2(u64_of(len), 512).unwrap_or(u64::MAX);
+        let len = usize_of(len.min(left.saturating_mul(512)));
+        bytes.resize(len, 0).map_err(Why::Io)?;
+        self.dev.read(sector, bytes).map_err(Why::Io)
+    }
+
+    /// Takes the first of the newest intact copies that is valid.
+    fn finish(mut self) -> Result<Chosen, Refused> {
+        let intact = core::mem::take(&mut self.intact);
+        let mut chosen: Option<Intact> = None;
+        for copy in intact {
+            if chosen.is_some() {
+                continue;
+            }
+            match copy.sb.validate(Some(copy.sector)) {
+                Ok(()) => chosen = Some(copy),
+                Err(f) => self.reject(copy.sector, Why::Invalid(f))?,
+            }
+        }
+        match chosen {
+            Some(Intact { sector, sb }) => Ok(Chosen {
+                sb,
+                sector,
+                rejected: self.rejected,
+            }),
+            None => Err(Refused {
+                error: reason(&self.rejected),
+                rejected: self.rejected,
+            }),
+        }
+    }
+}
+
+/// The reason that says most; the first of equal ones.
+fn reason(rejected: &[Rejected]) -> Error {
+    let mut best: Option<&Rejected> = None;
+    for r in rejected {
+        if best.map_or(true, |b| r.why.weight() > b.why.weight()) {
+            best = Some(r);
+        }
+    }
+    best.map_or(Error::SbNoCopies, |r| r.why.error())
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The member devices of a filesystem and its superblock.
+//!
+//! | file       | holds                                                                    |
+//! |------------|--------------------------------------------------------------------------|
+//! | `state.rs` | [`SbState`]: superblock, options and devices of a filesystem; [`Device`]    |
+//! | `open.rs`  | [`open`]: from block devices to an [`SbState`]                             |
+//! | `read.rs`  | the superblock of one device, and what is printed about it                |
+//!
+//! What the bytes mean and which copy or device is to be believed is decided in
+//! [`format::sb`](crate::format::sb), without I/O; here the devices are asked and the decisions
+//! reported.
+
+mod open;
+mod read;
+mod state;
+
+pub use open::open;
+pub use state::{
+    Device,
+    Name,
+    SbState, //
+};

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From block devices to the superblock and devices of a filesystem.
+
+use super::{
+    read::read_super,
+    state::{
+        Device,
+        SbState, //
+    },
+};
+use crate::{
+    env::{
+        pr_err,
+        pr_warn,
+        units::DevIdx,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        opts::{
+            OptId,
+            Opts, //
+        },
+        sb::{
+            assemble::{
+                check_device,
+                check_enough,
+                check_member,
+                missing,
+                newest,
+                DevMask, //
+            },
+            text::DateTime,
+            Superblock, //
+        },
+    },
+    sys::block::BlockDevice,
+};
+
+/// A device and its own superblock.
+struct Candidate {
+    bdev: BlockDevice,
+    own: Superblock,
+}
+
+/// Reads the superblocks of `devs`, checks that they belong together and are enough, and puts
+/// each device into its slot. `opts` are the options of the mount.
+///
+/// Everything that is wrong is reported, with the device and what can be done.
+///
+/// C: `bch2_fs_open()`.
+pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
+    let mut candidates = Vec::with_capacity(devs.len())?;
+    for bdev in devs {
+        let own = read_super(&bdev, opts.sb_sector())?;
+        candidates.push(Candidate { bdev, own })?;
+    }
+    let best = newest(candidates.iter().map(|c| &c.own));
+    let Some(best) = best.and_then(|i| candidates.get(i)) else {
+        pr_err!("no device to mount was given");
+        return Err(Error::DevicesNone);
+    };
+    let sb = best.own.try_clone()?;
+    check_readable(&sb, best.bdev.name())?;
+
+    let mut all = Opts::from_superblock(&sb);
+    all.apply(opts);
+    let devs = place(candidates, &sb, &all)?;
+    let state = SbState {
+        sb,
+        opts: all,
+        devs,
+    };
+    check_all_there(&state)?;
+    Ok(state)
+}
+
+/// Refuses what can be recognised but not read.
+fn check_readable(sb: &Superblock, name: &str) -> Result {
+    if sb.is_encrypted() {
+        pr_err!(
+            "{name}: filesystem {} is encrypted, which is not supported yet",
+            sb.user_uuid()
+        );
+        return Err(Error::EncryptionUnsupported);
+    }
+    Ok(())
+}
+
+/// Puts the devices into their slots, leaving out those that do not belong there.
+///
+/// C: `bch2_sbs_filter_dead()`, `bch2_dev_attach_bdev()`.
+fn place(candidates: Vec<Candidate>, sb: &Superblock, opts: &Opts) -> Result<Vec<Option<Device>>> {
+    let mut slots: Vec<Option<Device>> = Vec::with_capacity(sb.nr_devices().into())?;
+    for _ in 0..sb.nr_devices() {
+        slots.push(None)?;
+    }
+    let split_ok = opts.is_on(OptId::NoSplitbrainCheck);
+    for Candidate { bdev, own } in candidates {
+        let (name, idx) = (bdev.name(), own.dev_idx());
+        if let Err(stranger) = check_member(sb, &own, split_ok) {
+            if stranger.can_leave_out() {
+                pr_warn!("{name}: not using this device: it {stranger}");
+                continue;
+            }
+            pr_err!("{name}: can not mount with this device: it {stranger}");
+            return Err(stranger.error());
+        }
+        check_device(sb, idx, bdev.nr_sectors(), bdev.logical_block_bytes()).map_err(|f| {
+            pr_err!("{name}: {f}");
+            f.error
+        })?;
+        let slot = slots.get_mut(usize::from(idx));
+        let (Some(slot), Some(member)) = (slot, sb.member(idx)) else {
+            continue;
+        };
+        if let Some(other) = slot {
+            pr_err!(
+                "{name}: device {idx} of filesystem {} is {} already: is one a copy of the other?",
+                sb.user_uuid(),
+                other.bdev.name()
+            );
+            return Err(Error::DeviceDuplicate);
+        }
+        *slot = Some(Device {
+            bdev,
+            idx: DevIdx(idx),
+            own,
+            member,
+        });
+    }
+    Ok(slots)
+}
+
+/// Checks that enough devices are there, by the option `degraded`.
+fn check_all_there(state: &SbState) -> Result {
+    let online: DevMask = state.online();
+    let name = state.name();
+    let enough = check_enough(&state.sb, &online, state.opts.degraded());
+    for (dev, m) in missing(&state.sb, &online) {
+        pr_warn!(
+            "{name}: device {dev} is missing: last seen as {}, model {}, serial {}, mounted {}, \
+             UUID {}",
+            m.device_name(),
+            m.device_model(),
+            m.device_serial(),
+            DateTime(m.last_mount()),
+            m.uuid()
+        );
+    }
+    enough.map_err(|e| {
+        pr_err!("{name}: {e}");
+        Error::DevicesMissing
+    })
+}

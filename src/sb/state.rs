@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The superblock, the options and the devices of a filesystem.
+
+use crate::{
+    env::{
+        units::DevIdx,
+        Vec, //
+    },
+    format::{
+        opts::Opts,
+        sb::{
+            assemble::DevMask,
+            flags,
+            Member,
+            Superblock, //
+        },
+    },
+    sys::block::BlockDevice,
+};
+use core::fmt;
+
+/// A member device that is there.
+///
+/// C: `struct bch_dev`.
+pub struct Device {
+    /// The block device.
+    pub bdev: BlockDevice,
+    /// Its slot.
+    pub idx: DevIdx,
+    /// Its own superblock; of use only for what is not the same on all devices, as the journal
+    /// buckets.
+    pub own: Superblock,
+    /// What the filesystem's superblock says about it.
+    pub member: Member,
+}
+
+/// The superblock, the options and the devices of a filesystem.
+///
+/// C: the parts `disk_sb`, `opts` and `devs` of `struct bch_fs`.
+pub struct SbState {
+    /// The filesystem's superblock: the one written last.
+    pub sb: Superblock,
+    /// The options in effect: those of the mount, else those of the superblock, else defaults.
+    pub opts: Opts,
+    /// By slot.
+    pub(super) devs: Vec<Option<Device>>,
+}
+
+impl SbState {
+    /// The device in slot `idx`, if it is there.
+    pub fn dev(&self, idx: DevIdx) -> Option<&Device> {
+        self.devs.get(usize::from(idx.0))?.as_ref()
+    }
+
+    /// The devices that are there, by slot.
+    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.devs.iter().flatten()
+    }
+
+    /// The slots of the devices that are there.
+    pub fn online(&self) -> DevMask {
+        let mut mask = DevMask::default();
+        for dev in self.devices() {
+            mask.add(dev.idx.0);
+        }
+        mask
+    }
+
+    /// What to call the filesystem in messages.
+    pub fn name(&self) -> Name<'_> {
+        Name(self)
+    }
+}
+
+/// A filesystem's name: that of its only device, or else its UUID.
+pub struct Name<'a>(&'a SbState);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sb = &self.0.sb;
+        let one = sb.nr_devices() == 1 && sb.flag(flags::MULTI_DEVICE) == 0;
+        match self.0.devices().next().filter(|_| one) {
+            Some(dev) => f.write_str(dev.bdev.name()),
+            None => write!(f, "{}", sb.user_uuid()),
+        }
+    }
+}
