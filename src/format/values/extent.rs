@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Keys with pointers to data: `extent`, `reflink_v`, `btree_ptr`, `btree_ptr_v2`.
+//! Keys with pointers to data: `extent`, `reflink_v`, `btree_ptr`, `btree_ptr_v2`, `stripe`.
 
 use super::{
     btree_ptr::BTREE_PTR_V2_BYTES,
@@ -15,6 +15,10 @@ use super::{
         EXTENT_POISONED, //
     },
     reflink::REFLINK_V_BYTES,
+    stripe::{
+        Stripe,
+        STRIPE_BYTES, //
+    },
 };
 use crate::{
     error::Invalid,
@@ -28,7 +32,7 @@ use crate::{
 pub const PTRS_MAX: usize = 16;
 
 /// The bytes of a key's value that are extent entries; empty for keys without pointers.
-/// (A stripe's pointers are not among them: see [`Stripe`](super::stripe::Stripe).)
+/// Of a stripe, they are the pointers to its blocks.
 ///
 /// C: `bch2_bkey_ptrs_c()`.
 pub fn entry_bytes<'a>(key: &Key<'a>) -> &'a [u8] {
@@ -36,9 +40,17 @@ pub fn entry_bytes<'a>(key: &Key<'a>) -> &'a [u8] {
         KeyType::BTREE_PTR | KeyType::EXTENT => 0,
         KeyType::BTREE_PTR_V2 => BTREE_PTR_V2_BYTES,
         KeyType::REFLINK_V => REFLINK_V_BYTES,
+        KeyType::STRIPE => return stripe_ptr_bytes(key.v),
         _ => return &[],
     };
     key.v.get(start..).unwrap_or(&[])
+}
+
+/// The pointers of a stripe: cut short where the value ends before.
+fn stripe_ptr_bytes(v: &[u8]) -> &[u8] {
+    let nr_blocks = Stripe::decode(v).map_or(0, |s| usize::from(s.nr_blocks));
+    let ptrs = v.get(STRIPE_BYTES..).unwrap_or(&[]);
+    ptrs.get(..nr_blocks.saturating_mul(8)).unwrap_or(ptrs)
 }
 
 /// The extent entries of a key's value. C: `bkey_extent_entry_for_each()`.

@@ -21,13 +21,24 @@
 //! | `xattr.rs`        | [`Xattr`](xattr::Xattr): extended attributes                       |
 //! | `subvolume.rs`    | [`Subvolume`](subvolume::Subvolume)                                |
 //! | `snapshot.rs`     | [`Snapshot`](snapshot::Snapshot), [`SnapshotTree`](snapshot::SnapshotTree) |
+//! | `alloc.rs`        | [`Alloc`](alloc::Alloc): the state of a bucket, bucket generations |
+//! | `backpointer.rs`  | [`Backpointer`](backpointer::Backpointer)                          |
+//! | `stripe.rs`       | [`Stripe`](stripe::Stripe): erasure-coded stripes                  |
+//! | `accounting.rs`   | [`Counted`](accounting::Counted): what a counter counts            |
+//! | `quota.rs`        | [`Quota`](quota::Quota): limits                                    |
+//! | `logged_op.rs`    | operations to be finished after a crash                          |
+//! | `damage.rs`       | [`damage`](damage::damage): errors that damaged an inode           |
 //! | `plain.rs`        | values of a word or less: reservation, cookie, error             |
 //! | `kinds.rs`        | checksum, compression, hash and data types                       |
 //! | `varint.rs`       | variable-length integers                                         |
 //! | `raw.rs`          | taking structures and bit fields out of bytes                    |
 
+pub mod accounting;
+pub mod alloc;
+pub mod backpointer;
 pub mod btree_ptr;
 pub mod crc;
+pub mod damage;
 pub mod dirent;
 pub mod extent;
 pub mod extent_entry;
@@ -35,10 +46,13 @@ pub mod inline_data;
 pub mod inode;
 mod inode_fields;
 pub mod kinds;
+pub mod logged_op;
 pub mod plain;
+pub mod quota;
 mod raw;
 pub mod reflink;
 pub mod snapshot;
+pub mod stripe;
 pub mod subvolume;
 pub mod varint;
 pub mod xattr;
