@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Filesystem semantics: inodes, directories, attributes. Nothing of the VFS.
+//!
+//! | file         | holds                                                                  |
+//! |--------------|------------------------------------------------------------------------|
+//! | `inode.rs`   | finding inodes                                                          |
+//! | `dirent.rs`  | looking up names, reading directories                                   |
+//! | `probe.rs`   | walking the entries a name's hash can lead to                           |
+//! | `fold.rs`    | names compared without case                                             |
+//! | `xattr.rs`   | extended attributes                                                     |
+//! | `options.rs` | options of an inode as extended attributes                              |
+//! | `acl.rs`     | access control lists                                                    |
+//! | `symlink.rs` | where symbolic links lead                                               |
+//! | `stat.rs`    | what `stat` and `statfs` show                                           |
+//!
+//! Every inode belongs to a subvolume, and what is found depends on the snapshot that the
+//! subvolume is at: a [`SubvolInum`] names one. Operations on a directory or an inode are given
+//! what its inode says too, as callers have that at hand.
+
+mod fold;
+mod probe;
+
+pub mod acl;
+pub mod dirent;
+pub mod inode;
+pub mod options;
+pub mod stat;
+pub mod symlink;
+pub mod xattr;
+
+pub use inode::SubvolInum;
