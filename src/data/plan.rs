@@ -36,8 +36,8 @@ pub(crate) const REPLICAS_MAX: usize = 4;
 
 /// What is known of the member devices.
 pub(crate) trait Devices {
-    /// Whether data can be read from device `dev` now.
-    fn is_readable(&self, dev: DevIdx) -> bool;
+    /// How far device `dev` is to be preferred, 0 most, up to 1; `None` when it can not be read.
+    fn rank(&self, dev: DevIdx) -> Option<u8>;
 }
 
 /// A piece of a key: `len` sectors, from sector `into` of the key's range on.
@@ -201,15 +201,15 @@ fn replicas(
         if ptr.ptr.unwritten {
             return Ok(Source::Zeros);
         }
-        if !devices.is_readable(ptr.ptr.dev) {
+        let Some(rank) = devices.rank(ptr.ptr.dev) else {
             continue;
-        }
+        };
         // A cached copy's bucket may have been reused since: only a checksum can tell.
         if ptr.ptr.cached && ptr.crc.csum_type.0 == CsumType::NONE.0 {
             continue;
         }
         let replica = replica_of(&ptr, piece).ok_or(Error::DataExtentInvalid)?;
-        let rank = u8::from(ptr.ptr.cached) << 1 | ((nr ^ turn) & 1);
+        let rank = u8::from(ptr.ptr.cached) << 2 | (rank & 1) << 1 | ((nr ^ turn) & 1);
         best.add(rank, replica);
         nr = nr.wrapping_add(1);
     }

@@ -222,7 +222,7 @@ impl<F: Owner> Reader<'_, F> {
     /// Starts a read of `replica` for up to `len` bytes of the file from `pos` on, which are `skip`
     /// bytes behind the start of the segment.
     fn start(&self, replica: &Replica, pos: u64, skip: u64, len: u64) -> Result<Open<F>> {
-        let dev = self.fs.view().btrees.sb().dev(replica.dev);
+        let dev = self.fs.view().sb().dev(replica.dev);
         let dev = &dev.ok_or(Error::DeviceGone)?.bdev;
         let op = Op {
             fs: self.fs.clone(),

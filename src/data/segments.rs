@@ -23,7 +23,8 @@ use crate::{
     format::{
         bkey::Key,
         bpos::Bpos,
-        btree_id::BtreeId, //
+        btree_id::BtreeId,
+        sb::members::MemberState, //
     },
     sb::SbState,
     snapshots::{
@@ -44,8 +45,9 @@ pub(crate) struct Segment {
 }
 
 impl Devices for SbState {
-    fn is_readable(&self, dev: DevIdx) -> bool {
-        self.dev(dev).is_some()
+    fn rank(&self, dev: DevIdx) -> Option<u8> {
+        let state = self.dev(dev)?.member.state();
+        Some(u8::from(state == MemberState::EVACUATING))
     }
 }
 
@@ -131,7 +133,7 @@ impl<'a> Segments<'a> {
 
 /// The segment around sector `at` that `key`, an extent with that sector, makes.
 fn segment_of(view: &View, key: &Key<'_>, at: u64) -> Result<Segment> {
-    let (sb, sizes) = (&**view.btrees.sb(), view.btrees.entry_sizes());
+    let (sb, sizes) = (view.sb(), view.btrees.entry_sizes());
     let start = key.k.start_offset();
     let whole = Piece {
         into: 0,

@@ -22,8 +22,9 @@ use crate::{
 struct Present(u8);
 
 impl Devices for Present {
-    fn is_readable(&self, dev: DevIdx) -> bool {
-        dev.0 < self.0
+    fn rank(&self, dev: DevIdx) -> Option<u8> {
+        // Device 9 is better not used.
+        (dev.0 < self.0).then_some(u8::from(dev.0 == 9))
     }
 }
 
@@ -159,6 +160,13 @@ fn cached_replicas_come_last_and_need_a_checksum() {
         r.iter().map(|r| r.dev.0).collect::<std::vec::Vec<_>>(),
         [1, 0]
     );
+}
+
+#[test]
+fn devices_being_emptied_come_after_others() {
+    let entries = [Entry::Ptr(ptr(9, 1000)), Entry::Ptr(ptr(0, 2000))];
+    let r = replicas_of(extent(&entries, 8, piece(0, 8), 10));
+    assert_eq!((r[0].dev, r[1].dev), (DevIdx(0), DevIdx(9)));
 }
 
 #[test]
