@@ -116,17 +116,18 @@ struct RawDirent {
     type_and_flags: u8,
 }
 
-/// C: `d_cf_name_block` up to the names.
+/// C: `d_cf_name_block` up to the names. What is packed in C is only its place behind the type,
+/// so there is a byte of padding after its first one.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct RawFoldedNames {
-    pad: u8,
+    pad: [u8; 2],
     name_len: U16,
     folded_len: U16,
 }
 
 const _: () = assert!(size_of::<RawDirent>() == 9);
-const _: () = assert!(size_of::<RawFoldedNames>() == 5);
+const _: () = assert!(size_of::<RawFoldedNames>() == 6);
 
 const TYPE_MASK: u8 = 0x1f;
 const FOLDED: u8 = 0x80;
@@ -209,7 +210,7 @@ impl<'a> Dirent<'a> {
         }
         let [len_lo, len_hi] = u16::try_from(self.name.len()).ok()?.to_le_bytes();
         let [cf_lo, cf_hi] = u16::try_from(folded_len).ok()?.to_le_bytes();
-        let lens = [0, len_lo, len_hi, cf_lo, cf_hi];
+        let lens = [0, 0, len_lo, len_hi, cf_lo, cf_hi];
         let (flags, lens): (u8, &[u8]) = match self.folded {
             Some(_) => (FOLDED, &lens),
             None => (0, &[]),
