@@ -20,13 +20,14 @@ use crate::{
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
+        opts::{
+            OnError,
+            OptId,
+            Opts, //
+        },
         values::subvolume::ROOT_SUBVOL, //
     },
-    journal,
-    sb::{
-        self,
-        Opts, //
-    },
+    journal, sb,
     snapshots::View,
     sys::block::BlockDevice,
 };
@@ -63,11 +64,7 @@ impl Filesystem {
 
     fn recover(devs: Vec<BlockDevice>, opts: &Opts) -> Result<Self> {
         let st = Arc::try_new(sb::open(devs, opts)?)?;
-        if st.sb.is_encrypted() {
-            pr_err!("the filesystem is encrypted, which is not supported yet");
-            return Err(Error::EncryptedUnsupported);
-        }
-        let lenient = st.opts.continues_on_errors();
+        let lenient = st.opts.on_error() == OnError::Continue;
         let journal = journal::read(&st, lenient)?;
         let replay = journal.keys.len();
         if replay != 0 {
@@ -76,7 +73,7 @@ impl Filesystem {
         let btrees = Btrees::start(st, journal)?;
         let view = View::new(btrees)?;
         Self::check_root(&view)?;
-        let usage = Usage::read(&view.btrees, view.sb().opts.gc_reserve_percent());
+        let usage = Usage::read(&view.btrees, view.sb().opts.get(OptId::GcReservePercent));
         let usage = usage.unwrap_or_else(|e| {
             pr_warn!("can not read the accounting, space in use is not known: {e}");
             Usage::default()

@@ -47,5 +47,19 @@ pub mod alloc;
 #[path = "../../../../src/snapshots/mod.rs"]
 pub mod snapshots;
 
+#[path = "../../../../src/data/mod.rs"]
+pub mod data;
+
+#[path = "../../../../src/fs/mod.rs"]
+pub mod fs;
+
 #[path = "../../../../src/init/mod.rs"]
 pub mod init;
+
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing
+)]
+pub mod golden;

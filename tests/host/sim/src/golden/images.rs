@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Finding and unpacking golden images.
+
+use super::{
+    from_base64,
+    json::Json,
+    manifest::Manifest, //
+};
+use crate::sys::block::BlockDevice;
+use std::{
+    path::{
+        Path,
+        PathBuf, //
+    },
+    process::Command,
+    sync::Arc,
+};
+
+/// One image: a filesystem on one or more devices.
+#[derive(Debug)]
+pub struct Image {
+    /// Its name, without endings.
+    pub name: String,
+    folder: PathBuf,
+    manifest: PathBuf,
+}
+
+/// The folder with the images: `BCACHEFS_RS_IMAGES`, or `shared/images` beside the checkout.
+pub fn folder() -> Option<PathBuf> {
+    let given = std::env::var_os("BCACHEFS_RS_IMAGES").map(PathBuf::from);
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/images");
+    Some(given.unwrap_or_else(beside)).filter(|p| p.is_dir())
+}
+
+/// The contents of a file, unpacked if its name says that it is packed.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    if path.extension().is_none_or(|e| e != "zst") {
+        return std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()));
+    }
+    let out = Command::new("zstd")
+        .args(["-dqc", "--"])
+        .arg(path)
+        .output()
+        .map_err(|e| format!("zstd: {e}"))?;
+    if !out.status.success() {
+        return Err(String::from_utf8_lossy(&out.stderr).into_owned());
+    }
+    Ok(out.stdout)
+}
+
+impl Image {
+    /// All images in `folder`, by name.
+    pub fn all(folder: &Path) -> Vec<Image> {
+        let mut found = Vec::new();
+        for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            let stem = name.strip_suffix(".zst").unwrap_or(&name);
+            if let Some(stem) = stem.strip_suffix(".manifest.json") {
+                found.push(Image {
+                    name: stem.to_owned(),
+                    folder: folder.to_owned(),
+                    manifest: file.path(),
+                });
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found
+    }
+
+    /// The image with this name.
+    pub fn named(folder: &Path, name: &str) -> Option<Image> {
+        Self::all(folder).into_iter().find(|i| i.name == name)
+    }
+
+    /// What the filesystem holds; for a damaged image, what its base holds.
+    pub fn manifest(&self) -> Result<Manifest, String> {
+        let json = self.json()?;
+        match json.get("base") {
+            Some(base) => {
+                let base = self.base(base)?;
+                let mut manifest = base.manifest()?;
+                manifest.damage = json.get("damage").map(Json::text);
+                Ok(manifest)
+            }
+            None => Ok(Manifest::from_json(&json)),
+        }
+    }
+
+    fn base(&self, name: &Json) -> Result<Image, String> {
+        Self::named(&self.folder, &name.text()).ok_or_else(|| format!("no base {}", name.text()))
+    }
+
+    fn json(&self) -> Result<Json, String> {
+        Json::parse(&read_file(&self.manifest)?)
+    }
+
+    /// The bytes of each device.
+    pub fn unpack(&self) -> Result<Vec<Vec<u8>>, String> {
+        let json = self.json()?;
+        if let Some(base) = json.get("base") {
+            let mut devices = self.base(base)?.unpack()?;
+            for patch in json.get("patches").map_or(&[][..], Json::list) {
+                apply(devices.first_mut().ok_or("no device")?, patch)?;
+            }
+            return Ok(devices);
+        }
+        let names = json.get("images").map_or(&[][..], Json::list);
+        names
+            .iter()
+            .map(|n| read_file(&self.folder.join(n.text())))
+            .collect()
+    }
+}
+
+fn apply(device: &mut [u8], patch: &Json) -> Result<(), String> {
+    let at = patch.get("offset").and_then(Json::number).ok_or("offset")? as usize;
+    let data = match (patch.get("data"), patch.get("zero")) {
+        (Some(data), _) => from_base64(&data.text()),
+        (None, Some(zero)) => vec![0; zero.number().ok_or("zero")? as usize],
+        _ => return Err("patch without data".to_owned()),
+    };
+    let place = device
+        .get_mut(at..at + data.len())
+        .ok_or("patch beyond the end")?;
+    place.copy_from_slice(&data);
+    Ok(())
+}
+
+/// Block devices with these contents.
+pub fn devices(name: &str, contents: Vec<Vec<u8>>) -> crate::env::Vec<BlockDevice> {
+    let mut out = crate::env::Vec::new();
+    for (i, bytes) in contents.into_iter().enumerate() {
+        let device = BlockDevice::from_memory(&format!("{name}.{i}"), Arc::new(bytes));
+        out.push(device).expect("memory");
+    }
+    out
+}
