@@ -190,7 +190,7 @@ errors! {
     InodeInvalid, Key, EIO, "an inode's key can not be right";
     DirentInvalid, Key, EIO, "a directory entry that may be the one wanted can not be read";
     StrHashUnknown, Unsupported, EOPNOTSUPP, "names are hashed in an unknown way";
-    CasefoldUnicode, Unsupported, EOPNOTSUPP, "names with letters beyond ASCII can not be compared without case yet";
+    CasefoldUnicode, Unsupported, EOPNOTSUPP, "a name beyond ASCII has to be given exactly as it is listed";
     NameTooLong, InvalidArg, ENAMETOOLONG, "the name is too long";
     XattrNotFound, NotFound, ENODATA, "no such attribute";
     XattrInvalid, Key, EIO, "an attribute that may be the one wanted can not be read";

@@ -102,11 +102,13 @@ pub fn lookup(
     name: &[u8],
 ) -> Result<Option<SubvolInum>> {
     let folded;
-    let name = if folds_case(inode) {
+    let name = if !folds_case(inode) {
+        name
+    } else if name.is_ascii() {
         folded = fold(name)?;
         folded.as_bytes()
     } else {
-        name
+        return lookup_as_listed(view, dir, name).map(Some);
     };
     let hash = hash_info(dir, inode)?.dirent(name);
     let mut unreadable = false;
@@ -125,6 +127,20 @@ pub fn lookup(
         None if unreadable => Err(Error::DirentInvalid),
         None => Ok(None),
     }
+}
+
+/// Looks for an entry whose name is `name` letter for letter, in a directory that compares names
+/// without case: whatever is listed can be opened. There may be another entry that differs in case
+/// only, so that a name that was not found is an error.
+fn lookup_as_listed(view: &View, dir: SubvolInum, name: &[u8]) -> Result<SubvolInum> {
+    let mut found = None;
+    readdir(view, dir, FIRST_OFFSET, |e| {
+        if e.name == name {
+            found = Some(e.target);
+        }
+        found.is_none()
+    })?;
+    found.ok_or(Error::CasefoldUnicode)
 }
 
 /// Lists the entries of the directory `dir` from offset `from` on, without `.` and `..`. `emit`

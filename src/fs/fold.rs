@@ -2,8 +2,8 @@
 
 //! Names compared without case.
 //!
-//! The rules are Unicode's; for names of ASCII characters they are simple, and only those can be
-//! looked up yet. Directories can be read whatever is in them.
+//! The rules are Unicode's; for names of ASCII characters they are simple, and only those are
+//! compared without case yet. Other names have to be given as they are listed.
 
 use crate::{
     error::{
@@ -39,13 +39,10 @@ pub(super) fn folds_case(dir: &Inode) -> bool {
     option(dir.casefold).is_some_and(|v| v != 0)
 }
 
-/// `name` without case.
+/// `name`, which has ASCII characters only, without case.
 ///
 /// C: `bch2_casefold()`.
 pub(super) fn fold(name: &[u8]) -> Result<Folded> {
-    if !name.is_ascii() {
-        return Err(Error::CasefoldUnicode);
-    }
     let mut bytes = [0; NAME_MAX];
     let Some(out) = bytes.get_mut(..name.len()) else {
         return Err(Error::NameTooLong);
