@@ -22,6 +22,8 @@ targets! {
     bkey::positions,
     jset::header,
     jset::entries,
+    keys::first_set,
     node::first_set,
     node::later_set,
+    sb::decode,
 }

@@ -6,24 +6,31 @@
 //! |-----------|----------------------------------------------------|
 //! | `bkey.rs` | key headers and positions                          |
 //! | `jset.rs` | journal entries                                    |
+//! | `keys.rs` | packed keys of btree nodes                         |
 //! | `node.rs` | btree node headers and their sets                  |
+//! | `sb.rs`   | superblocks                                        |
 
 pub(crate) mod bkey;
 pub(crate) mod jset;
+pub(crate) mod keys;
 pub(crate) mod node;
+pub(crate) mod sb;
 
 use core::fmt::{
     self,
     Write, //
 };
 
+/// Text goes nowhere.
+pub(crate) struct Null;
+
+impl Write for Null {
+    fn write_str(&mut self, _: &str) -> fmt::Result {
+        Ok(())
+    }
+}
+
 /// Prints `v` to nowhere: a value decoded from any bytes can be shown.
 pub(crate) fn show(v: &impl fmt::Display) {
-    struct Null;
-    impl Write for Null {
-        fn write_str(&mut self, _: &str) -> fmt::Result {
-            Ok(())
-        }
-    }
     write!(Null, "{v}").unwrap();
 }
