@@ -329,7 +329,7 @@ fn find_invalid(at: &Copy<'_>, keys: &NodeKeys) -> Result<Vec<usize>> {
     let mut place = keys.start();
     while let Some(placed) = keys.key_at(place) {
         let (btree, level) = (at.ptr.btree, at.ptr.level);
-        if let Err(e) = crate::format::values::validate(btree, level, &placed.key) {
+        if let Err(e) = crate::journal::check_key(btree, level, &placed.key) {
             pr_err!("{at}: key {} left out: {e}", placed.key.k);
             invalid.push(place)?;
         }

@@ -5,6 +5,7 @@
 //! | file           | holds                                                              |
 //! |----------------|--------------------------------------------------------------------|
 //! | `blacklist.rs` | [`Blacklist`]: sequence numbers that are void                       |
+//! | `check.rs`     | whether a key may be where it was found                             |
 //! | `contents.rs`  | [`JournalContents`], [`Root`]: what recovery starts from            |
 //! | `keys.rs`      | [`keys::JournalKeys`]: updates to lay over the btrees               |
 //! | `read.rs`      | [`read`]: from the devices, or from the clean section               |
@@ -20,6 +21,7 @@
 //! After a clean shutdown nothing of this is read: the superblock's clean section has the roots.
 
 pub mod blacklist;
+mod check;
 mod contents;
 pub mod keys;
 mod read;
@@ -33,6 +35,7 @@ pub use contents::{
     Root,
     Roots, //
 };
+pub(crate) use check::check_key;
 pub use read::read;
 
 use crate::format::sb::version::Version;

@@ -314,7 +314,7 @@ fn overlay_record(keys: &mut JournalKeys, source: Source, data_at: usize, lenien
 }
 
 fn key_is_valid(source: Source, record: &Entry<'_>, key: &Key<'_>) -> bool {
-    match crate::format::values::validate(record.btree, record.level, key) {
+    match super::check::check_key(record.btree, record.level, key) {
         Ok(()) => true,
         Err(invalid) => {
             pr_err!(
