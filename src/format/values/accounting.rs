@@ -13,7 +13,8 @@ use crate::{
             Bpos,
             RawBpos, //
         },
-        btree_id::BtreeId, //
+        btree_id::BtreeId,
+        sb::Version, //
     },
 };
 use core::fmt;
@@ -30,7 +31,7 @@ pub const ACCOUNTING_TYPES: u8 = 11;
 
 /// The version from which positions are stored in reverse, so that types sort together.
 /// C: `bcachefs_metadata_version_disk_accounting_big_endian`.
-pub const VERSION_REVERSED: u16 = (1 << 10) | 15;
+pub const VERSION_REVERSED: Version = Version::new(1, 15);
 
 /// Devices that together hold data.
 ///
@@ -152,7 +153,7 @@ pub const RECONCILE_WORK_NAMES: [&str; 8] = [
 
 /// The 20 bytes of a position, as the filesystem's `version` stores them.
 /// C: `bpos_to_disk_accounting_pos()`.
-pub(super) fn position_bytes(pos: Bpos, version: u16) -> [u8; 20] {
+pub(super) fn position_bytes(pos: Bpos, version: Version) -> [u8; 20] {
     let mut bytes = [0; 20];
     for (to, from) in bytes.iter_mut().zip(RawBpos::from(pos).as_bytes()) {
         *to = *from;
@@ -165,7 +166,7 @@ pub(super) fn position_bytes(pos: Bpos, version: u16) -> [u8; 20] {
 
 impl Counted {
     /// What the counter at `pos` counts, in a filesystem of `version`.
-    pub fn decode(pos: Bpos, version: u16) -> Self {
+    pub fn decode(pos: Bpos, version: Version) -> Self {
         let bytes = position_bytes(pos, version);
         let [ty, a, b, c, d, e, f, g, h, ..] = bytes;
         let word = u32::from_le_bytes([a, b, c, d]);
@@ -195,7 +196,7 @@ impl Counted {
 
     /// Where the counter is in a filesystem of `version`; `None` for unknown types.
     /// C: `disk_accounting_pos_to_bpos()`.
-    pub fn encode(&self, version: u16) -> Option<Bpos> {
+    pub fn encode(&self, version: Version) -> Option<Bpos> {
         let mut bytes = [0u8; 20];
         {
             let mut at = bytes.iter_mut();
@@ -317,8 +318,8 @@ pub fn counters(v: &[u8]) -> impl Iterator<Item = i64> + '_ {
 mod tests {
     use super::*;
 
-    const OLD: u16 = (1 << 10) | 13;
-    const NEW: u16 = (1 << 10) | 39;
+    const OLD: Version = Version::new(1, 13);
+    const NEW: Version = Version::new(1, 39);
 
     #[test]
     fn golden_in_both_orders() {

@@ -215,7 +215,7 @@ impl Crc {
 
     fn fits(&self, kind: CrcKind) -> bool {
         let size_ok = |v: u32| (1..=kind.size_max()).contains(&v);
-        self.csum_type.bytes() <= kind.csum_bytes_max()
+        self.csum_type.stored_bytes() <= kind.csum_bytes_max()
             && size_ok(self.uncompressed_size)
             && size_ok(self.compressed_size)
             && u32::from(self.offset) < kind.size_max()

@@ -3,6 +3,7 @@
 //! Small enumerations that occur in values: checksum, compression, hash and data types. A number
 //! that is not known is kept; its name is `None`.
 
+pub use crate::format::csum::CsumType;
 use core::fmt;
 
 macro_rules! kinds {
@@ -40,43 +41,6 @@ macro_rules! kinds {
             }
         }
     };
-}
-
-kinds! {
-    /// How data or metadata is checksummed, as stored on disk.
-    ///
-    /// C: `enum bch_csum_type`.
-    CsumType,
-    NONE = 0, "none";
-    CRC32C_NONZERO = 1, "crc32c_nonzero";
-    CRC64_NONZERO = 2, "crc64_nonzero";
-    CHACHA20_POLY1305_80 = 3, "chacha20_poly1305_80";
-    CHACHA20_POLY1305_128 = 4, "chacha20_poly1305_128";
-    CRC32C = 5, "crc32c";
-    CRC64 = 6, "crc64";
-    XXHASH = 7, "xxhash";
-}
-
-impl CsumType {
-    /// Whether the data is encrypted and the checksum is its authenticator.
-    /// C: `bch2_csum_type_is_encryption()`.
-    pub const fn is_encryption(self) -> bool {
-        matches!(
-            self,
-            CsumType::CHACHA20_POLY1305_80 | CsumType::CHACHA20_POLY1305_128
-        )
-    }
-
-    /// Bytes of checksum stored; 0 for an unknown type. C: `bch_crc_bytes`.
-    pub const fn bytes(self) -> u8 {
-        match self {
-            CsumType::CRC32C_NONZERO | CsumType::CRC32C => 4,
-            CsumType::CRC64_NONZERO | CsumType::CRC64 | CsumType::XXHASH => 8,
-            CsumType::CHACHA20_POLY1305_80 => 10,
-            CsumType::CHACHA20_POLY1305_128 => 16,
-            _ => 0,
-        }
-    }
 }
 
 kinds! {
@@ -170,11 +134,10 @@ mod tests {
 
     #[test]
     fn known_numbers_are_dense() {
-        assert_eq!(CsumType::NR, 8);
         assert_eq!(CompressionType::NR, 6);
         assert_eq!(DataType::NR, 12);
         assert_eq!(LostReason::NR, 19);
-        assert!(CsumType::XXHASH.is_known() && !CsumType(8).is_known());
-        assert_eq!(CsumType(8).name(), None);
+        assert!(DataType::MULTIPLE.is_known() && !DataType(12).is_known());
+        assert_eq!(DataType(12).name(), None);
     }
 }

@@ -30,6 +30,7 @@
 //! | `damage.rs`       | [`damage`](damage::damage): errors that damaged an inode           |
 //! | `plain.rs`        | values of a word or less: reservation, cookie, error             |
 //! | `kinds.rs`        | checksum, compression, hash and data types                       |
+//! | `validate/`       | [`validate_key`]: whether a key can be right, by itself            |
 //! | `varint.rs`       | variable-length integers                                         |
 //! | `raw.rs`          | taking structures and bit fields out of bytes                    |
 
@@ -54,5 +55,12 @@ pub mod reflink;
 pub mod snapshot;
 pub mod stripe;
 pub mod subvolume;
+pub mod validate;
 pub mod varint;
 pub mod xattr;
+
+pub use validate::{
+    validate,
+    validate_key,
+    ValidateCtx, //
+};

@@ -131,9 +131,9 @@ impl<'a> Stripe<'a> {
 
     /// Bytes of each checksum; the most there can be when the type is not known.
     fn csum_bytes(&self) -> u64 {
-        match self.csum_type.is_known() {
-            true => u64::from(self.csum_type.bytes()),
-            false => 16,
+        match self.csum_type.name() {
+            Some(_) => u64::from(self.csum_type.stored_bytes()),
+            None => 16,
         }
     }
 
@@ -157,7 +157,7 @@ impl<'a> Stripe<'a> {
         let start = usize_of(self.csum_offset(block.into(), idx));
         self.v
             .get(start..)?
-            .get(..usize::from(self.csum_type.bytes()))
+            .get(..usize::from(self.csum_type.stored_bytes()))
     }
 
     /// Sectors used of `block`; `None` when the value ends before.
