@@ -102,13 +102,11 @@ impl KeyFormat {
 
         // What is below a field's lowest value borrows from the field above.
         if u64::from(p.snapshot) < snapshot.offset {
-            let Some(o) = p.offset.checked_sub(1).or_else(|| {
-                p.inode = p.inode.checked_sub(1)?;
-                Some(u64::MAX)
-            }) else {
-                return None;
+            (p.inode, p.offset) = match p.offset.checked_sub(1) {
+                Some(offset) => (p.inode, offset),
+                None => (p.inode.checked_sub(1)?, u64::MAX),
             };
-            (p.offset, p.snapshot, exact) = (o, u32::MAX, false);
+            (p.snapshot, exact) = (u32::MAX, false);
         }
         if p.offset < offset.offset {
             p = Bpos::new(p.inode.checked_sub(1)?, u64::MAX, u32::MAX);
