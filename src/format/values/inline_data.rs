@@ -23,7 +23,7 @@ pub fn inline_data<'a>(key: &Key<'a>) -> Option<&'a [u8]> {
 }
 
 /// Shows the length and the first bytes of inline data. C: `key_type_inline_data_to_text()`.
-pub struct Shown<'a>(pub &'a [u8]);
+pub(super) struct Shown<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

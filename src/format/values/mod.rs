@@ -31,6 +31,7 @@
 //! | `plain.rs`        | values of a word or less: reservation, cookie, error             |
 //! | `kinds.rs`        | checksum, compression, hash and data types                       |
 //! | `validate/`       | [`validate_key`]: whether a key can be right, by itself            |
+//! | `text.rs`         | [`KeyText`](text::KeyText): any key as text                       |
 //! | `varint.rs`       | variable-length integers                                         |
 //! | `raw.rs`          | taking structures and bit fields out of bytes                    |
 
@@ -55,6 +56,7 @@ pub mod reflink;
 pub mod snapshot;
 pub mod stripe;
 pub mod subvolume;
+pub mod text;
 pub mod validate;
 pub mod varint;
 pub mod xattr;

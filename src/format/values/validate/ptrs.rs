@@ -169,9 +169,8 @@ pub(super) fn ptrs(key: &Key<'_>, ctx: &ValidateCtx<'_>) -> Result<(), Invalid> 
                     0,
                 ));
             }
-            Entry::Flags(_) | Entry::RebalanceV1(_) | Entry::ReconcileBp(_) | Entry::Unknown(_) => {
-                ()
-            }
+            Entry::Flags(_) | Entry::RebalanceV1(_) | Entry::ReconcileBp(_) => (),
+            Entry::Unknown(_) => (),
         }
     }
     seen.done(key.k.key_type, ctx)
