@@ -26,4 +26,6 @@ targets! {
     node::first_set,
     node::later_set,
     sb::decode,
+    values::any_type,
+    values::keys,
 }

@@ -2,19 +2,21 @@
 
 //! What the targets do, one file per part of the format.
 //!
-//! | file      | fuzzes                                             |
-//! |-----------|----------------------------------------------------|
-//! | `bkey.rs` | key headers and positions                          |
-//! | `jset.rs` | journal entries                                    |
-//! | `keys.rs` | packed keys of btree nodes                         |
-//! | `node.rs` | btree node headers and their sets                  |
-//! | `sb.rs`   | superblocks                                        |
+//! | file        | fuzzes                              |
+//! |-------------|-------------------------------------|
+//! | `bkey.rs`   | key headers and positions           |
+//! | `jset.rs`   | journal entries                     |
+//! | `keys.rs`   | packed keys of btree nodes          |
+//! | `node.rs`   | btree node headers and their sets   |
+//! | `sb.rs`     | superblocks                         |
+//! | `values.rs` | values of keys                      |
 
 pub(crate) mod bkey;
 pub(crate) mod jset;
 pub(crate) mod keys;
 pub(crate) mod node;
 pub(crate) mod sb;
+pub(crate) mod values;
 
 use core::fmt::{
     self,
