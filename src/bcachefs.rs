@@ -2,19 +2,49 @@
 
 //! bcachefs: a copy-on-write filesystem for one or many devices.
 //!
-//! The layers, lowest first; a layer uses only those above it in this table.
+//! The layers, lowest first. A layer uses only those above it in this table.
 //!
-//! | module     | holds                                                         |
-//! |------------|---------------------------------------------------------------|
-//! | `error`    | the one error type                                            |
-//! | `env`      | memory, log, numbers                                          |
-//! | `sys`      | safe wrappers over kernel C                                   |
-//! | `vfs`      | translation between the VFS and the filesystem                |
+//! | module      | holds                                                             |
+//! |-------------|-------------------------------------------------------------------|
+//! | `error`     | the one error type                                                |
+//! | `env`       | memory, log, numbers, hashes                                      |
+//! | `format`    | every byte on disk                                                |
+//! | `algo`      | pure functions on what `format` decodes                           |
+//! | `sys`       | safe wrappers over the kernel's C interfaces                      |
+//! | `sb`        | member devices and superblocks                                    |
+//! | `journal`   | reading the journal                                               |
+//! | `btree`     | nodes, their cache, iterators                                     |
+//! | `alloc`     | space in use                                                      |
+//! | `snapshots` | snapshot trees and subvolumes                                     |
+//! | `data`      | extents: from a range of a file to bytes                          |
+//! | `fs`        | inodes, directories, attributes                                   |
+//! | `init`      | starting and stopping a filesystem                                |
+//! | `vfs`       | translation between the VFS and the layers above                  |
 
+#[forbid(unsafe_code)]
+pub mod algo;
+#[deny(unsafe_code)]
+pub mod alloc;
 mod bindings;
+#[deny(unsafe_code)]
+pub mod btree;
+#[deny(unsafe_code)]
+pub mod data;
 pub mod env;
 #[forbid(unsafe_code)]
 pub mod error;
+#[forbid(unsafe_code)]
+pub mod format;
+#[deny(unsafe_code)]
+pub mod fs;
+#[deny(unsafe_code)]
+pub mod init;
+#[deny(unsafe_code)]
+pub mod journal;
+#[deny(unsafe_code)]
+pub mod sb;
+#[deny(unsafe_code)]
+pub mod snapshots;
 pub mod sys;
 #[deny(unsafe_code)]
 pub mod vfs;

@@ -91,14 +91,43 @@ impl<T: Clone> Vec<T> {
 
     /// Shrinks or grows to `len` elements, new ones being copies of `value`.
     pub fn resize(&mut self, len: usize, value: T) -> Result {
-        Ok(self.0.resize(len, value, GFP_KERNEL)?)
+        let Some(more) = len.checked_sub(self.0.len()) else {
+            self.0.truncate(len);
+            return Ok(());
+        };
+        // Not by the kernel crate's `resize()`, which has a bounds check that can panic.
+        self.0.reserve(more, GFP_KERNEL)?;
+        let mut filled = 0usize;
+        for slot in self.0.spare_capacity_mut().iter_mut().take(more) {
+            slot.write(value.clone());
+            filled = filled.wrapping_add(1);
+        }
+        // SAFETY: That many elements of the spare capacity were initialised just now.
+        unsafe { self.0.inc_len(filled) };
+        Ok(())
     }
 
     /// `n` copies of `value`.
     pub fn from_elem(value: T, n: usize) -> Result<Self> {
-        Ok(Self(KVVec::from_elem(value, n, GFP_KERNEL)?))
+        let mut v = Self::with_capacity(n)?;
+        v.resize(n, value)?;
+        Ok(v)
     }
 }
+
+impl<T: fmt::Debug> fmt::Debug for Vec<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: PartialEq> PartialEq for Vec<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<T: Eq> Eq for Vec<T> {}
 
 impl<T> Default for Vec<T> {
     fn default() -> Self {
@@ -170,6 +199,12 @@ impl<T> Box<T> {
     }
 }
 
+impl<T: fmt::Debug> fmt::Debug for Box<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
 impl<T> Deref for Box<T> {
     type Target = T;
 
@@ -209,6 +244,12 @@ impl<T> Arc<T> {
     /// From the kernel's own type.
     pub fn from_kernel(arc: kernel::sync::Arc<T>) -> Self {
         Self(arc)
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Arc<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 

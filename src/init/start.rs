@@ -62,6 +62,8 @@ impl Filesystem {
         }
     }
 
+    // Out of line, as its steps: kernel stacks are small.
+    #[inline(never)]
     fn recover(devs: Vec<BlockDevice>, opts: &Opts) -> Result<Self> {
         let st = Arc::try_new(sb::open(devs, opts)?)?;
         let lenient = st.opts.on_error() == OnError::Continue;
@@ -84,6 +86,7 @@ impl Filesystem {
     }
 
     /// Whether the root directory is there. C: the pass `lookup_root_inode`.
+    #[inline(never)]
     fn check_root(view: &View) -> Result {
         let root = view.subvolume(ROOT_SUBVOL).inspect_err(|e| {
             pr_err!("can not find the root subvolume: {e}");

@@ -14,6 +14,7 @@ use crate::{
         pr_err,
         pr_warn,
         units::DevIdx,
+        Box,
         Vec, //
     },
     error::{
@@ -67,8 +68,7 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
     let sb = best.own.try_clone()?;
     check_readable(&sb, best.bdev.name())?;
 
-    let mut all = Opts::from_superblock(&sb);
-    all.apply(opts);
+    let all = options(&sb, opts)?;
     let devs = place(candidates, &sb, &all)?;
     let state = SbState {
         sb,
@@ -77,6 +77,16 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
     };
     check_all_there(&state)?;
     Ok(state)
+}
+
+/// The options in effect, `opts` being those of the mount.
+// Out of line: options are large, and the stack is small.
+#[inline(never)]
+fn options(sb: &Superblock, opts: &Opts) -> Result<Box<Opts>> {
+    let mut all = Box::try_new(Opts::new())?;
+    *all = Opts::from_superblock(sb);
+    all.apply(opts);
+    Ok(all)
 }
 
 /// Refuses what can be recognised but not read.
@@ -94,6 +104,7 @@ fn check_readable(sb: &Superblock, name: &str) -> Result {
 /// Puts the devices into their slots, leaving out those that do not belong there.
 ///
 /// C: `bch2_sbs_filter_dead()`, `bch2_dev_attach_bdev()`.
+#[inline(never)]
 fn place(candidates: Vec<Candidate>, sb: &Superblock, opts: &Opts) -> Result<Vec<Option<Device>>> {
     let mut slots: Vec<Option<Device>> = Vec::with_capacity(sb.nr_devices().into())?;
     for _ in 0..sb.nr_devices() {
@@ -137,6 +148,7 @@ fn place(candidates: Vec<Candidate>, sb: &Superblock, opts: &Opts) -> Result<Vec
 }
 
 /// Checks that enough devices are there, by the option `degraded`.
+#[inline(never)]
 fn check_all_there(state: &SbState) -> Result {
     let online: DevMask = state.online();
     let name = state.name();

@@ -35,6 +35,7 @@ impl ReadSectors for Sectors<'_> {
 /// copies were not good.
 ///
 /// C: `bch2_read_super()`.
+#[inline(never)]
 pub(super) fn read_super(bdev: &BlockDevice, only: Option<u64>) -> Result<Superblock> {
     let name = bdev.name();
     match choose(&Sectors(bdev), only) {

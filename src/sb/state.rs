@@ -5,6 +5,7 @@
 use crate::{
     env::{
         units::DevIdx,
+        Box,
         Vec, //
     },
     format::{
@@ -42,7 +43,7 @@ pub struct SbState {
     /// The filesystem's superblock: the one written last.
     pub sb: Superblock,
     /// The options in effect: those of the mount, else those of the superblock, else defaults.
-    pub opts: Opts,
+    pub opts: Box<Opts>,
     /// By slot.
     pub(super) devs: Vec<Option<Device>>,
 }

@@ -12,6 +12,8 @@ pub struct BitField {
 
 impl BitField {
     /// Bits `first` to `end - 1` of word `word`; at least one bit, and within the word.
+    // Inline, so that the assertion exists at compile time only.
+    #[inline]
     pub const fn new(word: u8, first: u8, end: u8) -> Self {
         assert!(first < end && end <= 64, "not a range of bits");
         Self {
@@ -31,7 +33,7 @@ impl BitField {
     /// The largest value the field can have.
     pub const fn max(self) -> u64 {
         // `bits` is 1 to 64.
-        u64::MAX >> ((64 - self.bits as u32) & 63)
+        u64::MAX >> (64u8.wrapping_sub(self.bits) & 63)
     }
 }
 

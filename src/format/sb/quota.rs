@@ -28,7 +28,7 @@ use zerocopy_derive::{
 /// C: `struct bch_sb_quota_counter`.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, Unaligned)]
 #[repr(C)]
-struct RawCounter {
+pub(super) struct RawCounter {
     timelimit: U32,
     warnlimit: U32,
 }

@@ -33,6 +33,7 @@ use super::{
 use crate::{
     env::{
         num::usize_of,
+        Box,
         Vec, //
     },
     error::{
@@ -47,7 +48,8 @@ use core::ops::Deref;
 /// reached by dereferencing to [`RawSb`].
 #[derive(Debug)]
 pub struct Superblock {
-    head: RawSb,
+    /// Not in the structure itself, which is moved about: kernel stacks are small.
+    head: Box<RawSb>,
     sections: Vec<u8>,
 }
 
@@ -61,6 +63,7 @@ impl Deref for Superblock {
 
 impl Superblock {
     /// Looks at the start of a copy: whether it is a superblock at all, and how many bytes it has.
+    #[inline(never)]
     pub fn start(bytes: &[u8]) -> Result<usize, Finding> {
         let head = RawSb::read(bytes).ok_or_else(|| truncated(bytes.len(), HEADER_BYTES))?;
         head.validate_start()
@@ -76,6 +79,7 @@ impl Superblock {
         let short = || truncated(bytes.len(), len);
         let whole = bytes.get(..len).ok_or_else(short)?;
         let head = RawSb::read(whole).ok_or_else(short)?;
+        let head = Box::try_new(head).map_err(no_memory)?;
         head.validate_csum(whole)
             .map_err(|finding| or_version(&head, finding))?;
         let mut sections = Vec::new();
@@ -123,7 +127,7 @@ impl Superblock {
         let mut sections = Vec::new();
         sections.extend_from_slice(&self.sections)?;
         Ok(Self {
-            head: self.head,
+            head: Box::try_new(*self.head)?,
             sections,
         })
     }

@@ -85,6 +85,15 @@ pub(super) unsafe extern "C" fn getattr<T: Attributes>(
     0
 }
 
+/// Flags of a file, and its project.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FileFlags {
+    /// For `FS_IOC_GETFLAGS` (`FS_*_FL`).
+    pub flags: u32,
+    /// The project that quota counts it for; 0 for none.
+    pub project: u32,
+}
+
 /// `->fileattr_get`.
 ///
 /// # Safety
@@ -96,8 +105,10 @@ pub(super) unsafe extern "C" fn fileattr_get<T: Attributes>(
 ) -> c_int {
     // SAFETY: The dentry is of a file of ours; `fa` is to be filled in.
     unsafe {
-        let flags = T::flags(INode::<T>::from_raw((*dentry).d_inode));
-        bindings::fileattr_fill_flags(fa.cast(), flags);
+        let file = T::flags(INode::<T>::from_raw((*dentry).d_inode));
+        let fa: *mut bindings::file_kattr = fa.cast();
+        bindings::fileattr_fill_flags(fa.cast(), file.flags);
+        (*fa).fsx_projid = file.project;
     }
     0
 }

@@ -157,7 +157,7 @@ unsafe extern "C" fn llseek<T: FileData>(
     offset: bindings::loff_t,
     whence: c_int,
 ) -> bindings::loff_t {
-    let hole = match whence.cast_unsigned() {
+    let hole = match u32::try_from(whence).unwrap_or(u32::MAX) {
         bindings::SEEK_HOLE => true,
         bindings::SEEK_DATA => false,
         // SAFETY: A file of ours that is open.

@@ -38,7 +38,7 @@ mod xattr;
 
 pub use self::{
     acl::{AclEntry, AclKind},
-    attr::{FsStat, Stat},
+    attr::{FileFlags, FsStat, Stat},
     context::MountLog,
     dir::DirEmitter,
     file::{FileData, LockedFolio},
@@ -136,8 +136,8 @@ pub trait Attributes: FileSystem {
     /// Completes the result of statx(2), which has all that is in a [`INodeParams`] already.
     fn stat(inode: &INode<Self>, stat: &mut Stat<'_>);
 
-    /// The flags for `FS_IOC_GETFLAGS` (`FS_*_FL`).
-    fn flags(inode: &INode<Self>) -> u32;
+    /// The flags and the project that user space can ask for.
+    fn flags(inode: &INode<Self>) -> FileFlags;
 
     /// The target of a symbolic link.
     fn read_link(inode: &INode<Self>) -> Result<Vec<u8>>;

@@ -30,7 +30,10 @@ use crate::{
 };
 use core::{
     cell::UnsafeCell,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 use kernel::types::Opaque;
 
@@ -46,8 +49,9 @@ pub struct SuperBlock<T: FileSystem>(Opaque<bindings::super_block>, core::marker
 pub(super) struct Mounted<T: FileSystem> {
     /// The devices, sorted.
     devs: Vec<DevNr>,
-    /// The filesystem; there from before the root inode is made until all inodes are evicted.
-    data: UnsafeCell<Option<T::Data>>,
+    /// The filesystem; a box from before the root inode is made until all inodes
+    /// are evicted, null otherwise.
+    data: UnsafeCell<*mut T::Data>,
 }
 
 /// What the VFS has to know of a mount.
@@ -72,8 +76,23 @@ pub struct SuperParams {
 impl<T: FileSystem> Mounted<T> {
     /// For a mount of `devs`, which must be sorted, that has not been started.
     pub(super) fn try_new(devs: Vec<DevNr>) -> Result<Box<Self>> {
-        let data = UnsafeCell::new(None);
+        let data = UnsafeCell::new(ptr::null_mut());
         Box::try_new(Self { devs, data }).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Drops the filesystem, which closes its devices.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may be using the filesystem.
+    unsafe fn close(&self) {
+        // SAFETY: By the function's contract there is no reference to the data.
+        unsafe {
+            let data = self.data.get().replace(ptr::null_mut());
+            if !data.is_null() {
+                drop(Box::from_raw(data));
+            }
+        }
     }
 
     /// Whether all devices of `other` are among ours.
@@ -106,7 +125,7 @@ impl<T: FileSystem> SuperBlock<T> {
         // SAFETY: By the type invariant `s_fs_info` is such a structure, with data.
         unsafe {
             let mounted = (*self.as_ptr()).s_fs_info.cast::<Mounted<T>>();
-            (*(*mounted).data.get()).as_ref().unwrap_unchecked()
+            &**(*mounted).data.get()
         }
     }
 }
@@ -125,9 +144,10 @@ pub(super) unsafe fn fill<T: Complete>(
     let mounted = unsafe { &*(*sb).s_fs_info.cast::<Mounted<T>>() };
     let devs = open_devices(&mounted.devs, request.read_only(), sb, &log)?;
     let data = T::open(devs, request.options(), request.read_only(), &log)?;
+    let data = Box::try_new(data).map_err(|_| Errno::ENOMEM)?;
     let params = T::params(&data);
     // SAFETY: Nobody else uses the data before there is a root.
-    unsafe { *mounted.data.get() = Some(data) };
+    unsafe { *mounted.data.get() = data.into_raw() };
     // SAFETY: The superblock is new and ours. The tables are constants.
     unsafe {
         let bits = u32::from(params.block_bits);
@@ -206,7 +226,7 @@ impl<T: Complete> Tables<T> {
 unsafe extern "C" fn put_super<T: FileSystem>(sb: *mut bindings::super_block) {
     // SAFETY: The superblock was filled, and there are no users any more; new ones wait for it to
     // be gone. Closes the devices, so that whoever waits can have them.
-    unsafe { *(*(*sb).s_fs_info.cast::<Mounted<T>>()).data.get() = None };
+    unsafe { (*(*sb).s_fs_info.cast::<Mounted<T>>()).close() };
 }
 
 /// `->kill_sb`.
@@ -220,7 +240,8 @@ pub(super) unsafe extern "C" fn kill_sb<T: FileSystem>(sb: *mut bindings::super_
     // `put_super()`, if it ever was.
     unsafe {
         bindings::kill_anon_super(sb);
-        drop(Box::<Mounted<T>>::from_raw((*sb).s_fs_info.cast()));
-        (*sb).s_fs_info = core::ptr::null_mut();
+        let mounted = Box::<Mounted<T>>::from_raw((*sb).s_fs_info.cast());
+        (*sb).s_fs_info = ptr::null_mut();
+        mounted.close();
     }
 }

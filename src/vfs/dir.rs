@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Directories: lookup and readdir.
+
+use super::{
+    errno::reported,
+    inode::load,
+    Bcachefs, //
+};
+use crate::{
+    error::errno::Errno,
+    format::values::dirent::NAME_MAX,
+    fs::dirent,
+    sys::fs::{
+        DirEmitter,
+        Directory,
+        INode,
+        INodeRef,
+        Result, //
+    },
+};
+
+impl Directory for Bcachefs {
+    fn lookup(dir: &INode<Self>, name: &[u8]) -> Result<Option<INodeRef<Self>>> {
+        if name.len() > NAME_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let view = &dir.sb().data().fs.view;
+        match dirent::lookup(view, dir.key(), &dir.data().inode, name) {
+            Ok(None) => Ok(None),
+            Ok(Some(target)) => load(dir.sb(), target).map(Some),
+            Err(e) => Err(reported("lookup in the directory", dir.ino(), e)),
+        }
+    }
+
+    fn readdir(dir: &INode<Self>, to: &mut DirEmitter<'_>) -> Result {
+        let view = &dir.sb().data().fs.view;
+        let next = dirent::readdir(view, dir.key(), to.pos(), |entry| {
+            to.emit(
+                entry.offset,
+                entry.name,
+                entry.target.inum,
+                entry.file_type.0,
+            )
+        })
+        .map_err(|e| reported("reading the directory", dir.ino(), e))?;
+        to.advance(next);
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mounting: from devices and options to a filesystem that can be read.
+
+use super::{
+    errno::{
+        errno,
+        mount_errno, //
+    },
+    inode::load,
+    Bcachefs,
+    Node, //
+};
+use crate::{
+    algo::time::TimeUnits,
+    data::read_async::Reads,
+    env::{
+        num::sat_u32,
+        pr_info,
+        Arc,
+        Box,
+        Vec, //
+    },
+    error::{
+        errno::Errno,
+        Error, //
+    },
+    format::opts::{
+        OptError,
+        OptId,
+        Opts, //
+    },
+    fs::{
+        inode::root,
+        stat::StatFs,
+        SubvolInum, //
+    },
+    init::Filesystem,
+    sys::{
+        block::BlockDevice,
+        fs::{
+            self,
+            FileSystem,
+            FsStat,
+            FsType,
+            INodeRef,
+            MountLog,
+            Result,
+            Seq,
+            SuperBlock,
+            SuperParams, //
+        },
+    },
+};
+use core::ffi::CStr;
+use kernel::ThisModule;
+
+/// What statfs(2) calls the kind of filesystem. C: `BCACHEFS_SUPER_MAGIC`.
+const MAGIC: u32 = 0xca45_1a4e;
+
+static TYPE: FsType<Bcachefs> = FsType::new();
+
+/// bcachefs, known to mount(2) as long as this exists.
+pub type Registration = fs::Registration<Bcachefs>;
+
+/// Makes bcachefs known to mount(2).
+pub fn register(module: &'static ThisModule) -> Result<Registration> {
+    TYPE.register(module)
+}
+
+/// A mounted filesystem.
+pub struct Mount {
+    /// Reads of file data. Before the filesystem, so that it is dropped first: that waits for
+    /// reads under way, which hold the filesystem and its devices.
+    pub(super) reads: Reads<Filesystem>,
+    /// The filesystem.
+    pub(super) fs: Arc<Filesystem>,
+    /// How times are stored.
+    pub(super) times: TimeUnits,
+    /// The options given at mount.
+    given: Box<Opts>,
+}
+
+impl Mount {
+    /// Whether access control lists count.
+    pub(super) fn has_acl(&self) -> bool {
+        self.fs.view.sb().opts.is_on(OptId::Acl)
+    }
+}
+
+impl FileSystem for Bcachefs {
+    type Options = Opts;
+    type Data = Mount;
+    type Key = SubvolInum;
+    type INode = Node;
+
+    const NAME: &'static CStr = c"bcachefs";
+
+    fn fs_type() -> &'static FsType<Self> {
+        &TYPE
+    }
+
+    fn parse_option(
+        options: &mut Opts,
+        key: &str,
+        value: Option<&str>,
+        log: &MountLog<'_>,
+    ) -> Result<bool> {
+        match options.parse_one(key, value) {
+            Ok(()) => Ok(true),
+            Err(OptError::Unknown { .. }) => Ok(false),
+            Err(e) => {
+                log.error(format_args!("{e}"));
+                Err(errno(e.error()))
+            }
+        }
+    }
+
+    fn open(
+        devs: Vec<BlockDevice>,
+        options: &Opts,
+        read_only: bool,
+        log: &MountLog<'_>,
+    ) -> Result<Mount> {
+        start(devs, options, read_only).map_err(|e| {
+            log.error(format_args!("{e}"));
+            mount_errno(e)
+        })
+    }
+
+    fn params(mount: &Mount) -> SuperParams {
+        let sb = &mount.fs.view.sb().sb;
+        let block_bytes = sb.block_bytes();
+        SuperParams {
+            magic: MAGIC,
+            block_bits: u8::try_from(block_bytes.trailing_zeros()).unwrap_or(12),
+            max_bytes: MAX_FILE_BYTES,
+            time_gran: mount.times.granularity_ns(),
+            time_range: seconds(mount.times.granularity_ns()),
+            uuid: sb.user_uuid().0,
+            acl: mount.has_acl(),
+        }
+    }
+
+    fn root(sb: &SuperBlock<Self>) -> Result<INodeRef<Self>> {
+        let root = root(&sb.data().fs.view).map_err(mount_errno)?;
+        load(sb, root)
+    }
+
+    fn share(_: &Mount, read_only: bool, log: &MountLog<'_>) -> Result {
+        refuse_write(read_only, log)
+    }
+
+    fn reconfigure(_: &Mount, _: &Opts, read_only: bool, log: &MountLog<'_>) -> Result {
+        refuse_write(read_only, log)
+    }
+
+    fn statfs(mount: &Mount) -> Result<FsStat> {
+        let sb = &mount.fs.view.sb().sb;
+        let s = StatFs::of(&mount.fs.usage(), sb.block_sectors());
+        Ok(FsStat {
+            magic: MAGIC,
+            block_bytes: sb.block_bytes(),
+            blocks: s.blocks,
+            free: s.free,
+            available: s.available,
+            inodes: s.files,
+            free_inodes: s.files_free,
+            uuid: sb.user_uuid().0,
+            name_max: sat_u32(s.name_max),
+        })
+    }
+
+    fn show_options(mount: &Mount, to: &mut Seq<'_>) -> Result {
+        let st = mount.fs.view.sb();
+        st.opts
+            .show(&mount.given, Some(&st.sb), to)
+            .map_err(|_| Errno::ENOMEM)
+    }
+}
+
+/// The longest file. C: `MAX_LFS_FILESIZE`.
+const MAX_FILE_BYTES: u64 = (1 << 63) - 1;
+
+/// The first and last second that can be stored, with times in units of `unit_ns`.
+///
+/// C: `s_time_min`, `s_time_max` in `bch2_fs_get_tree()`.
+fn seconds(unit_ns: u32) -> (i64, i64) {
+    let per_second = 1_000_000_000i64
+        .checked_div(i64::from(unit_ns))
+        .unwrap_or(1);
+    let min = i64::MIN.checked_div(per_second).unwrap_or(i64::MIN);
+    let max = i64::MAX.checked_div(per_second).unwrap_or(i64::MAX);
+    (min.saturating_add(1), max)
+}
+
+fn start(devs: Vec<BlockDevice>, options: &Opts, read_only: bool) -> crate::error::Result<Mount> {
+    if !read_only {
+        // Devices without a filesystem of ours are to be told from those with one.
+        crate::sb::open(devs, options)?;
+        return Err(Error::ReadWriteUnsupported);
+    }
+    let fs = Filesystem::start(devs, options)?;
+    let header = &fs.view.sb().sb;
+    let times = TimeUnits::new(header.time_base_lo(), header.time_precision());
+    pr_info!(
+        "{}: mounted read-only, version {}",
+        fs.view.sb().name(),
+        header.version()
+    );
+    Ok(Mount {
+        reads: Reads::try_new()?,
+        times,
+        given: Box::try_new(options.clone())?,
+        fs,
+    })
+}
+
+/// Refuses a mount or remount that is not read-only.
+fn refuse_write(read_only: bool, log: &MountLog<'_>) -> Result {
+    if read_only {
+        return Ok(());
+    }
+    let e = Error::ReadWriteUnsupported;
+    log.error(format_args!("{e}"));
+    Err(mount_errno(e))
+}
