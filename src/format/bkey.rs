@@ -9,6 +9,10 @@ use super::{
     },
     key_type::KeyType,
 };
+use crate::env::num::{
+    u64_of,
+    usize_of_u32, //
+};
 use core::fmt;
 use zerocopy::{
     little_endian::{
@@ -65,7 +69,7 @@ impl Bkey {
     /// Where an extent starts. C: `bkey_start_offset()`.
     #[inline]
     pub const fn start_offset(&self) -> u64 {
-        self.p.offset.wrapping_sub(self.size as u64)
+        self.p.offset.wrapping_sub(u64_of(usize_of_u32(self.size)))
     }
 
     /// The position at which an extent starts. C: `bkey_start_pos()`.

@@ -56,7 +56,7 @@ pub fn newest<'a>(sbs: impl Iterator<Item = &'a Superblock>) -> Option<usize> {
     let mut best: Option<(usize, (u64, u64))> = None;
     for (i, sb) in sbs.enumerate() {
         let age = (sb.seq(), sb.write_time());
-        if best.map_or(true, |(_, b)| age > b) {
+        if best.is_none_or(|(_, b)| age > b) {
             best = Some((i, age));
         }
     }

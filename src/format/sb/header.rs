@@ -28,7 +28,10 @@ use super::{
     version::Version,
 };
 use crate::{
-    env::num::low_u16,
+    env::num::{
+        low_u16,
+        u64_of, //
+    },
     error::Error,
     format::csum::CsumType, //
 };
@@ -202,7 +205,7 @@ impl RawSb {
     /// Bytes of the superblock, by its own account.
     pub fn total_bytes(&self) -> u64 {
         // 2^32 * 8 + 752 fits.
-        (u64::from(self.u64s.get()) << 3).saturating_add(HEADER_BYTES as u64)
+        (u64::from(self.u64s.get()) << 3).saturating_add(u64_of(HEADER_BYTES))
     }
 
     /// What the time of the filesystem starts from, in nanoseconds since 1970.

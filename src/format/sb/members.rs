@@ -343,10 +343,10 @@ pub struct Members<'a> {
 
 impl<'a> Members<'a> {
     /// From a version 1 section.
-    pub(super) const fn v1(body: &'a [u8], nr: u8) -> Self {
+    pub(super) fn v1(body: &'a [u8], nr: u8) -> Self {
         Self {
             slots: body,
-            stride: MEMBER_V1_BYTES as usize,
+            stride: usize::from(MEMBER_V1_BYTES),
             nr,
             next: 0,
         }

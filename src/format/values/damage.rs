@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn golden() {
         let low = 193u64 | (5 << 16) | (0x2211 << 48);
-        let high = 0x44_3355u64 | (0x0102_0304_05 << 24);
+        let high = 0x44_3355u64 | (0x01_0203_0405 << 24);
         let mut v = low.to_le_bytes().to_vec();
         v.extend(high.to_le_bytes());
         v.push(0);
@@ -75,7 +75,7 @@ mod tests {
             [DamageEntry {
                 id: FsckError::INODE_UNPACK_ERROR,
                 nr: 5,
-                first: 0x0102_0304_05,
+                first: 0x01_0203_0405,
                 last: 0x44_3355_2211,
             }]
         );

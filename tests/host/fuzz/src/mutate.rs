@@ -13,7 +13,7 @@ impl Rng {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,7 +26,7 @@ impl Rng {
         if n == 0 {
             return 0;
         }
-        (self.next() % n as u64) as usize
+        (self.draw() % n as u64) as usize
     }
 }
 
@@ -66,7 +66,7 @@ fn noise(rng: &mut Rng) -> Vec<u8> {
     let small = rng.below(2) == 0;
     (0..words)
         .flat_map(|_| {
-            let w = rng.next();
+            let w = rng.draw();
             (if small { w & 0x1f1f_0103_0f0f_030f } else { w }).to_le_bytes()
         })
         .collect()
@@ -80,7 +80,7 @@ fn change(rng: &mut Rng, v: &mut Vec<u8>, corpus: &[Vec<u8>]) {
     };
     match rng.below(10) {
         0 | 1 => *byte ^= 1 << rng.below(8),
-        2 => *byte = rng.next() as u8,
+        2 => *byte = rng.draw() as u8,
         3 => *byte = byte.wrapping_add(1),
         4 | 5 => {
             // An aligned little-endian field of 1, 2, 4 or 8 bytes becomes an edge value.
