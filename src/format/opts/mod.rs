@@ -19,6 +19,9 @@ pub mod store;
 pub mod table;
 pub mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{
     BadValue,
     OptError, //

@@ -79,17 +79,6 @@ impl Why {
             Why::Foreign => Error::SbOtherFs,
         }
     }
-
-    /// How much it says about the device as a whole.
-    fn weight(&self) -> u8 {
-        match self {
-            Why::Invalid(f) if f.is_unsupported() => 4,
-            Why::Invalid(f) if f.error == Error::SbMagic => 1,
-            Why::Invalid(_) => 3,
-            Why::Io(_) => 2,
-            _ => 0,
-        }
-    }
 }
 
 impl fmt::Display for Why {
@@ -113,6 +102,20 @@ pub struct Rejected {
     pub sector: u64,
     /// Why it is not used.
     pub why: Why,
+}
+
+impl Rejected {
+    /// How much it says about the device as a whole.
+    fn weight(&self) -> u8 {
+        match &self.why {
+            _ if self.sector == LAYOUT_SECTOR => 1,
+            Why::Invalid(f) if f.is_unsupported() => 4,
+            Why::Invalid(f) if f.error == Error::SbMagic => 1,
+            Why::Invalid(_) => 3,
+            Why::Io(_) | Why::PastDevice(_) => 2,
+            Why::Older { .. } | Why::Foreign => 0,
+        }
+    }
 }
 
 impl fmt::Display for Rejected {
@@ -342,7 +345,7 @@ impl<D: ReadSectors> Search<'_, D> {
 fn reason(rejected: &[Rejected]) -> Error {
     let mut best: Option<&Rejected> = None;
     for r in rejected {
-        if best.map_or(true, |b| r.why.weight() > b.why.weight()) {
+        if best.is_none_or(|b| r.weight() > b.weight()) {
             best = Some(r);
         }
     }

@@ -62,7 +62,7 @@ pub mod text;
 pub mod version;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use bits::{
     Compat,
