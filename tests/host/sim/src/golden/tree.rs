@@ -34,7 +34,10 @@ use crate::{
     },
     snapshots::View,
 };
-use std::collections::BTreeMap;
+use std::collections::{
+    BTreeMap,
+    BTreeSet, //
+};
 
 /// Everything in a filesystem.
 #[derive(Debug, Default)]
@@ -121,10 +124,25 @@ fn list(
     depth: usize,
 ) -> Result<()> {
     let mut names = Vec::new();
-    dirent::readdir(view, at, 0, |entry| {
-        names.push((entry.name.to_vec(), entry.target));
-        true
-    })?;
+    let mut from = 0;
+    // In steps of one more entry each time: none may be lost or come twice in between.
+    for room in 1.. {
+        let upto = names.len() + room;
+        from = dirent::readdir(view, at, from, |entry| {
+            let taken = names.len() < upto;
+            if taken {
+                names.push((entry.name.to_vec(), entry.target));
+            }
+            taken
+        })?;
+        if names.len() < upto {
+            break;
+        }
+    }
+    let different: BTreeSet<_> = names.iter().map(|(name, _)| name).collect();
+    if different.len() != names.len() {
+        return Err(Error::NoEntry);
+    }
     for (name, target) in names {
         let child = match path {
             b"." => name.clone(),
