@@ -56,6 +56,8 @@ pub mod reflink;
 pub mod snapshot;
 pub mod stripe;
 pub mod subvolume;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod validate;
 pub mod varint;
