@@ -40,6 +40,10 @@ const FIRST_READ_BYTES: usize = 16 << 10;
 /// Sectors of a copy, where no layout can be read. C: `SUPERBLOCK_SIZE_DEFAULT`.
 const DEFAULT_COPY_SECTORS: u64 = 2048;
 
+/// Whole sectors that have the fixed part of a superblock.
+const START_BYTES: usize = 1024;
+const _: () = assert!(START_BYTES >= HEADER_BYTES && START_BYTES % 512 == 0);
+
 /// A device to read from.
 pub trait ReadSectors {
     /// Sectors of the device.
@@ -194,8 +198,7 @@ impl<D: ReadSectors> Search<'_, D> {
 
     fn try_all(&mut self) -> Result<()> {
         self.try_copy(PRIMARY_SECTOR)?;
-        let (offsets, nr) = self.locations()?;
-        for sector in offsets.iter().take(nr) {
+        for sector in &self.locations()? {
             if *sector != PRIMARY_SECTOR {
                 self.try_copy(*sector)?;
             }
@@ -205,43 +208,34 @@ impl<D: ReadSectors> Search<'_, D> {
 
     /// Where copies may be: from the layout in the primary, else the layout on its own, else the
     /// layout in a damaged primary, else where they are put by default.
-    fn locations(&mut self) -> Result<([u64; super::layout::COPIES_MAX], usize)> {
-        let mut offsets = [0; super::layout::COPIES_MAX];
-        let from_primary = self.intact.first().map(|c| c.sb.layout);
-        let layout = match from_primary.filter(|l| l.validate().is_ok()) {
-            Some(layout) => Some(layout),
-            None => match self.read_layout()? {
-                Some(layout) => Some(layout),
-                None => self.read_damaged_layout(),
-            },
-        };
-        let mut nr = 0usize;
-        let mut fill = |from: &mut dyn Iterator<Item = u64>| {
-            for (dst, src) in offsets.iter_mut().zip(from) {
-                *dst = src;
-                nr = nr.saturating_add(1);
-            }
-        };
-        match layout {
-            Some(layout) => fill(&mut layout.offsets()),
-            None => {
-                let last = self.dev.nr_sectors().saturating_sub(DEFAULT_COPY_SECTORS);
-                let second = PRIMARY_SECTOR.saturating_add(DEFAULT_COPY_SECTORS);
-                fill(&mut [second, last].into_iter());
+    #[inline(never)]
+    fn locations(&mut self) -> Result<Vec<u64>> {
+        if let Some(primary) = self.intact.first() {
+            if let Ok(offsets) = offsets(&primary.sb.layout)? {
+                return Ok(offsets);
             }
         }
-        Ok((offsets, nr))
+        if let Some(found) = self.read_layout()? {
+            return Ok(found);
+        }
+        if let Some(found) = self.read_damaged_layout()? {
+            return Ok(found);
+        }
+        let mut defaults = Vec::new();
+        defaults.push(PRIMARY_SECTOR.saturating_add(DEFAULT_COPY_SECTORS))?;
+        defaults.push(self.dev.nr_sectors().saturating_sub(DEFAULT_COPY_SECTORS))?;
+        Ok(defaults)
     }
 
     /// C: `read_layout_sector()`.
-    fn read_layout(&mut self) -> Result<Option<RawLayout>> {
+    fn read_layout(&mut self) -> Result<Option<Vec<u64>>> {
         let mut bytes = Vec::from_elem(0, LAYOUT_BYTES)?;
         let why = match self.dev.read(LAYOUT_SECTOR, &mut bytes) {
             Err(error) => Why::Io(error),
-            Ok(()) => match RawLayout::read_from_bytes(&bytes) {
+            Ok(()) => match RawLayout::ref_from_bytes(&bytes) {
                 Err(_) => return Ok(None),
-                Ok(layout) => match layout.validate() {
-                    Ok(()) => return Ok(Some(layout)),
+                Ok(layout) => match offsets(layout)? {
+                    Ok(found) => return Ok(Some(found)),
                     Err(finding) => Why::Invalid(finding),
                 },
             },
@@ -250,14 +244,19 @@ impl<D: ReadSectors> Search<'_, D> {
         Ok(None)
     }
 
-    fn read_damaged_layout(&self) -> Option<RawLayout> {
-        let mut bytes = Vec::from_elem(0, HEADER_BYTES.next_multiple_of(512)).ok()?;
-        self.dev.read(PRIMARY_SECTOR, &mut bytes).ok()?;
-        let layout = RawSb::read(&bytes)?.layout;
-        layout.validate().ok().map(|()| layout)
+    fn read_damaged_layout(&self) -> Result<Option<Vec<u64>>> {
+        let mut bytes = Vec::from_elem(0, START_BYTES)?;
+        if self.dev.read(PRIMARY_SECTOR, &mut bytes).is_err() {
+            return Ok(None);
+        }
+        match RawSb::read(&bytes) {
+            Some(head) => Ok(offsets(&head.layout)?.ok()),
+            None => Ok(None),
+        }
     }
 
     /// Reads and sorts in one copy.
+    #[inline(never)]
     fn try_copy(&mut self, sector: u64) -> Result<()> {
         let sb = match self.read_copy(sector) {
             Ok(sb) => sb,
@@ -288,6 +287,7 @@ impl<D: ReadSectors> Search<'_, D> {
     /// Reads one copy and checks that it is intact.
     ///
     /// C: `read_one_super()`.
+    #[inline(never)]
     fn read_copy(&self, sector: u64) -> Result<Superblock, Why> {
         let mut bytes = Vec::new();
         self.read_more(sector, FIRST_READ_BYTES, &mut bytes)?;
@@ -315,6 +315,7 @@ impl<D: ReadSectors> Search<'_, D> {
     }
 
     /// Takes the first of the newest intact copies that is valid.
+    #[inline(never)]
     fn finish(mut self) -> Result<Chosen, Refused> {
         let intact = core::mem::take(&mut self.intact);
         let mut chosen: Option<Intact> = None;
@@ -339,6 +340,18 @@ impl<D: ReadSectors> Search<'_, D> {
             }),
         }
     }
+}
+
+/// Where a layout says the copies are, if it is valid.
+fn offsets(layout: &RawLayout) -> Result<Result<Vec<u64>, Finding>> {
+    if let Err(finding) = layout.validate() {
+        return Ok(Err(finding));
+    }
+    let mut found = Vec::new();
+    for sector in layout.offsets() {
+        found.push(sector)?;
+    }
+    Ok(Ok(found))
 }
 
 /// The reason that says most; the first of equal ones.

@@ -107,9 +107,9 @@ fn bad(error: Error, what: &'static str) -> Finding {
 }
 
 impl RawSb {
-    /// Reads the fixed part off the front of `bytes`. `None` when they are too short.
-    pub fn read(bytes: &[u8]) -> Option<Self> {
-        Self::read_from_prefix(bytes).ok().map(|(sb, _)| sb)
+    /// The fixed part at the front of `bytes`. `None` when they are too short.
+    pub fn read(bytes: &[u8]) -> Option<&Self> {
+        Self::ref_from_prefix(bytes).ok().map(|(sb, _)| sb)
     }
 
     /// The low 64 bits of the stored checksum.

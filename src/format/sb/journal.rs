@@ -16,10 +16,7 @@ use super::{
 };
 use crate::{
     env::{
-        num::{
-            u64_of,
-            usize_of, //
-        },
+        num::usize_of,
         sort::sort_by,
         Vec, //
     },
@@ -148,7 +145,6 @@ impl<'a> JournalBuckets<'a> {
         for bucket in self.iter().take(nr) {
             v.push(bucket)?;
         }
-        debug_assert_eq!(u64_of(v.len()), self.count().min(NR_MAX));
         Ok(v)
     }
 }

@@ -67,7 +67,7 @@ impl Superblock {
     pub fn start(bytes: &[u8]) -> Result<usize, Finding> {
         let head = RawSb::read(bytes).ok_or_else(|| truncated(bytes.len(), HEADER_BYTES))?;
         head.validate_start()
-            .map_err(|finding| or_version(&head, finding))?;
+            .map_err(|finding| or_version(head, finding))?;
         Ok(usize_of(head.total_bytes()))
     }
 
@@ -79,9 +79,9 @@ impl Superblock {
         let short = || truncated(bytes.len(), len);
         let whole = bytes.get(..len).ok_or_else(short)?;
         let head = RawSb::read(whole).ok_or_else(short)?;
-        let head = Box::try_new(head).map_err(no_memory)?;
         head.validate_csum(whole)
-            .map_err(|finding| or_version(&head, finding))?;
+            .map_err(|finding| or_version(head, finding))?;
+        let head = boxed(head).map_err(no_memory)?;
         let mut sections = Vec::new();
         sections
             .extend_from_slice(whole.get(HEADER_BYTES..).unwrap_or(&[]))
@@ -127,7 +127,7 @@ impl Superblock {
         let mut sections = Vec::new();
         sections.extend_from_slice(&self.sections)?;
         Ok(Self {
-            head: Box::try_new(*self.head)?,
+            head: boxed(&self.head)?,
             sections,
         })
     }
@@ -223,6 +223,12 @@ impl Superblock {
     pub fn is_encrypted(&self) -> bool {
         self.encryption_type() != 0 || self.crypt().is_some()
     }
+}
+
+/// A copy in memory of its own. Out of line: it goes over the stack, which is small.
+#[inline(never)]
+fn boxed(head: &RawSb) -> crate::error::Result<Box<RawSb>> {
+    Box::try_new(*head)
 }
 
 /// When even the start is wrong, but the version is one that may have another start, then that is
