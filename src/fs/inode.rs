@@ -71,12 +71,11 @@ pub fn root(view: &View) -> Result<SubvolInum> {
 /// C: `bch2_inode_find_by_inum()`.
 pub fn find(view: &View, at: SubvolInum) -> Result<Inode> {
     let pos = Bpos::new(0, at.inum, at.snapshot(view)?);
-    let Some(found) = view.lookup(BtreeId::INODES, pos)? else {
-        return Err(Error::InodeNotFound);
-    };
-    match Inode::decode(&found.key()) {
+    let found = view.lookup(BtreeId::INODES, pos)?;
+    let decoded = found.map_or(Ok(None), |f| Inode::decode(&f.key()));
+    match decoded {
         Ok(Some(inode)) => Ok(inode),
-        // What remains of a deleted inode.
+        // Nothing, or what remains of a deleted inode.
         Ok(None) => Err(Error::InodeNotFound),
         Err(invalid) => {
             pr_err!("{at}: {invalid}");
