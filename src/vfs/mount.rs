@@ -198,7 +198,7 @@ fn start(devs: Vec<BlockDevice>, options: &Opts, read_only: bool) -> crate::erro
     if !read_only {
         // Devices without a filesystem of ours are to be told from those with one.
         crate::sb::open(devs, options)?;
-        return Err(Error::ReadWriteUnsupported);
+        return write_unsupported();
     }
     let fs = Filesystem::start(devs, options)?;
     let header = &fs.view.sb().sb;
@@ -221,7 +221,12 @@ fn refuse_write(read_only: bool, log: &MountLog<'_>) -> Result {
     if read_only {
         return Ok(());
     }
-    let e = Error::ReadWriteUnsupported;
-    log.error(format_args!("{e}"));
-    Err(mount_errno(e))
+    write_unsupported().map_err(|e| {
+        log.error(format_args!("{e}"));
+        mount_errno(e)
+    })
+}
+
+fn write_unsupported<T>() -> crate::error::Result<T> {
+    Err(Error::ReadWriteUnsupported)
 }
