@@ -28,4 +28,5 @@ targets! {
     sb::decode,
     values::any_type,
     values::keys,
+    values::round_trip,
 }
