@@ -26,7 +26,7 @@ unpack_source() {
 		tar -xJ -C "$out/tree" --strip-components=1 \
 			--exclude='*/Documentation/*.rst' --exclude='*/Documentation/*.yaml' \
 			--exclude='*/drivers/gpu/*.[ch]' --exclude='*/drivers/media/*.[ch]' \
-			--exclude='*/drivers/net/*.[ch]' --exclude='*/sound/*/*.[ch]' \
+			--exclude='*/drivers/net/*/*.[ch]' --exclude='*/sound/*/*.[ch]' \
 			--exclude='*/drivers/staging/*.[ch]' --exclude='*.dts' --exclude='*.dtsi' \
 			--exclude='*/tools/testing/*' --exclude='*/tools/perf/*' \
 			--exclude='*/drivers/scsi/*.[ch]' --exclude='*/drivers/infiniband/*.[ch]'
@@ -128,6 +128,7 @@ check_config() {
 }
 
 UML_GCC=(CC="$CC_KERNEL" HOSTCC=gcc-14)
+UML_CLANG=(LLVM=1 HOSTCC=gcc-14)
 
 build_uml_plain() {
 	local UML_VARS=("${UML_GCC[@]}") UML_TARGETS=(linux modules)
@@ -137,7 +138,7 @@ build_uml_plain() {
 }
 
 build_uml_debug() {
-	local UML_VARS=("${UML_GCC[@]}") UML_TARGETS=(linux modules)
+	local UML_VARS=("${UML_CLANG[@]}") UML_TARGETS=(linux modules)
 	build_uml "$1" "$2" "$SERIES" "$CONFIGS/uml.config" "$CONFIGS/uml-debug.config"
 	filter_symvers "$1/tree"
 	trim_tree "$1/tree"
@@ -153,7 +154,8 @@ build_c612() {
 kernel_make_vars() {
 	case $1 in
 	stock) printf '%s\n' CC="$CC_KERNEL" HOSTCC=gcc-14 ;;
-	uml | uml-debug) printf '%s\n' ARCH=um CC="$CC_KERNEL" HOSTCC=gcc-14 ;;
+	uml) printf '%s\n' ARCH=um "${UML_GCC[@]}" ;;
+	uml-debug) printf '%s\n' ARCH=um "${UML_CLANG[@]}" ;;
 	*) die "no modules are built for $1" ;;
 	esac
 }
