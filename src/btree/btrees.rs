@@ -35,6 +35,7 @@ use crate::{
         keys::JournalKeys,
         Blacklist,
         JournalContents,
+        KeyCheck,
         Root, //
     },
     sb::SbState,
@@ -58,7 +59,7 @@ pub struct Btrees {
     overlay: JournalKeys,
     blacklist: Blacklist,
     roots: Vec<RootState>,
-    sizes: EntrySizes,
+    check: KeyCheck,
     cache: Arc<NodeCache>,
     _shrinker: Shrinker<NodeCache>,
     /// Which btrees were found damaged.
@@ -74,7 +75,7 @@ impl Btrees {
         let cache = Arc::try_new(NodeCache::new()?)?;
         let shrinker = Shrinker::register(c"bcachefs-btree-cache", cache.clone())?;
         let mut this = Self {
-            sizes: EntrySizes::with_superblock(st.sb.extent_type_u64s().all()),
+            check: journal.check,
             st,
             overlay: journal.keys,
             blacklist: journal.blacklist,
@@ -106,7 +107,7 @@ impl Btrees {
             return Err(Error::RootLevel);
         }
         let key = root.key().ok_or(Error::RootUnreadable)?;
-        let ptr = NodePtr::decode(btree, root.level, &key, &self.sizes)?;
+        let ptr = NodePtr::decode(btree, root.level, &key, self.entry_sizes())?;
         let node = self.node(&ptr)?;
         if node.min != Bpos::MIN || node.max != Bpos::MAX {
             pr_err!(
@@ -142,7 +143,7 @@ impl Btrees {
 
     /// How long each kind of extent entry is.
     pub fn entry_sizes(&self) -> &EntrySizes {
-        &self.sizes
+        self.check.entry_sizes()
     }
 
     /// The nodes in memory.
@@ -157,23 +158,33 @@ impl Btrees {
         let reader = Reader {
             st: &self.st,
             blacklist: &self.blacklist,
+            check: &self.check,
         };
         let node = self.cache.get(ptr.cache_key(), || reader.read(ptr));
         let node = node.inspect_err(|e| self.note(ptr.btree, *e))?;
         // Two pointers can name one node; only one of them can be right about its range.
         if node.max != ptr.max || ptr.min().is_some_and(|min| min != node.min) {
-            pr_err!(
-                "btree node ({ptr}): in memory it covers {} - {}",
-                node.min,
-                node.max
-            );
-            self.note(ptr.btree, Error::NodeOtherRange);
-            return Err(Error::NodeOtherRange);
+            return Err(self.other_range(&node, ptr));
         }
         Ok(node)
     }
 
+    #[cold]
+    #[inline(never)]
+    fn other_range(&self, node: &Node, ptr: &NodePtr) -> Error {
+        pr_err!(
+            "btree node ({ptr}): in memory it covers {} - {}",
+            node.min,
+            node.max
+        );
+        let e = Error::NodeOtherRange;
+        self.note(ptr.btree, e);
+        e
+    }
+
     /// Marks `btree` sick when `e` says that it is damaged.
+    #[cold]
+    #[inline(never)]
     pub(super) fn note(&self, btree: BtreeId, e: Error) {
         if e.is_corruption() && self.health.mark_sick(btree) {
             pr_err!("btree {btree} is damaged: {e}");
@@ -183,58 +194,55 @@ impl Btrees {
     /// The child of the interior node `parent` that covers `pos`.
     pub(super) fn child(&self, parent: &Node, pos: Bpos) -> Result<NodePtr> {
         let found = self.find_child(parent, pos);
-        found.inspect_err(|e| {
-            pr_err!(
-                "btree {} level {} node {} - {}: no usable pointer to the node at {pos}: {e}",
-                parent.btree,
-                parent.level,
-                parent.min,
-                parent.max
-            );
-            self.note(parent.btree, *e);
-        })
+        found.inspect_err(|e| self.no_child(parent, pos, *e))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn no_child(&self, parent: &Node, pos: Bpos, e: Error) {
+        pr_err!(
+            "btree {} level {} node {} - {}: no usable pointer to the node at {pos}: {e}",
+            parent.btree,
+            parent.level,
+            parent.min,
+            parent.max
+        );
+        self.note(parent.btree, e);
     }
 
     fn find_child(&self, parent: &Node, pos: Bpos) -> Result<NodePtr> {
-        let level = parent.level.checked_sub(1).ok_or(Error::NodeChildKind)?;
         let range = self.overlay.range(parent.btree, parent.level);
         let mut over = self.overlay.lower_bound(range, pos);
         let mut place = parent.search(pos);
         loop {
             let stored = parent.key_at(place);
-            let over_pos = (over < range.end)
-                .then(|| self.overlay.pos(over))
+            let over_key = (over < range.end)
+                .then(|| self.overlay.key(over))
                 .flatten()
-                .filter(|p| *p <= parent.max);
-            let key = match (stored, over_pos) {
-                (Some(slot), None) => {
+                .filter(|k| k.k.p <= parent.max);
+            let over_pos = over_key.map_or(Bpos::MAX, |k| k.k.p);
+            let key = match (stored, over_key) {
+                (Some(slot), over) if over.is_none() || slot.key.k.p < over_pos => {
                     place = slot.next;
                     if slot.invalid {
                         return Err(Error::NodeChildInvalid);
                     }
                     slot.key
                 }
-                (Some(slot), Some(p)) if slot.key.k.p < p => {
-                    place = slot.next;
-                    if slot.invalid {
-                        return Err(Error::NodeChildInvalid);
-                    }
-                    slot.key
-                }
-                (stored, Some(p)) => {
-                    if let Some(slot) = stored.filter(|s| s.key.k.p == p) {
+                (stored, Some(key)) => {
+                    if let Some(slot) = stored.filter(|s| s.key.k.p == over_pos) {
                         place = slot.next;
                     }
-                    let key = self.overlay.key(over).ok_or(Error::NodeGap)?;
                     over = over.saturating_add(1);
                     key
                 }
-                (None, None) => return Err(Error::NodeGap),
+                _ => return Err(Error::NodeNoChild),
             };
             if key.k.key_type == KeyType::DELETED {
                 continue;
             }
-            let ptr = NodePtr::decode(parent.btree, level, &key, &self.sizes)?;
+            let level = parent.level.saturating_sub(1);
+            let ptr = NodePtr::decode(parent.btree, level, &key, self.entry_sizes())?;
             return match ptr.min() {
                 Some(min) if min > pos => Err(Error::NodeGap),
                 _ => Ok(ptr),

@@ -115,12 +115,28 @@ impl NodeCache {
     }
 
     /// The node with this key, read by `load` if it is not in memory.
+    #[inline]
     pub fn get(&self, key: NodeKey, load: impl FnOnce() -> Result<Node>) -> Result<Arc<Node>> {
-        let shard = self.shard(&key)?;
-        if let Some(Entry::Ready(node)) = shard.lock().get_mut(&key) {
-            node.touch();
-            return Ok(node.clone());
+        match self.peek(&key) {
+            Some(node) => Ok(node),
+            None => self.get_slow(key, load),
         }
+    }
+
+    /// The node with this key, if it is in memory.
+    fn peek(&self, key: &NodeKey) -> Option<Arc<Node>> {
+        match self.shard(key).ok()?.lock().get_mut(key) {
+            Some(Entry::Ready(node)) => {
+                node.touch();
+                Some(node.clone())
+            }
+            _ => None,
+        }
+    }
+
+    #[inline(never)]
+    fn get_slow(&self, key: NodeKey, load: impl FnOnce() -> Result<Node>) -> Result<Arc<Node>> {
+        let shard = self.shard(&key)?;
         let mine: Loading = Arc::try_new(Mutex::try_new(None)?)?;
         for _ in 0..ATTEMPTS {
             // Held from before others can see it until the node is there.
@@ -156,6 +172,7 @@ impl NodeCache {
         Err(Error::NoMemory)
     }
 
+    #[inline(never)]
     fn find_or_claim(
         &self,
         shard: &Mutex<Table<Entry>>,
@@ -190,6 +207,7 @@ impl NodeCache {
     }
 
     /// Replaces the loading entry by what came of it.
+    #[inline(never)]
     fn settle(&self, shard: &Mutex<Table<Entry>>, key: &NodeKey, loaded: &Result<Arc<Node>>) {
         let mut table = shard.lock();
         match loaded {
@@ -222,6 +240,7 @@ impl NodeCache {
     }
 
     /// Tries to drop `nr` nodes that were not used lately; returns how many it did.
+    #[inline(never)]
     fn reclaim(&self, nr: usize) -> usize {
         let mut freed = 0usize;
         for _ in 0..SHARDS.saturating_mul(2) {

@@ -50,8 +50,9 @@ enum Current {
 /// replace those at the same position, and deletions hide them. Deleted keys are never returned;
 /// whiteouts are.
 ///
-/// A key whose value was found invalid is left out; in btrees with snapshots a whiteout stands in
-/// its place, so that it hides what is older as the key itself would.
+/// In place of a key whose value was found invalid, there is one of type `error` in btrees with
+/// snapshots and in those of extents: it hides what is older as the key itself would, and nobody
+/// takes the place for empty. In other btrees it is left out.
 ///
 /// The iterator keeps the nodes on the path to its place, so that the next key, and keys nearby,
 /// cost no lookup from the root. It allocates nothing.
@@ -194,6 +195,11 @@ impl<'a> Iter<'a> {
         Ok(None)
     }
 
+    /// Whether an error stands in place of a key that can not be used.
+    fn shows_invalid(&self) -> bool {
+        self.btree.has_snapshots() || self.btree.is_extents()
+    }
+
     /// The next key of this node or of the overlay in its range; `None` when there is none.
     fn step(&mut self) -> Option<Bkey> {
         loop {
@@ -219,14 +225,13 @@ impl<'a> Iter<'a> {
                         self.current = Current::Node(at);
                         return Some(k);
                     }
-                    if self.btree.has_snapshots() && self.level == 0 {
-                        let hidden = Bkey {
-                            key_type: KeyType::WHITEOUT,
-                            size: 0,
+                    if self.level == 0 && self.shows_invalid() {
+                        let unusable = Bkey {
+                            key_type: KeyType::ERROR,
                             ..k
                         };
-                        self.current = Current::Invalid(hidden);
-                        return Some(hidden);
+                        self.current = Current::Invalid(unusable);
+                        return Some(unusable);
                     }
                 }
                 (stored, _) => {

@@ -33,12 +33,19 @@ use crate::{
         node::{
             filesystem_magic,
             Bset,
+            RawBset,
             RawNode,
             BSET_MAGIC, //
         },
-        values::extent_entry::Ptr, //
+        values::{
+            extent_entry::Ptr,
+            validate::Origin, //
+        },
     },
-    journal::Blacklist,
+    journal::{
+        Blacklist,
+        KeyCheck, //
+    },
     sb::{
         Device,
         SbState, //
@@ -49,6 +56,7 @@ use crate::{
 pub(super) struct Reader<'a> {
     pub(super) st: &'a SbState,
     pub(super) blacklist: &'a Blacklist,
+    pub(super) check: &'a KeyCheck,
 }
 
 /// One copy of a node, for messages.
@@ -81,6 +89,7 @@ impl Reader<'_> {
     /// Reads a node from the first copy that is right. Says what is wrong with the others.
     ///
     /// C: `bch2_btree_node_read()`.
+    #[inline(never)]
     pub(super) fn read(&self, ptr: &NodePtr) -> Result<Node> {
         let mut last = None;
         for copy in ptr.copies() {
@@ -109,6 +118,7 @@ impl Reader<'_> {
         usize::from(self.st.sb.node_sectors()) << SECTOR_SHIFT
     }
 
+    #[inline(never)]
     fn read_copy(&self, ptr: &NodePtr, dev: &Device, copy: &Ptr) -> Result<Node> {
         let at = Copy {
             ptr,
@@ -132,6 +142,7 @@ impl Reader<'_> {
     }
 
     /// C: `bch2_btree_node_read_done()`.
+    #[inline(never)]
     fn decode(&self, at: &Copy<'_>, buf: &[u8]) -> Result<Node> {
         let (head, range) = self.check_header(at, buf)?;
         let format = match KeyFormat::decode(head.format()) {
@@ -148,11 +159,12 @@ impl Reader<'_> {
         };
         let sets = self.collect_sets(at, buf, &head, &format, bounds)?;
         let keys = NodeKeys::build(format, &sets.keys, bounds.0, bounds.1)?;
-        let invalid = find_invalid(at, &keys)?;
+        let invalid = self.find_invalid(at, &keys)?;
         Ok(Node::new(at.ptr, head.keys().seq(), range, keys, invalid))
     }
 
     /// Whether this is the node the pointer asks for; its header and range.
+    #[inline(never)]
     fn check_header(&self, at: &Copy<'_>, buf: &[u8]) -> Result<(RawNode, (Bpos, Bpos))> {
         let magic = filesystem_magic(&self.st.sb.uuid().0) ^ BSET_MAGIC;
         let head = RawNode::read(buf).filter(|n| n.magic() == magic);
@@ -167,13 +179,9 @@ impl Reader<'_> {
             pr_err!("{at}: not the node that was written here: seq {seq:x}, expected {expected:x}");
             return Err(Error::NodeSeq);
         }
-        if head.keys().is_big_endian() {
-            pr_err!("{at}: written by a big-endian machine");
-            return Err(Error::NodeBigEndian);
-        }
+        refuse_big_endian(at, head.keys())?;
         // The first set's checksum covers the header, check it before more is believed.
-        let first = Bset::first(buf);
-        self.check_csum(at, 0, first.as_ref())?;
+        self.checked(at, 0, Bset::first(buf))?;
         if head.btree() != u64::from(at.ptr.btree.0) {
             pr_err!("{at}: belongs to btree number {}", head.btree());
             return Err(Error::NodeWrongBtree);
@@ -194,7 +202,8 @@ impl Reader<'_> {
         Ok((head, range))
     }
 
-    fn check_csum(&self, at: &Copy<'_>, offset: usize, set: Option<&Bset<'_>>) -> Result {
+    /// A set of keys whose checksum is right.
+    fn checked<'b>(&self, at: &Copy<'_>, offset: usize, set: Option<Bset<'b>>) -> Result<Bset<'b>> {
         let sector = offset >> SECTOR_SHIFT;
         let Some(set) = set else {
             pr_err!("{at}: set of keys at sector {sector} goes beyond the end of the node");
@@ -217,10 +226,11 @@ impl Reader<'_> {
             );
             return Err(Error::NodeChecksum);
         }
-        Ok(())
+        Ok(set)
     }
 
     /// Finds and checks all sets of a node.
+    #[inline(never)]
     fn collect_sets<'b>(
         &self,
         at: &Copy<'_>,
@@ -236,19 +246,12 @@ impl Reader<'_> {
         let block = u64::from(self.st.sb.block_bytes());
         while let Some(rest) = buf.get(sets.done..).filter(|r| !r.is_empty()) {
             let first = sets.done == 0;
-            let set = if first {
-                Bset::first(rest)
-            } else {
-                match Bset::peek_later(rest) {
-                    Some(peek) if peek.seq() == head.keys().seq() => Bset::later(rest),
-                    _ => break,
+            let set = match (first, Bset::peek_later(rest)) {
+                (true, _) => self.checked(at, 0, Bset::first(rest))?,
+                (false, Some(peek)) if peek.seq() == head.keys().seq() => {
+                    self.checked(at, sets.done, Bset::later(rest))?
                 }
-            };
-            if !first {
-                self.check_csum(at, sets.done, set.as_ref())?;
-            }
-            let Some(set) = set else {
-                return Err(Error::NodeKeys);
+                _ => break,
             };
             self.check_set_header(at, sets.done, &set)?;
             if self.is_void(at, sets.done, &set)? {
@@ -279,7 +282,7 @@ impl Reader<'_> {
                 buf.len() >> SECTOR_SHIFT,
                 sets.done >> SECTOR_SHIFT
             );
-            return Err(Error::NodeTruncated);
+            return Err(Error::NodeIncomplete);
         }
         Ok(sets)
     }
@@ -297,10 +300,7 @@ impl Reader<'_> {
             );
             return Err(Error::NodeVersion);
         }
-        if set.head.is_big_endian() {
-            pr_err!("{at}: set of keys at sector {sector} was written by a big-endian machine");
-            return Err(Error::NodeBigEndian);
-        }
+        refuse_big_endian(at, &set.head)?;
         let place = u64::from(set.head.offset_sectors());
         if place != 0 && place != sector {
             pr_err!("{at}: set of keys at sector {sector} was meant for sector {place}");
@@ -321,19 +321,30 @@ impl Reader<'_> {
         }
         Ok(true)
     }
+
+    /// The places of keys that can not be right; each is reported.
+    fn find_invalid(&self, at: &Copy<'_>, keys: &NodeKeys) -> Result<Vec<usize>> {
+        let mut invalid = Vec::new();
+        let mut place = keys.start();
+        while let Some(placed) = keys.key_at(place) {
+            let (btree, level) = (at.ptr.btree, at.ptr.level);
+            let checked = self
+                .check
+                .check(btree, level, Origin::BtreeNode, &placed.key);
+            if let Err(e) = checked {
+                pr_err!("{at}: key {} can not be used: {e}", placed.key.k);
+                invalid.push(place)?;
+            }
+            place = placed.next;
+        }
+        Ok(invalid)
+    }
 }
 
-/// The places of keys whose value can not be right; each is reported.
-fn find_invalid(at: &Copy<'_>, keys: &NodeKeys) -> Result<Vec<usize>> {
-    let mut invalid = Vec::new();
-    let mut place = keys.start();
-    while let Some(placed) = keys.key_at(place) {
-        let (btree, level) = (at.ptr.btree, at.ptr.level);
-        if let Err(e) = crate::journal::check_key(btree, level, &placed.key) {
-            pr_err!("{at}: key {} left out: {e}", placed.key.k);
-            invalid.push(place)?;
-        }
-        place = placed.next;
+fn refuse_big_endian(at: &Copy<'_>, set: &RawBset) -> Result {
+    if !set.is_big_endian() {
+        return Ok(());
     }
-    Ok(invalid)
+    pr_err!("{at}: written by a big-endian machine");
+    Err(Error::NodeBigEndian)
 }

@@ -148,6 +148,7 @@ errors! {
     NodeLevel, Topology, EIO, "a btree node has the wrong level";
     NodeRange, Topology, EIO, "a btree node does not cover the range its pointer says";
     NodeGap, Topology, EIO, "no btree node covers a position";
+    NodeNoChild, Topology, EIO, "an interior btree node ends before the range it covers";
     NodeChildKind, Topology, EIO, "an interior btree node holds a key that is no node pointer";
     NodeFormat, Topology, EIO, "a btree node's key format can not be right";
     NodeChecksum, Checksum, EIO, "btree node checksum does not match";
@@ -155,7 +156,8 @@ errors! {
     NodeEncrypted, Unsupported, EOPNOTSUPP, "a btree node is encrypted";
     NodeVersion, Unsupported, EOPNOTSUPP, "a btree node has an unsupported version";
     NodeBigEndian, Unsupported, EOPNOTSUPP, "a btree node was written by a big-endian machine";
-    NodeTruncated, Topology, EIO, "a btree node ends before all its keys were found";
+    NodeTruncated, Topology, EIO, "a set of keys goes beyond the end of its btree node";
+    NodeIncomplete, Topology, EIO, "a btree node holds less than was written to it";
     NodeBsetPlace, Topology, EIO, "a set of keys is at the wrong place of its btree node";
     NodeVoid, Journal, EIO, "a btree node was written for a journal entry that never was";
     NodeKeys, Key, EIO, "the keys of a btree node can not be told from each other";

@@ -4,6 +4,7 @@
 
 use super::{
     blacklist::Blacklist,
+    key_check::KeyCheck,
     keys::JournalKeys, //
 };
 use crate::{
@@ -115,4 +116,6 @@ pub struct JournalContents {
     pub keys: JournalKeys,
     /// Void sequence numbers.
     pub blacklist: Blacklist,
+    /// What keys of this filesystem have to be like.
+    pub check: KeyCheck,
 }

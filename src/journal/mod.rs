@@ -5,10 +5,11 @@
 //! | file           | holds                                                              |
 //! |----------------|--------------------------------------------------------------------|
 //! | `blacklist.rs` | [`Blacklist`]: sequence numbers that are void                       |
-//! | `check.rs`     | whether a key may be where it was found                             |
 //! | `contents.rs`  | [`JournalContents`], [`Root`]: what recovery starts from            |
+//! | `key_check.rs` | [`KeyCheck`]: whether keys can be right                             |
 //! | `keys.rs`      | [`keys::JournalKeys`]: updates to lay over the btrees               |
 //! | `read.rs`      | [`read`]: from the devices, or from the clean section               |
+//! | `replay.rs`    | taking roots and keys out of the records                            |
 //! | `scan.rs`      | finding the entries in a device's journal buckets                   |
 //! | `select.rs`    | which entries count, what is missing                                |
 //! | `window.rs`    | reading a bucket piece by piece                                     |
@@ -21,10 +22,11 @@
 //! After a clean shutdown nothing of this is read: the superblock's clean section has the roots.
 
 pub mod blacklist;
-mod check;
 mod contents;
+mod key_check;
 pub mod keys;
 mod read;
+mod replay;
 mod scan;
 mod select;
 mod window;
@@ -35,7 +37,7 @@ pub use contents::{
     Root,
     Roots, //
 };
-pub(crate) use check::check_key;
+pub use key_check::KeyCheck;
 pub use read::read;
 
 use crate::format::sb::version::Version;

@@ -20,10 +20,13 @@ use crate::{
         Error,
         Result, //
     },
-    format::jset::{
-        RawJset,
-        JSET_BYTES_MAX,
-        JSET_HEADER_BYTES, //
+    format::{
+        csum::CsumType,
+        jset::{
+            RawJset,
+            JSET_BYTES_MAX,
+            JSET_HEADER_BYTES, //
+        },
     },
     sb::{
         Device,
@@ -183,7 +186,7 @@ impl Scan<'_> {
         else {
             return Ok(Here::Damaged(found));
         };
-        if !super::read::checksum_matches(&head, covered) {
+        if !checksum_matches(&head, covered) {
             crate::env::pr_warn!(
                 "{}: journal entry at sector {sector} (seq {}) does not match its checksum",
                 dev.bdev.name(),
@@ -258,6 +261,12 @@ fn bucket_range(dev: &Device, nr: u64) -> Option<(u64, u64)> {
     let sectors = u64::from(dev.member.bucket_sectors());
     let start = nr.checked_mul(sectors)?;
     Some((start, start.checked_add(sectors)?))
+}
+
+/// Whether a journal entry's checksum is the one its header has.
+fn checksum_matches(head: &RawJset, covered: &[u8]) -> bool {
+    let computed = CsumType(head.csum_type()).checksum(covered);
+    computed == Some(head.csum().lo.get()) && head.csum().hi.get() == 0
 }
 
 fn report_io(dev: &Device, sector: u64, e: Error) {

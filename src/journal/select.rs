@@ -13,6 +13,7 @@ use crate::{
         Error,
         Result, //
     },
+    sb::SbState,
 };
 
 /// A journal entry found on a device.
@@ -111,19 +112,21 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Reports the fault and gives its error.
-    pub(super) fn report(self, span: &Span) -> Error {
+    pub(super) fn report(self, st: &SbState, span: &Span) -> Error {
         let (first, last) = (span.first, span.last);
         match self {
             Fault::Missing(from, to) => {
                 crate::env::pr_err!(
-                    "journal: entries {from}-{} are missing (replaying {first}-{last})",
+                    "{}: journal entries {from}-{} are missing (using {first}-{last})",
+                    st.name(),
                     to.saturating_sub(1)
                 );
                 Error::JournalEntriesMissing
             }
             Fault::Damaged(seq) => {
                 crate::env::pr_err!(
-                    "journal: entry {seq} does not match its checksum (replaying {first}-{last})"
+                    "{}: journal entry {seq} does not match its checksum (using {first}-{last})",
+                    st.name()
                 );
                 Error::JournalChecksum
             }
