@@ -4,7 +4,10 @@
 
 #[cfg(test)]
 #[path = "crc32c_soft.rs"]
-mod soft;
+mod crc32c_soft;
+#[cfg(test)]
+#[path = "crc64_soft.rs"]
+mod crc64_soft;
 
 /// crc32c (Castagnoli) of `data` continued from `seed`, with no inversion at either end.
 pub fn crc32c(seed: u32, data: &[u8]) -> u32 {
