@@ -3,7 +3,10 @@
 //! Small enumerations that occur in values: checksum, compression, hash and data types. A number
 //! that is not known is kept; its name is `None`.
 
-pub use crate::format::csum::CsumType;
+pub use crate::format::{
+    csum::CsumType,
+    data_type::DataType, //
+};
 use core::fmt;
 
 macro_rules! kinds {
@@ -68,41 +71,6 @@ kinds! {
 }
 
 kinds! {
-    /// What a bucket or a pointer holds.
-    ///
-    /// C: `enum bch_data_type`.
-    DataType,
-    FREE = 0, "free";
-    SB = 1, "sb";
-    JOURNAL = 2, "journal";
-    BTREE = 3, "btree";
-    USER = 4, "user";
-    CACHED = 5, "cached";
-    PARITY = 6, "parity";
-    STRIPE = 7, "stripe";
-    NEED_GC_GENS = 8, "need_gc_gens";
-    NEED_DISCARD = 9, "need_discard";
-    UNSTRIPED = 10, "unstriped";
-    MULTIPLE = 11, "multiple";
-}
-
-impl DataType {
-    /// Whether a bucket of this kind holds nothing. C: `data_type_is_empty()`.
-    pub const fn is_empty(self) -> bool {
-        matches!(
-            self,
-            DataType::FREE | DataType::NEED_GC_GENS | DataType::NEED_DISCARD
-        )
-    }
-
-    /// Whether a bucket of this kind is not counted as space of the filesystem.
-    /// C: `data_type_is_hidden()`.
-    pub const fn is_hidden(self) -> bool {
-        matches!(self, DataType::SB | DataType::JOURNAL)
-    }
-}
-
-kinds! {
     /// Why an extent became an error key, when its value says so.
     ///
     /// C: `enum bch_key_type_errors`.
@@ -135,9 +103,8 @@ mod tests {
     #[test]
     fn known_numbers_are_dense() {
         assert_eq!(CompressionType::NR, 6);
-        assert_eq!(DataType::NR, 12);
         assert_eq!(LostReason::NR, 19);
-        assert!(DataType::MULTIPLE.is_known() && !DataType(12).is_known());
-        assert_eq!(DataType(12).name(), None);
+        assert!(StrHashType::SIPHASH.is_known() && !StrHashType(4).is_known());
+        assert_eq!(StrHashType(4).name(), None);
     }
 }
