@@ -25,18 +25,14 @@ pub fn crc32c(seed: u32, data: &[u8]) -> u32 {
     unsafe { bindings::crc32c(seed, data.as_ptr().cast(), data.len()) }
 }
 
-#[cfg(not(CONFIG_CRC64))]
-#[path = "crc64_soft.rs"]
-mod soft64;
-
 /// crc64 (ECMA-182, most significant bit first) of `data` continued from `seed`, no inversion.
-#[cfg(not(CONFIG_CRC64))]
+#[cfg(not(CONFIG_CRC64_ARCH))]
 pub fn crc64(seed: u64, data: &[u8]) -> u64 {
-    soft64::crc64(seed, data)
+    crc64_soft::crc64(seed, data)
 }
 
 /// crc64 (ECMA-182, most significant bit first) of `data` continued from `seed`, no inversion.
-#[cfg(CONFIG_CRC64)]
+#[cfg(CONFIG_CRC64_ARCH)]
 pub fn crc64(seed: u64, data: &[u8]) -> u64 {
     // SAFETY: `data` is readable for its length.
     unsafe { bindings::crc64_be(seed, data.as_ptr().cast(), data.len()) }
