@@ -198,33 +198,40 @@ impl<D: ReadSectors> Search<'_, D> {
 
     fn try_all(&mut self) -> Result<()> {
         self.try_copy(PRIMARY_SECTOR)?;
-        for sector in &self.locations()? {
+        let found = self.locations()?;
+        for sector in found.as_deref().unwrap_or(&[]) {
             if *sector != PRIMARY_SECTOR {
                 self.try_copy(*sector)?;
             }
         }
+        if found.is_none() {
+            self.try_defaults()?;
+        }
+        Ok(())
+    }
+
+    /// Tries the places where copies are put by default. That there is none says nothing.
+    fn try_defaults(&mut self) -> Result<()> {
+        let known = self.rejected.len();
+        self.try_copy(PRIMARY_SECTOR.saturating_add(DEFAULT_COPY_SECTORS))?;
+        self.try_copy(self.dev.nr_sectors().saturating_sub(DEFAULT_COPY_SECTORS))?;
+        self.rejected.truncate(known);
         Ok(())
     }
 
     /// Where copies may be: from the layout in the primary, else the layout on its own, else the
-    /// layout in a damaged primary, else where they are put by default.
+    /// layout in a damaged primary.
     #[inline(never)]
-    fn locations(&mut self) -> Result<Vec<u64>> {
+    fn locations(&mut self) -> Result<Option<Vec<u64>>> {
         if let Some(primary) = self.intact.first() {
-            if let Ok(offsets) = offsets(&primary.sb.layout)? {
-                return Ok(offsets);
+            if let Ok(found) = offsets(&primary.sb.layout)? {
+                return Ok(Some(found));
             }
         }
-        if let Some(found) = self.read_layout()? {
-            return Ok(found);
+        match self.read_layout()? {
+            Some(found) => Ok(Some(found)),
+            None => self.read_damaged_layout(),
         }
-        if let Some(found) = self.read_damaged_layout()? {
-            return Ok(found);
-        }
-        let mut defaults = Vec::new();
-        defaults.push(PRIMARY_SECTOR.saturating_add(DEFAULT_COPY_SECTORS))?;
-        defaults.push(self.dev.nr_sectors().saturating_sub(DEFAULT_COPY_SECTORS))?;
-        Ok(defaults)
     }
 
     /// C: `read_layout_sector()`.

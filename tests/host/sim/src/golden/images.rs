@@ -91,7 +91,8 @@ impl Image {
         Self::named(&self.folder, &name.text()).ok_or_else(|| format!("no base {}", name.text()))
     }
 
-    fn json(&self) -> Result<Json, String> {
+    /// The manifest as it is.
+    pub fn json(&self) -> Result<Json, String> {
         Json::parse(&read_file(&self.manifest)?)
     }
 
