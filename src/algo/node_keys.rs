@@ -114,6 +114,15 @@ impl NodeKeys {
         })
     }
 
+    /// The value of the key at a place, without unpacking the key.
+    #[inline]
+    pub fn value_at(&self, place: usize) -> Option<&[u8]> {
+        let stored = self.written.words.get(place..)?;
+        let head = Head::of(*stored.first()?);
+        let header = self.format.of_key(head).key_u64s();
+        Some(stored.get(header..head.u64s())?.as_bytes())
+    }
+
     /// The position of the key at a place, without the rest.
     #[inline]
     pub fn pos_at(&self, place: usize) -> Option<Bpos> {

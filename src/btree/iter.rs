@@ -39,7 +39,7 @@ enum Current {
     /// Nothing returned yet, or the end.
     Nowhere,
     /// In the node, at this place.
-    Node(usize),
+    Node(usize, Bkey),
     /// In the overlay, with this index.
     Overlay(usize),
     /// In the node, but its value can not be used.
@@ -222,7 +222,7 @@ impl<'a> Iter<'a> {
                 (Some((k, invalid, next)), over) if over.is_none_or(|p| k.p < p) => {
                     let at = core::mem::replace(&mut self.place, next);
                     if !invalid {
-                        self.current = Current::Node(at);
+                        self.current = Current::Node(at, k);
                         return Some(k);
                     }
                     if self.level == 0 && self.shows_invalid() {
@@ -256,7 +256,10 @@ impl<'a> Iter<'a> {
     pub fn current(&self) -> Option<Key<'_>> {
         match self.current {
             Current::Nowhere => None,
-            Current::Node(place) => Some(self.node()?.key_at(place)?.key),
+            Current::Node(place, k) => Some(Key {
+                k,
+                v: self.node()?.value_at(place)?,
+            }),
             Current::Overlay(index) => self.btrees.overlay().key(index),
             Current::Invalid(k) => Some(Key { k, v: &[] }),
         }

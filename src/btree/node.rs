@@ -105,6 +105,12 @@ impl Node {
         })
     }
 
+    /// The value of the key at `place`.
+    #[inline]
+    pub fn value_at(&self, place: usize) -> Option<&[u8]> {
+        self.keys.value_at(place)
+    }
+
     /// Bytes of memory the node takes.
     pub fn memory_bytes(&self) -> u64 {
         let fixed = size_of::<Self>().saturating_add(self.invalid.len().saturating_mul(8));

@@ -171,7 +171,6 @@ errors! {
     SubvolumeNotFound, NotFound, ENOENT, "no such subvolume";
     SubvolumeInvalid, Key, EIO, "a subvolume's key can not be right";
     SubvolumeSnapshotMissing, Coherency, EIO, "a subvolume's snapshot does not exist";
-    SnapshotTooMany, Unsupported, EOPNOTSUPP, "more snapshots than can be kept in memory";
     RootInodeMissing, Coherency, EUCLEAN, "the root directory does not exist";
     BtreeSick, Topology, EIO, "the btree is damaged; it has to be repaired before this operation";
 

@@ -2,17 +2,19 @@
 
 //! Snapshots and subvolumes, for reading.
 //!
-//! | file         | holds                                                                |
-//! |--------------|----------------------------------------------------------------------|
-//! | `table.rs`   | [`Table`]: the snapshot trees in memory, who descends from whom       |
-//! | `view.rs`    | [`View`]: what one snapshot sees of the btrees                        |
-//! | `visible.rs` | [`VisibleIter`]: the walk behind it                                   |
+//! | file            | holds                                                             |
+//! |-----------------|-------------------------------------------------------------------|
+//! | `subvolumes.rs` | the subvolumes in memory                                          |
+//! | `table.rs`      | [`Table`]: the snapshot trees in memory, who descends from whom    |
+//! | `view.rs`       | [`View`]: what one snapshot sees of the btrees                     |
+//! | `visible.rs`    | [`VisibleIter`]: the walk behind it                                |
 //!
 //! A key belongs to a node of a snapshot tree and is seen by all that descend from it, unless they
 //! have a key of their own at the same position. Descendants have lower ids than ancestors, so
 //! that at each position the first key that is an ancestor's is the one that counts; if it is a
 //! whiteout, there is nothing.
 
+mod subvolumes;
 mod table;
 mod view;
 mod visible;

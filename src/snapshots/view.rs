@@ -3,6 +3,7 @@
 //! The btrees as one snapshot sees them.
 
 use super::{
+    subvolumes::Subvolumes,
     table::Table,
     visible::VisibleIter, //
 };
@@ -11,15 +12,10 @@ use crate::{
         Btrees,
         Found, //
     },
-    env::pr_err,
-    error::{
-        Error,
-        Result, //
-    },
+    error::Result,
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
-        key_type::KeyType,
         values::subvolume::Subvolume, //
     },
     sb::SbState,
@@ -32,13 +28,20 @@ pub struct View {
     pub btrees: Btrees,
     /// The snapshot trees.
     pub table: Table,
+    subvols: Subvolumes,
 }
 
 impl View {
-    /// Reads the snapshot trees of `btrees`.
+    /// Reads the snapshot trees and the subvolumes of `btrees`.
+    #[inline(never)]
     pub fn new(btrees: Btrees) -> Result<Self> {
         let table = Table::read(&btrees)?;
-        Ok(Self { btrees, table })
+        let subvols = Subvolumes::read(&btrees, &table)?;
+        Ok(Self {
+            btrees,
+            table,
+            subvols,
+        })
     }
 
     /// The devices and the superblock.
@@ -81,23 +84,8 @@ impl View {
     /// The subvolume with this id.
     ///
     /// C: `bch2_subvolume_get()`.
+    #[inline]
     pub fn subvolume(&self, id: u32) -> Result<Subvolume> {
-        let pos = Bpos::new(0, u64::from(id), 0);
-        let found = self.btrees.lookup(BtreeId::SUBVOLUMES, pos)?;
-        let Some(found) = found.filter(|f| f.key().k.key_type == KeyType::SUBVOLUME) else {
-            return Err(Error::SubvolumeNotFound);
-        };
-        let subvol = Subvolume::decode(found.key().v).map_err(|invalid| {
-            pr_err!("subvolume {id}: {invalid}");
-            Error::SubvolumeInvalid
-        })?;
-        if !self.table.contains(subvol.snapshot) {
-            pr_err!(
-                "subvolume {id}: its snapshot {} does not exist",
-                subvol.snapshot
-            );
-            return Err(Error::SubvolumeSnapshotMissing);
-        }
-        Ok(subvol)
+        self.subvols.get(id)
     }
 }
