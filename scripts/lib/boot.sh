@@ -98,7 +98,7 @@ boot_stock() {
 	for i in "${!disks[@]}"; do
 		mode=off
 		case ${disks[i]} in *:ro) mode=on ;; esac
-		args+=(-drive "if=none,id=d$i,format=raw,file=/guest/disk$i,read-only=$mode,cache=writeback,discard=unmap"
+		args+=(-drive "if=none,id=d$i,format=raw,file=/guest/disk$i,read-only=$mode,discard=unmap"
 			-device "virtio-blk-pci,drive=d$i")
 	done
 	# Without hardware virtualization: an old processor model, as emulated wide vectors are slow.

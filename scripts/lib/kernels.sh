@@ -54,10 +54,12 @@ trim_tree() {
 	(
 		cd "$tree"
 		rm -rf samples sound drivers net virt Documentation LICENSES certs/*.o
-		find . -path ./scripts -prune -o -path ./tools/objtool/objtool -prune -o -path ./rust -prune -o -type f \
-			\( -name '*.o' -o -name '*.a' -o -name '*.c' -o -name '*.cmd' -o -name '*.rs' -o -name '*.dts*' \) -print0 |
+		find . -path ./scripts -prune -o -path ./tools/objtool/objtool -prune -o -path ./rust -prune -o \
+			-type f \( -name '*.o' -o -name '*.a' -o -name '*.c' -o -name '*.cmd' -o -name '*.rs' \
+			-o -name '*.dts*' \) -print0 |
 			xargs -0 rm -f
-		find rust scripts -type f \( -name '*.o' -o -name '*.a' \) ! -path 'scripts/mod/*' ! -name module-common.o -delete
+		find rust scripts -type f \( -name '*.o' -o -name '*.a' \) ! -path 'scripts/mod/*' \
+			! -name module-common.o -delete
 		find arch -mindepth 1 -maxdepth 1 -type d ! -name x86 ! -name um -exec rm -rf {} +
 		rm -f vmlinux.o .tmp_vmlinux* System.map linux
 		# Not needed any more by modpost, and large.
@@ -171,16 +173,23 @@ module_fresh() {
 			-newer "$stamp" \( -type f -o -type d -path '*/src/*' \) -print -quit)" ]
 }
 
+# The settings of configuration fragments, without what does not matter.
+settings_of() { grep -hv -e '^#' -e '^$' "$@"; }
+
 # kernel_tree NAME: make sure of the entry NAME and print its path.
 kernel_tree() {
-	local common
+	local name=$1 made_by common builder fragments=()
 	common="$TOOLCHAIN $RELEASE $(declare -f unpack_source build_uml filter_symvers trim_tree) $PANIC_SYMBOLS"
-	case $1 in
-	stock) cached stock "$(key_of "$common" "$(declare -f build_stock stock_prepare)")" build_stock ;;
-	uml) cached uml "$(key_of "$common" "$(declare -f build_uml_plain)" "$(cat "$CONFIGS/uml.config")")" build_uml_plain ;;
-	uml-debug) cached uml-debug "$(key_of "$common" "$(declare -f build_uml_debug)" \
-		"$(cat "$CONFIGS/uml.config" "$CONFIGS/uml-debug.config")")" build_uml_debug ;;
-	c612) cached c612 "$(key_of "$common" "$(declare -f build_c612)" "$(cat "$CONFIGS/c612.config")")" build_c612 ;;
-	*) die "unknown kernel: $1" ;;
+	case $name in
+	stock) builder=build_stock made_by=$(declare -f build_stock stock_prepare) ;;
+	uml) builder=build_uml_plain fragments=(uml) ;;
+	uml-debug) builder=build_uml_debug fragments=(uml uml-debug) ;;
+	c612) builder=build_c612 fragments=(c612) ;;
+	*) die "unknown kernel: $name" ;;
 	esac
+	if [ "${#fragments[@]}" -ne 0 ]; then
+		fragments=("${fragments[@]/#/$CONFIGS/}")
+		made_by="$(declare -f "$builder") $(settings_of "${fragments[@]/%/.config}")"
+	fi
+	cached "$name" "$(key_of "$common" "$made_by")" "$builder"
 }

@@ -53,8 +53,8 @@ host_needs() {
 	done
 	[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
 	if [ "${#missing[@]}" -ne 0 ]; then
-		step "host packages: ${missing[*]}" sh -c \
-			"apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${missing[*]}"
+		step "host packages: ${missing[*]}" sh -c "apt-get update &&
+			DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${missing[*]}"
 	fi
 }
 
