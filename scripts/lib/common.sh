@@ -73,6 +73,9 @@ cached() {
 			(set -e; "$builder" "$tmp" "$final" {fd}>&-)
 			sync -f "$tmp"
 			mv -T "$tmp" "$final"
+			# What this one replaces, once nobody has used it for a week.
+			find "$CACHE" -maxdepth 1 -regex ".*/$name-[0-9a-f]+" ! -path "$final" -mtime +7 \
+				-exec rm -rf --one-file-system {} +
 		fi
 		exec {fd}>&-
 	fi

@@ -34,6 +34,7 @@ unset IN_ROOT_BINDS
 
 # A directory of the checkout or cache may hide below /tmp; the stage may not.
 [ -d "$new$cwd" ] || cwd=/
+# shellcheck disable=SC2016 # expanded inside
 exec env -u LD_LIBRARY_PATH -u LD_PRELOAD \
 	HOME=/root LC_ALL=C.UTF-8 TMPDIR=/tmp \
 	PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

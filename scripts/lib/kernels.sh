@@ -52,6 +52,7 @@ filter_symvers() {
 trim_tree() {
 	local tree=$1
 	(
+		# shellcheck disable=SC2164 # errexit
 		cd "$tree"
 		rm -rf samples sound drivers net virt Documentation LICENSES certs/*.o
 		find . -path ./scripts -prune -o -path ./tools/objtool/objtool -prune -o -path ./rust -prune -o \
@@ -68,6 +69,7 @@ trim_tree() {
 }
 
 build_stock() {
+	# shellcheck disable=SC2153 # from use_root
 	local out=$1 final=$2 headers series=$SERIES
 	step "stock: unpacking linux-source-$series" unpack_source "$out" "$series"
 	mkdir "$out/headers" "$out/image"
@@ -169,8 +171,8 @@ module_dir() { printf '%s\n' "$CACHE/build/$1-$(key_of "$3" "$(basename "$2")")"
 module_fresh() {
 	local stamp=${1%/*}/.stamp
 	[ -e "$1" ] && [ -e "$stamp" ] &&
-		[ -z "$(find "$2" \( -name .git -o -name tests -o -name target -o -name Documentation \) -prune -o \
-			-newer "$stamp" \( -type f -o -type d -path '*/src/*' \) -print -quit)" ]
+		[ -z "$(find "$2" \( -name .git -o -name tests -o -name scripts -o -name Documentation \) -prune -o \
+			-newer "$stamp" ! -name '*.md' \( -type f -o -type d -path '*/src/*' \) -print -quit)" ]
 }
 
 # The settings of configuration fragments, without what does not matter.
