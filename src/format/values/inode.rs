@@ -265,6 +265,22 @@ pub const INODE_OPTIONS: [&str; 12] = [
     "casefold",
 ];
 
+/// The word with flags, hash type and more of a key of type `inode`, `inode_v2` or `inode_v3`;
+/// `Ok(None)` for other types. C: `bkey_inode_flags()`.
+pub(super) fn flags_word(key: &Key<'_>) -> Result<Option<u64>, Invalid> {
+    Ok(Some(match key.k.key_type {
+        KeyType::INODE_V3 => raw::prefix::<RawInodeV3>(key.v)?.flags.get(),
+        KeyType::INODE_V2 => raw::prefix::<RawInodeV2>(key.v)?.flags.get(),
+        KeyType::INODE => raw::prefix::<RawInodeV1>(key.v)?.flags.get().into(),
+        _ => return Ok(None),
+    }))
+}
+
+/// The kind of hash a word of flags says.
+pub(super) const fn str_hash_of(flags: u64) -> StrHashType {
+    StrHashType(low_u8(bits(flags, 20, 24)))
+}
+
 /// The value of an option field: `None` when not set.
 pub fn option(field: impl Into<u64>) -> Option<u64> {
     field.into().checked_sub(1)
@@ -345,7 +361,7 @@ impl Inode {
 
     fn set_flags(&mut self, flags: u64) {
         self.flags = InodeFlags(low_u32(bits(flags, 0, 20)));
-        self.str_hash = StrHashType(low_u8(bits(flags, 20, 24)));
+        self.str_hash = str_hash_of(flags);
     }
 
     /// The value of an `inode_v3` key. C: `bch2_inode_pack()`; unlike it, this does not change

@@ -215,6 +215,71 @@ fn golden_inodes() {
     assert_eq!(dir.encode().as_bytes(), v);
 }
 
+/// Inodes as versions before 0.23 wrote them: mode, flags, and fields in the order of that time.
+#[test]
+fn earlier_encodings_of_inodes() {
+    let hash_seed = 7u64.to_le_bytes();
+    let mode = 0o100600u16.to_le_bytes();
+    let p = Bpos::new(0, 4097, LEAF);
+    // Seven fields: four times of two integers each, size, sectors, owner.
+    let varints = [
+        &[2, 0, 4, 0, 6, 0, 8, 0][..], // times 1, 2, 3, 4
+        &[0x05, 0x10],                 // size 1025 in two bytes
+        &[16, 20],                     // sectors 8, owner 10
+    ]
+    .concat();
+    let want = Inode {
+        inum: 4097,
+        snapshot: LEAF,
+        hash_seed: 7,
+        mode: 0o100600,
+        flags: InodeFlags::NODUMP,
+        str_hash: StrHashType::SIPHASH,
+        atime: 1,
+        ctime: 2,
+        mtime: 3,
+        otime: 4,
+        size: 1025,
+        sectors: 8,
+        uid: 10,
+        ..Inode::default()
+    };
+    let decoded = |ty, v: &[u8]| Inode::decode(&key(ty, p, 0, v)).unwrap().unwrap();
+    let flags = 1u64 << 3 | 3 << 20 | 7 << 24;
+
+    let seq = 9u64.to_le_bytes();
+    let v2 = [&seq[..], &hash_seed, &flags.to_le_bytes(), &mode, &varints].concat();
+    let with_seq = Inode {
+        journal_seq: 9,
+        ..want
+    };
+    assert_eq!(decoded(KeyType::INODE_V2, &v2), with_seq);
+
+    let new = (flags as u32 | 1 << 31).to_le_bytes();
+    let v1 = [&hash_seed[..], &new, &mode, &varints].concat();
+    assert_eq!(decoded(KeyType::INODE, &v1), want);
+
+    // Before varints: the highest bit of the first byte tells the length, high bytes first.
+    let old_fields = [
+        &[0x81, 0x82, 0x83, 0x84][..], // times in one byte each
+        &[0x44, 0x01],                 // size 1025 in two bytes
+        &[0x20, 0, 8],                 // sectors 8 in three
+        &[0x10, 0, 0, 10],             // owner 10 in four
+    ]
+    .concat();
+    let old = (flags as u32).to_le_bytes();
+    let v1 = [&hash_seed[..], &old, &mode, &old_fields].concat();
+    assert_eq!(decoded(KeyType::INODE, &v1), want);
+    for cut in 14..v1.len() {
+        let k = key(KeyType::INODE, p, 0, &v1[..cut]);
+        let (inode, bad) = Inode::decode_lossy(&k).unwrap().unwrap();
+        assert!(bad.is_some() && inode.uid == 0 && inode.hash_seed == 7);
+    }
+    // A first byte of zero has no length.
+    let v1 = [&hash_seed[..], &old, &mode, &[0; 20]].concat();
+    assert!(Inode::decode(&key(KeyType::INODE, p, 0, &v1)).is_err());
+}
+
 #[test]
 fn golden_names() {
     let v = hex("0000008000000000046c6f73742b666f756e640000000000");
@@ -229,6 +294,14 @@ fn golden_names() {
         }
     );
     let mut out = [0xff; 600];
+    assert_eq!(d.encode(&mut out), Some(v.len()));
+    assert_eq!(out[..v.len()], v);
+
+    // A directory that compares names without case.
+    let v = hex("0c00008000000000840000060006005375624469727375626469720000000000");
+    let d = Dirent::decode(&v).unwrap();
+    assert_eq!((d.name, d.lookup_name()), (&b"SubDir"[..], &b"subdir"[..]));
+    assert_eq!(d.file_type, FileType::DIR);
     assert_eq!(d.encode(&mut out), Some(v.len()));
     assert_eq!(out[..v.len()], v);
 

@@ -15,6 +15,8 @@ use super::{
             NAME_MAX, //
         },
         inode::{
+            flags_word,
+            str_hash_of,
             Inode,
             InodeFlags,
             FIELDS_START,
@@ -25,10 +27,7 @@ use super::{
             REPLICAS_MAX, //
         },
         quota::QUOTA_TYPES,
-        raw::{
-            self,
-            bits, //
-        },
+        raw::bits,
         reflink::ReflinkPtr,
         xattr::Xattr,
     },
@@ -48,7 +47,6 @@ use crate::{
         sb::Version, //
     },
 };
-use zerocopy::little_endian::U64;
 
 /// Fields of an inode that 1.13 knows: the parser of that version reads no more.
 const FIELDS_1_13: u64 = 24;
@@ -59,8 +57,7 @@ const COMPRESSION_OPTS: u8 = 4;
 
 /// C: `bch2_inode_v3_validate()`.
 pub(super) fn inode_v3(key: &Key<'_>, ctx: &ValidateCtx<'_>) -> Result<(), Invalid> {
-    let (_, rest) = raw::split::<[U64; 2]>(key.v)?;
-    let fields_start = bits(raw::prefix::<U64>(rest)?.get(), 31, 36);
+    let fields_start = bits(flags_word(key)?.unwrap_or(0), 31, 36);
     let u64s = u64_of(key.v.len()).wrapping_shr(3);
     if !(FIELDS_START..=u64s).contains(&fields_start) {
         return Err(Invalid::with(
@@ -75,14 +72,15 @@ pub(super) fn inode_v3(key: &Key<'_>, ctx: &ValidateCtx<'_>) -> Result<(), Inval
 
 /// C: `bch2_inode_validate()`, `bch2_inode_v2_validate()` and `__bch2_inode_validate()`.
 pub(super) fn inode(key: &Key<'_>, ctx: &ValidateCtx<'_>) -> Result<(), Invalid> {
-    let Some((inode, bad_field)) = Inode::decode_lossy(key)? else {
+    let Some(flags) = flags_word(key)? else {
         return Ok(());
     };
-    if !inode.str_hash.is_known() {
+    let str_hash = str_hash_of(flags);
+    if !str_hash.is_known() {
         return Err(Invalid::with(
             FsckError::INODE_STR_HASH_INVALID,
             "invalid str hash type",
-            inode.str_hash.0.into(),
+            str_hash.0.into(),
             4,
         ));
     }
@@ -97,16 +95,20 @@ pub(super) fn inode(key: &Key<'_>, ctx: &ValidateCtx<'_>) -> Result<(), Invalid>
     }
     // Later versions leave these to fsck, which does not drop the inode.
     if ctx.version < Version::new(1, 14) {
-        if let Some(bad) = bad_field.filter(|bad| bad.found < FIELDS_1_13) {
-            return Err(bad);
-        }
-        inode_fields_1_13(&inode)?;
+        inode_fields_1_13(key)?;
     }
     Ok(())
 }
 
 /// Checks that were made up to 1.13. C: `__bch2_inode_validate()` of that time.
-fn inode_fields_1_13(inode: &Inode) -> Result<(), Invalid> {
+#[inline(never)]
+fn inode_fields_1_13(key: &Key<'_>) -> Result<(), Invalid> {
+    let Some((inode, bad_field)) = Inode::decode_lossy(key)? else {
+        return Ok(());
+    };
+    if let Some(bad) = bad_field.filter(|bad| bad.found < FIELDS_1_13) {
+        return Err(bad);
+    }
     if inode.data_checksum > CSUM_OPTS {
         return Err(Invalid::with(
             FsckError::INODE_CHECKSUM_TYPE_INVALID,

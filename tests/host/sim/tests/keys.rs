@@ -58,7 +58,7 @@ fn check(image: &Image, census: &mut Census) -> Vec<String> {
                 writing: true,
                 version: st.sb.version(),
                 sizes: btrees.entry_sizes(),
-                encoded_extent_max: 0,
+                node_sectors: st.sb.node_sectors().into(),
                 devs: &devs,
                 ..ValidateCtx::new(btree, level)
             };
