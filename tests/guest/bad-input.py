@@ -10,8 +10,10 @@ name the device and what is wrong there.
 """
 import errno
 import os
+import random
 import re
 import subprocess
+import time
 
 import common
 import superblock
@@ -20,6 +22,7 @@ from common import Limit, Log, Loop, Mounted, Tap, mount, own, umount
 # Not a superblock, or damaged; valid but not something this module can do; an argument that is wrong.
 DAMAGED = {errno.EINVAL, errno.EUCLEAN, errno.EIO}
 BASE, TWO = 'empty', 'repl2'
+EVERY_BYTE_SECONDS = 60
 
 tap, log = Tap(), Log()
 
@@ -105,9 +108,9 @@ def not_filesystems():
     fill(os.urandom(1 << 20), 64 << 20)
     file_case('a device of noise', {errno.EINVAL}, 'superblock|magic')
     fill(b'', 512)
-    file_case('a device of one sector', {errno.EINVAL, errno.EIO}, 'superblock|end of the device|small')
+    file_case('a device of one sector', DAMAGED, 'superblock|end of the device|small')
     fill(b'', 4096 + 512)
-    file_case('a device that ends within the superblock', {errno.EINVAL, errno.EIO},
+    file_case('a device that ends within the superblock', DAMAGED,
               'superblock|magic|end of the device|small')
     fill(b'', 64 << 20)
     if subprocess.call(['mkfs.ext4', '-q', '-F', path], stderr=subprocess.DEVNULL) == 0:
@@ -228,15 +231,20 @@ def truncated(copy):
 
 
 def every_byte(copy):
-    """Each byte of the superblock's header, and of the members, flipped without a new checksum:
-    the other copies take over. With a new checksum: whatever comes, it comes as an errno."""
+    """Bytes of the superblock flipped in all copies, with a right checksum: whatever comes of it, it
+    comes as an errno. A slow guest does as many as fit in the time there is."""
     path = copy.fresh()
     with open(path, 'rb') as f:
         length = min(len(superblock.Superblock(f, superblock.FIRST_SECTOR).b), 2048)
     outcomes, wrong = {}, []
     log.take()
     with Loop(copy.files) as dev:
-        for at in list(range(16, 256)) + list(range(752, length, 7)):
+        places = list(range(16, 256)) + list(range(752, length, 7))
+        random.Random(1).shuffle(places)
+        end = time.monotonic() + EVERY_BYTE_SECONDS
+        for at in places:
+            if time.monotonic() > end:
+                break
             def flip(sb, at=at):
                 sb.b[at] ^= 0xff
             copy.fresh()
@@ -254,7 +262,7 @@ def every_byte(copy):
             wrong += [f'byte {at}: {x}' for x in common.complaints(lines)]
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
     wrong += [f'{x} is no errno for a damaged superblock' for x in outcomes
-              if x not in ('mounted', 'EINVAL', 'EUCLEAN', 'EIO', 'EOPNOTSUPP', 'ENOKEY', 'EROFS', 'ENOENT')]
+              if x not in ('mounted', 'EINVAL', 'EUCLEAN', 'EIO', 'EOPNOTSUPP', 'ENOTSUP', 'ENOKEY', 'EROFS', 'ENXIO')]
     tap.result(not wrong, f'superblock: every byte of the header flipped ({outcomes})', wrong[:20])
 
 
@@ -287,7 +295,8 @@ def devices(copy, two):
             works('both devices, the other way round', f'{b}:{a}')
             refused('one of two devices is missing', a, {errno.EINVAL, errno.ENODEV, errno.ENXIO, errno.EROFS,
                                                         errno.ENOENT, errno.EIO}, 'missing|device|member')
-            refused('the same device twice', f'{a}:{a}', {errno.EINVAL, errno.EBUSY, errno.EEXIST}, 'device|twice')
+            refused('the same device twice', f'{a}:{a}',
+                    {errno.EINVAL, errno.EBUSY, errno.EEXIST, errno.ENXIO}, 'device|twice')
             refused('one device and one that does not exist', f'{a}:/dev/nowhere', {errno.ENOENT}, 'nowhere')
             copy.fresh()
             with Loop(copy.files) as other:

@@ -22,6 +22,10 @@ COMPLAINT = re.compile(r'WARNING: |BUG: |BUG at|Oops|KASAN|UBSAN|Kernel panic|ge
 libc = ctypes.CDLL(None, use_errno=True)
 
 
+class Skip(Exception):
+    """Raised by a test that has nothing to test, with the reason."""
+
+
 class Tap:
     """Numbers the tests; `done` says how it went."""
 
@@ -46,6 +50,8 @@ class Tap:
         """Runs a function that returns what is wrong: a text, a list, or nothing."""
         try:
             wrong = test(*args)
+        except Skip as x:
+            return self.skip(name, x)
         except Exception as x:  # a test that breaks has failed, and the others go on
             wrong = f'{type(x).__name__}: {x}'
         return self.result(not wrong, name, wrong or ())
