@@ -36,6 +36,7 @@ use crate::{
                 DevMask, //
             },
             text::DateTime,
+            Member,
             Superblock, //
         },
     },
@@ -126,7 +127,7 @@ fn place(candidates: Vec<Candidate>, sb: &Superblock, opts: &Opts) -> Result<Vec
             f.error
         })?;
         let slot = slots.get_mut(usize::from(idx));
-        let (Some(slot), Some(member)) = (slot, sb.member(idx)) else {
+        let (Some(slot), Some(member)) = (slot, member(sb, idx)?) else {
             continue;
         };
         if let Some(other) = slot {
@@ -154,18 +155,40 @@ fn check_all_there(state: &SbState) -> Result {
     let name = state.name();
     let enough = check_enough(&state.sb, &online, state.opts.degraded());
     for (dev, m) in missing(&state.sb, &online) {
-        pr_warn!(
-            "{name}: device {dev} is missing: last seen as {}, model {}, serial {}, mounted {}, \
-             UUID {}",
-            m.device_name(),
-            m.device_model(),
-            m.device_serial(),
-            DateTime(m.last_mount()),
-            m.uuid()
-        );
+        report_missing(state, dev, &m);
     }
     enough.map_err(|e| {
         pr_err!("{name}: {e}");
         Error::DevicesMissing
     })
+}
+
+/// Says what is known of a device that is not there, so that it can be found.
+#[inline(never)]
+fn report_missing(state: &SbState, dev: u8, m: &Member) {
+    let name = state.name();
+    pr_warn!("{name}: device {dev} is missing, UUID {}", m.uuid());
+    let last = [
+        ("name", m.device_name()),
+        ("model", m.device_model()),
+        ("serial number", m.device_serial()),
+    ];
+    for (what, text) in last.iter().filter(|(_, text)| !text.is_empty()) {
+        pr_warn!("{name}: device {dev}: last seen with {what} {text}");
+    }
+    if m.last_mount() != 0 {
+        pr_warn!(
+            "{name}: device {dev}: last mounted {}",
+            DateTime(m.last_mount())
+        );
+    }
+}
+
+/// What the filesystem says about device `idx`. Out of line: it is large, and the stack is small.
+#[inline(never)]
+fn member(sb: &Superblock, idx: u8) -> Result<Option<Box<Member>>> {
+    match sb.member(idx) {
+        Some(m) => Ok(Some(Box::try_new(m)?)),
+        None => Ok(None),
+    }
 }

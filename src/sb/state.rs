@@ -33,7 +33,7 @@ pub struct Device {
     /// buckets.
     pub own: Superblock,
     /// What the filesystem's superblock says about it.
-    pub member: Member,
+    pub member: Box<Member>,
 }
 
 /// The superblock, the options and the devices of a filesystem.

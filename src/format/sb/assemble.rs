@@ -152,6 +152,7 @@ impl fmt::Display for Stranger {
 /// Checks that the device of `sb` belongs to the filesystem of `fs`, the newest superblock.
 ///
 /// C: `bch2_dev_in_fs()`.
+#[inline(never)]
 pub fn check_member(fs: &Superblock, sb: &Superblock, split_ok: bool) -> Result<(), Stranger> {
     if fs.uuid() != sb.uuid() {
         return Err(Stranger::OtherFs {
@@ -190,6 +191,7 @@ pub fn check_member(fs: &Superblock, sb: &Superblock, split_ok: bool) -> Result<
 /// in sectors, and the smallest unit it can transfer.
 ///
 /// C: `bch2_dev_attach_bdev()`.
+#[inline(never)]
 pub fn check_device(
     fs: &Superblock,
     dev: u8,
