@@ -54,6 +54,7 @@ pub struct Slot<'a> {
 
 impl Node {
     /// A node from its checked parts; `invalid` holds places of `keys`, ascending.
+    #[inline(never)]
     pub(super) fn new(
         ptr: &NodePtr,
         seq: u64,

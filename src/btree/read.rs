@@ -323,6 +323,7 @@ impl Reader<'_> {
     }
 
     /// The places of keys that can not be right; each is reported.
+    #[inline(never)]
     fn find_invalid(&self, at: &Copy<'_>, keys: &NodeKeys) -> Result<Vec<usize>> {
         let mut invalid = Vec::new();
         let mut place = keys.start();
