@@ -193,8 +193,9 @@ fn replicas(
     let mut best = Best {
         list: [None; REPLICAS_MAX],
     };
-    // Readers of neighbouring MiB start with different copies, so that all devices have work.
-    let turn = num::low_u8(key.k.start_offset() >> 11);
+    // Readers of neighbouring files and MiB start with different replicas, so that all devices have
+    // work.
+    let turn = num::low_u8((key.k.start_offset() >> 11) ^ key.k.p.inode);
     let mut nr: u8 = 0;
     for ptr in extent::ptrs(key, sizes) {
         let ptr = ptr.map_err(malformed)?;
