@@ -30,6 +30,7 @@ struct kmem_cache *bch_rs_inode_cache_create(const char *name,
 					     void (*ctor)(void *));
 void *bch_rs_inode_alloc(struct kmem_cache *cache, struct super_block *sb);
 
+int bch_rs_add_source(struct fs_context *fc, const char *path);
 void bch_rs_fc_log(struct fs_context *fc, char level, const char *text);
 int bch_rs_param_text(const struct fs_parameter *param, const char **text);
 

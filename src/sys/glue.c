@@ -95,6 +95,23 @@ void *bch_rs_inode_alloc(struct kmem_cache *cache, struct super_block *sb)
 	return alloc_inode_sb(sb, cache, GFP_NOFS);
 }
 
+/* Adds a path to the source, of which there must be a first part: 1 if not. */
+int bch_rs_add_source(struct fs_context *fc, const char *path)
+{
+	char *both;
+
+	if (!path)
+		return -EINVAL;
+	if (!fc->source)
+		return 1;
+	both = kasprintf(GFP_KERNEL, "%s:%s", fc->source, path);
+	if (!both)
+		return -ENOMEM;
+	kfree(fc->source);
+	fc->source = both;
+	return 0;
+}
+
 void bch_rs_fc_log(struct fs_context *fc, char level, const char *text)
 {
 	logfc(fc->log.log, fc->log.prefix, level, "%s", text);

@@ -133,7 +133,8 @@ impl FileSystem for Bcachefs {
         let block_bytes = sb.block_bytes();
         SuperParams {
             magic: MAGIC,
-            block_bits: u8::try_from(block_bytes.trailing_zeros()).unwrap_or(12),
+            // Larger blocks than pages make no difference to reading.
+            block_bits: u8::try_from(block_bytes.trailing_zeros()).map_or(12, |bits| bits.min(12)),
             max_bytes: MAX_FILE_BYTES,
             time_gran: mount.times.granularity_ns(),
             time_range: seconds(mount.times.granularity_ns()),

@@ -124,23 +124,44 @@ impl<T: FileSystem> Request<'_, T> {
         unsafe { num::usize_of_u32((*self.fc).sb_flags) & bindings::SB_RDONLY != 0 }
     }
 
+    /// What is to be mounted, as given: paths with colons between them.
+    fn source(&self) -> &CStr {
+        // SAFETY: The source is null or a string, and does not change while we mount.
+        unsafe {
+            match (*self.fc).source {
+                source if source.is_null() => c"",
+                source => CStr::from_ptr(source.cast()),
+            }
+        }
+    }
+
+    /// The path that was given for `dev`.
+    pub(super) fn path_of(&self, dev: DevNr) -> &str {
+        let source = self.source();
+        let is_it = |path: &&[u8]| self.find(path).is_ok_and(|d| d == dev);
+        let path = match DevNr::lookup(source) {
+            Ok(_) => source.to_bytes(),
+            Err(_) => paths(source).find(is_it).unwrap_or_default(),
+        };
+        core::str::from_utf8(path).unwrap_or("a device")
+    }
+
     /// The devices to mount, sorted.
     fn devices(&self) -> Result<Vec<DevNr>> {
-        // SAFETY: The source is null or a string.
-        let source = unsafe {
-            if (*self.fc).source.is_null() {
-                return Err(Errno::EINVAL);
-            }
-            CStr::from_ptr((*self.fc).source.cast())
-        };
+        let source = self.source();
+        if source.is_empty() {
+            self.log()
+                .error(format_args!("no device to mount was given"));
+            return Err(Errno::EINVAL);
+        }
         let mut devs = Vec::new();
         // A path with a colon in it may be one device.
         if let Ok(dev) = DevNr::lookup(source) {
             devs.push(dev).map_err(|_| Errno::ENOMEM)?;
             return Ok(devs);
         }
-        for path in source.to_bytes().split(|&b| b == b':') {
-            let dev = self.lookup(path)?;
+        for path in paths(source) {
+            let dev = self.find(path).inspect_err(|e| self.explain(path, *e))?;
             if !devs.contains(&dev) {
                 devs.push(dev).map_err(|_| Errno::ENOMEM)?;
             }
@@ -149,19 +170,28 @@ impl<T: FileSystem> Request<'_, T> {
         Ok(devs)
     }
 
-    fn lookup(&self, path: &[u8]) -> Result<DevNr> {
+    fn find(&self, path: &[u8]) -> Result<DevNr> {
         let mut text = Vec::with_capacity(path.len().wrapping_add(1)).map_err(|_| Errno::ENOMEM)?;
         text.extend_from_slice(path).map_err(|_| Errno::ENOMEM)?;
         text.push(0).map_err(|_| Errno::ENOMEM)?;
-        let path = CStr::from_bytes_with_nul(&text).map_err(|_| Errno::EINVAL)?;
-        DevNr::lookup(path).inspect_err(|e| {
-            self.log().error(format_args!(
-                "{}: not a block device, or not found (errno {})",
-                path.to_str().unwrap_or("?"),
-                e.0
-            ));
-        })
+        DevNr::lookup(CStr::from_bytes_with_nul(&text).map_err(|_| Errno::EINVAL)?)
     }
+
+    /// Says what is wrong with a path.
+    fn explain(&self, path: &[u8], e: Errno) {
+        let path = core::str::from_utf8(path).unwrap_or("?");
+        let log = self.log();
+        match e {
+            Errno::ENOENT => log.error(format_args!("{path} does not exist")),
+            Errno::ENOTBLK => log.error(format_args!("{path} is not a block device")),
+            e => log.error(format_args!("{path}: can not look it up: errno {}", e.0)),
+        }
+    }
+}
+
+/// The single paths of a source.
+fn paths(source: &CStr) -> impl Iterator<Item = &[u8]> {
+    source.to_bytes().split(|&b| b == b':')
 }
 
 /// The table of operations on mount requests.
@@ -262,7 +292,13 @@ unsafe fn take_param<T: FileSystem>(
         )
     };
     if key == c"source" {
-        return Err(NO_PARAM);
+        // The VFS keeps the first one. Each member device may come as a parameter of its own.
+        // SAFETY: The context and the parameter are valid.
+        return match unsafe { bindings::bch_rs_add_source(fc, value) } {
+            0 => Ok(()),
+            1 => Err(NO_PARAM),
+            e => crate::sys::check(e),
+        };
     }
     let key = key.to_str().map_err(|_| Errno::EINVAL)?;
     let value = if value.is_null() {

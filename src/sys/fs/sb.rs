@@ -9,7 +9,6 @@ use super::{
     seq,
     Complete,
     FileSystem,
-    MountLog,
     Result, //
 };
 use crate::{
@@ -142,7 +141,7 @@ pub(super) unsafe fn fill<T: Complete>(
     let log = request.log();
     // SAFETY: By the function's contract.
     let mounted = unsafe { &*(*sb).s_fs_info.cast::<Mounted<T>>() };
-    let devs = open_devices(&mounted.devs, request.read_only(), sb, &log)?;
+    let devs = open_devices(&mounted.devs, sb, request)?;
     let data = T::open(devs, request.options(), request.read_only(), &log)?;
     let data = Box::try_new(data).map_err(|_| Errno::ENOMEM)?;
     let params = T::params(&data);
@@ -183,20 +182,23 @@ pub(super) unsafe fn fill<T: Complete>(
     Ok(())
 }
 
-fn open_devices(
+fn open_devices<T: FileSystem>(
     devs: &[DevNr],
-    read_only: bool,
     sb: *mut bindings::super_block,
-    log: &MountLog<'_>,
+    request: &Request<'_, T>,
 ) -> Result<Vec<BlockDevice>> {
     let sb = NonNull::new(sb).ok_or(Errno::EINVAL)?;
     let mut open = Vec::new();
     for &dev in devs {
         // SAFETY: The mount's data, which gets the devices, is dropped before the superblock.
-        match unsafe { BlockDevice::open(dev, !read_only, sb) } {
+        match unsafe { BlockDevice::open(dev, !request.read_only(), sb) } {
             Ok(dev) => open.push(dev).map_err(|_| Errno::ENOMEM)?,
             Err(e) => {
-                log.error(format_args!("can not open device {dev}: errno {}", e.0));
+                let (log, path) = (request.log(), request.path_of(dev));
+                match e {
+                    Errno::EBUSY => log.error(format_args!("{path} is in use")),
+                    e => log.error(format_args!("{path}: can not open it: errno {}", e.0)),
+                }
                 return Err(e);
             }
         }
