@@ -8,6 +8,7 @@ struct address_space;
 struct bio;
 struct bio_set;
 struct block_device;
+struct file;
 struct folio;
 struct inode;
 struct page;
@@ -30,5 +31,6 @@ struct inode *bch_rs_rac_inode(struct readahead_control *rac);
 
 void bch_rs_mapping_set_orders(struct address_space *mapping,
 			       unsigned int max_order);
+int bch_rs_file_open(struct inode *inode, struct file *file);
 
 #endif

@@ -73,6 +73,12 @@ pub(super) fn read_avoiding(
     Ok(total)
 }
 
+/// The device that a replica is on.
+pub(super) fn device<'a>(view: &'a View, replica: &Replica) -> Result<&'a BlockDevice> {
+    let dev = view.sb().dev(replica.dev).ok_or(Error::DeviceGone)?;
+    Ok(&dev.bdev)
+}
+
 /// Copies `from` to the front of `to` and fills the rest with zeros.
 fn copy_and_fill(to: &mut [u8], from: &[u8]) {
     to.fill(0);
@@ -99,7 +105,7 @@ impl Reader<'_> {
         buf: &mut [u8],
         avoid: Option<DevIdx>,
     ) -> Result {
-        let mut result = Err(Error::DataNoDevice);
+        let mut result = Err(Error::Io);
         let (good, bad) = (
             |r: &&Replica| Some(r.dev) != avoid,
             |r: &&Replica| Some(r.dev) == avoid,
@@ -122,18 +128,13 @@ impl Reader<'_> {
     }
 
     fn one(&self, replica: &Replica, skip: usize, buf: &mut [u8]) -> Result {
-        let dev = self
-            .view
-            .btrees
-            .sb()
-            .dev(replica.dev)
-            .ok_or(Error::DeviceGone)?;
+        let dev = device(self.view, replica)?;
         if !replica.crc.is_encoded() {
-            return read_bytes(&dev.bdev, replica.sector, skip, buf);
+            return read_bytes(dev, replica.sector, skip, buf);
         }
         let nr_stored = u64::from(replica.crc.compressed_size).saturating_mul(SECTOR);
         let mut stored = Vec::from_elem(0u8, num::usize_of(nr_stored))?;
-        dev.bdev.read(replica.sector, &mut stored)?;
+        dev.read(replica.sector, &mut stored)?;
         decode::check(replica, core::iter::once(&*stored))?;
         let data = decode::expand(replica, stored)?;
         let from = u64::from(replica.skip)

@@ -14,7 +14,10 @@ use super::{
         Replica,
         Source, //
     },
-    read::read_avoiding,
+    read::{
+        device,
+        read_avoiding, //
+    },
     report,
     segments::{
         Segment,
@@ -184,7 +187,7 @@ impl<F: Owner> Reader<'_, F> {
     /// Reads a range that is within `self.segment`.
     fn read_within(&mut self, pos: u64, mut range: FolioRange) -> Result {
         let Some(segment) = &self.segment else {
-            return Err(Error::DataNoDevice);
+            return Err(Error::Io);
         };
         let skip = pos.saturating_sub(segment.start.saturating_mul(SECTOR));
         let end = segment.end.saturating_mul(SECTOR);
@@ -222,8 +225,7 @@ impl<F: Owner> Reader<'_, F> {
     /// Starts a read of `replica` for up to `len` bytes of the file from `pos` on, which are `skip`
     /// bytes behind the start of the segment.
     fn start(&self, replica: &Replica, pos: u64, skip: u64, len: u64) -> Result<Open<F>> {
-        let dev = self.fs.view().sb().dev(replica.dev);
-        let dev = &dev.ok_or(Error::DeviceGone)?.bdev;
+        let dev = device(self.fs.view(), replica)?;
         let op = Op {
             fs: self.fs.clone(),
             file: self.file,

@@ -3,6 +3,7 @@
  * Page cache accessors that are macros or inline functions in the kernel's headers.
  */
 #include <linux/bio.h>
+#include <linux/fs.h>
 #include <linux/iomap.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -76,4 +77,10 @@ void bch_rs_mapping_set_orders(struct address_space *mapping,
 {
 	mapping_set_folio_order_range(mapping, 0,
 				      min(max_order, MAX_PAGECACHE_ORDER));
+}
+
+int bch_rs_file_open(struct inode *inode, struct file *file)
+{
+	file->f_mode |= FMODE_CAN_ODIRECT;
+	return generic_file_open(inode, file);
 }

@@ -81,7 +81,8 @@ impl<T: Complete> Tables<T> {
 
     const FILE: bindings::file_operations = bindings::file_operations {
         llseek: Some(llseek::<T>),
-        read_iter: Some(bindings::generic_file_read_iter),
+        open: Some(bindings::bch_rs_file_open),
+        read_iter: Some(read_iter),
         mmap_prepare: Some(bindings::generic_file_readonly_mmap_prepare),
         splice_read: Some(bindings::filemap_splice_read),
         setlease: Some(bindings::generic_setlease),
@@ -145,6 +146,20 @@ unsafe extern "C" fn read_folio<T: FileData>(
         T::read_folio(inode, LockedFolio(folio));
     }
     0
+}
+
+/// `->read_iter`. Direct reads go through the page cache too: data has to be checked, and often
+/// decoded, before user space may have it.
+///
+/// # Safety
+///
+/// For the VFS to call.
+unsafe extern "C" fn read_iter(
+    iocb: *mut bindings::kiocb,
+    to: *mut bindings::iov_iter,
+) -> isize {
+    // SAFETY: The arguments are passed on.
+    unsafe { bindings::filemap_read(iocb, to, 0) }
 }
 
 /// `->llseek`.

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+
+"""The part of tests/bench/read that runs in the guest: makes the image, measures, reports."""
+
+import ctypes
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+
+MNT = "/mnt/bench"
+MS_RDONLY = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def mount(flags):
+    os.makedirs(MNT, exist_ok=True)
+    disk = os.environ["DISK0"].encode()
+    if LIBC.mount(disk, MNT.encode(), b"bcachefs", flags, b""):
+        err = ctypes.get_errno()
+        raise OSError(err, os.strerror(err), "mount")
+
+
+def umount():
+    if LIBC.umount2(MNT.encode(), 0):
+        err = ctypes.get_errno()
+        raise OSError(err, os.strerror(err), "umount")
+
+
+def fill():
+    """A file of 512 MiB, one of 64 MiB in extents of 4 KiB, and 20000 small files."""
+    rand = random.Random(1)
+    mount(0)
+    with open(f"{MNT}/large", "wb") as f:
+        for _ in range(512):
+            f.write(rand.randbytes(1 << 20))
+    with open(f"{MNT}/pieces", "wb") as f:
+        f.truncate(64 << 20)
+        order = list(range(64 << 8))
+        rand.shuffle(order)
+        for i in order:
+            os.pwrite(f.fileno(), rand.randbytes(4096), i << 12)
+    for d in range(200):
+        os.makedirs(f"{MNT}/tree/{d:03}")
+        for i in range(100):
+            with open(f"{MNT}/tree/{d:03}/file-{i:03}", "wb") as f:
+                f.write(rand.randbytes(rand.choice([100, 3000, 20000])))
+    os.sync()
+    umount()
+
+
+def read(path, step=1 << 20):
+    buf = bytearray(step)
+    fd = os.open(path, os.O_RDONLY)
+    total = 0
+    while n := os.readv(fd, [buf]):
+        total += n
+    os.close(fd)
+    return total
+
+
+def read_random(path, nr):
+    rand = random.Random(2)
+    fd = os.open(path, os.O_RDONLY)
+    blocks = os.fstat(fd).st_size >> 12
+    for _ in range(nr):
+        assert len(os.pread(fd, 4096, rand.randrange(blocks) << 12)) == 4096
+    os.close(fd)
+
+
+def walk():
+    out = subprocess.run(
+        ["find", MNT, "-printf", "%s\n"], check=True, capture_output=True
+    ).stdout
+    assert out.count(b"\n") > 20000
+
+
+STEPS = [
+    ("walk: find with stat, 20000 files", "s", walk),
+    ("read 512 MiB", "s", lambda: read(f"{MNT}/large")),
+    ("read 64 MiB of 4 KiB extents", "s", lambda: read(f"{MNT}/pieces")),
+    ("2000 reads of 4 KiB at random", "s", lambda: read_random(f"{MNT}/large", 2000)),
+]
+
+
+def measure(rounds):
+    for _ in range(rounds):
+        for name, _unit, step in [("mount", "s", None)] + STEPS:
+            with open("/proc/sys/vm/drop_caches", "w") as f:
+                f.write("3")
+            start = time.monotonic()
+            mount(MS_RDONLY)
+            if step:
+                start = time.monotonic()
+                step()
+            print(f"{time.monotonic() - start:.6f} {name}", flush=True)
+            umount()
+
+
+def report(path, limit):
+    times = {}
+    with open(path) as f:
+        for line in f:
+            kind, seconds, name = line.rstrip("\n").split(" ", 2)
+            times.setdefault(name, {}).setdefault(kind, []).append(float(seconds))
+    failed = False
+    print(f"{'':36}{'this':>12}{'C 6.12':>12}{'ratio':>8}   min-max ratio")
+    for name, by_kind in times.items():
+        ours, theirs = (by_kind.get(k, []) for k in ("uml", "c612"))
+        if not ours or not theirs:
+            print(f"{name:36} incomplete")
+            failed = True
+            continue
+        a, b = statistics.median(ours), statistics.median(theirs)
+        spread = f"{min(ours) / max(theirs):.2f}-{max(ours) / min(theirs):.2f}"
+        print(f"{name:36}{a * 1e3:9.2f} ms{b * 1e3:9.2f} ms{a / b:8.2f}   {spread}")
+        failed |= bool(limit) and a / b > limit
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "fill":
+        fill()
+    elif sys.argv[1] == "measure":
+        measure(int(sys.argv[2]))
+    else:
+        sys.exit(report(sys.argv[2], float(sys.argv[3])))
