@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! crc64 by tables, 8 bytes at a time, for kernels that have no code of their own for the CPU, or
-//! no crc64 at all.
+//! crc64 by tables, 8 bytes at a time, for kernels configured without crc64.
 
 /// The polynomial of ECMA-182, highest bit first.
 const POLYNOMIAL: u64 = 0x42f0_e1eb_a9ea_3693;

@@ -3,9 +3,6 @@
 //! Checksums and hashes of the host build. Same interface as `kernel_hash.rs`.
 
 #[cfg(test)]
-#[path = "crc32c_soft.rs"]
-mod crc32c_soft;
-#[cfg(test)]
 #[path = "crc64_soft.rs"]
 mod crc64_soft;
 

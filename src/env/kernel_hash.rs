@@ -1,38 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Checksums and hashes of the kernel build: the kernel's own, optimised for the CPU at run time.
-//! Where it has no optimised crc (User Mode Linux), ours is used.
+//! A kernel configured without crc64 gets ours.
 
 use crate::bindings;
 
-#[cfg(not(CONFIG_CRC32_ARCH))]
-#[path = "crc32c_soft.rs"]
-mod crc32c_soft;
-#[cfg(not(CONFIG_CRC64_ARCH))]
+#[cfg(not(CONFIG_CRC64))]
 #[path = "crc64_soft.rs"]
 mod crc64_soft;
 
 /// crc32c (Castagnoli) of `data` continued from `seed`, with no inversion at either end.
-#[cfg(not(CONFIG_CRC32_ARCH))]
-pub fn crc32c(seed: u32, data: &[u8]) -> u32 {
-    crc32c_soft::crc32c(seed, data)
-}
-
-/// crc32c (Castagnoli) of `data` continued from `seed`, with no inversion at either end.
-#[cfg(CONFIG_CRC32_ARCH)]
 pub fn crc32c(seed: u32, data: &[u8]) -> u32 {
     // SAFETY: `data` is readable for its length.
     unsafe { bindings::crc32c(seed, data.as_ptr().cast(), data.len()) }
 }
 
 /// crc64 (ECMA-182, most significant bit first) of `data` continued from `seed`, no inversion.
-#[cfg(not(CONFIG_CRC64_ARCH))]
+#[cfg(not(CONFIG_CRC64))]
 pub fn crc64(seed: u64, data: &[u8]) -> u64 {
     crc64_soft::crc64(seed, data)
 }
 
 /// crc64 (ECMA-182, most significant bit first) of `data` continued from `seed`, no inversion.
-#[cfg(CONFIG_CRC64_ARCH)]
+#[cfg(CONFIG_CRC64)]
 pub fn crc64(seed: u64, data: &[u8]) -> u64 {
     // SAFETY: `data` is readable for its length.
     unsafe { bindings::crc64_be(seed, data.as_ptr().cast(), data.len()) }
