@@ -423,15 +423,7 @@ impl<'a> Entry<'a> {
             EntryType::DATA_USAGE => size_at_least(FsckError::JOURNAL_ENTRY_DATA_USAGE_BAD_SIZE, 2),
             EntryType::CLOCK => {
                 size_is(FsckError::JOURNAL_ENTRY_CLOCK_BAD_SIZE, 2)?;
-                match self.data.first() {
-                    Some(0 | 1) => Ok(()),
-                    rw => Err(Invalid::with(
-                        FsckError::JOURNAL_ENTRY_CLOCK_BAD_RW,
-                        "clock is neither for reads nor for writes",
-                        rw.map_or(0, |rw| u64::from(*rw)),
-                        1,
-                    )),
-                }
+                self.validate_clock()
             }
             EntryType::DEV_USAGE => {
                 size_at_least(FsckError::JOURNAL_ENTRY_DEV_USAGE_BAD_SIZE, 3)?;
@@ -451,6 +443,18 @@ impl<'a> Entry<'a> {
             }
             EntryType::REWIND => size_at_least(FsckError::JOURNAL_ENTRY_REWIND_BAD_SIZE, 2),
             _ => Ok(()),
+        }
+    }
+
+    fn validate_clock(&self) -> Result<(), Invalid> {
+        match self.data.first() {
+            Some(0 | 1) => Ok(()),
+            rw => Err(Invalid::with(
+                FsckError::JOURNAL_ENTRY_CLOCK_BAD_RW,
+                "clock is neither for reads nor for writes",
+                rw.map_or(0, |rw| u64::from(*rw)),
+                1,
+            )),
         }
     }
 

@@ -49,12 +49,10 @@ impl Subvolumes {
 
     /// The subvolume with this id.
     pub(super) fn get(&self, id: u32) -> Result<Subvolume> {
-        match self.by_id.binary_search_by_key(&id, |s| s.0) {
-            Ok(at) => self
-                .by_id
-                .get(at)
-                .map_or(Err(Error::SubvolumeNotFound), |s| s.1),
-            Err(_) => Err(Error::SubvolumeNotFound),
+        let at = self.by_id.binary_search_by_key(&id, |s| s.0);
+        match at.ok().and_then(|at| self.by_id.get(at)) {
+            Some((_, known)) => *known,
+            None => Err(Error::SubvolumeNotFound),
         }
     }
 }

@@ -48,12 +48,10 @@ fn interesting(bytes: &[u8], uuid: &[u8]) -> Vec<usize> {
     ];
     let mut found = Vec::new();
     for (nr, block) in bytes.chunks_exact(BLOCK).enumerate() {
-        for at in [16usize] {
-            let word = u64::from_le_bytes(block[at..at + 8].try_into().unwrap());
-            if magics.contains(&word) {
-                // The keys behind a header, too.
-                found.extend((0..16).map(|i| (nr + i) * BLOCK));
-            }
+        let word = u64::from_le_bytes(block[16..24].try_into().unwrap());
+        if magics.contains(&word) {
+            // The keys behind a header, too.
+            found.extend((0..16).map(|i| (nr + i) * BLOCK));
         }
     }
     found.retain(|at| at + BLOCK <= bytes.len() && bytes[*at..at + BLOCK].iter().any(|b| *b != 0));
