@@ -68,7 +68,7 @@ errors! {
 
     // Superblock: one copy.
     SbTruncated, Superblock, EUCLEAN, "the superblock could not be read whole";
-    SbMagic, Superblock, EUCLEAN, "no bcachefs superblock";
+    SbMagic, Superblock, EINVAL, "no bcachefs superblock";
     SbTooBig, Superblock, EUCLEAN, "the superblock is larger than its layout allows";
     SbCsumType, Superblock, EUCLEAN, "the superblock has an impossible kind of checksum";
     SbChecksum, Checksum, EUCLEAN, "superblock checksum does not match";

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import zlib
 
 SRC = os.environ.get('SRC') or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GOLDEN = [d for d in (os.environ.get('IMAGES'), os.path.join(SRC, 'tests/golden')) if d and os.path.isdir(d)]
@@ -68,8 +69,8 @@ class Log:
         self.fd = os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK)
         os.lseek(self.fd, 0, os.SEEK_END)
 
-    def take(self):
-        """The messages since the last call."""
+    def take(self, levels=range(8)):
+        """The messages since the last call, of the levels asked for."""
         lines = []
         while True:
             try:
@@ -80,7 +81,9 @@ class Log:
                 if x.errno == errno.EPIPE:  # overrun: older messages are gone
                     continue
                 raise
-            lines.append(record.split(';', 1)[1].split('\n', 1)[0])
+            head, text = record.split(';', 1)
+            if int(head.split(',')[0]) & 7 in levels:
+                lines.append(text.split('\n', 1)[0])
 
 
 def own(lines):
@@ -194,9 +197,10 @@ class Limit:
         signal.alarm(0)
 
 
-def read_everything(root):
+def read_everything(root, sums=None):
     """Walks a tree and reads all of it: names, attributes, links, contents. Returns how many
-    objects there were, and the errors as (path, errno)."""
+    objects there were, and the errors as (path, errno). A sum of the contents of each file that
+    could be read goes to `sums`."""
     seen, errors, todo = 0, [], [os.fsencode(root)]
     while todo:
         d = todo.pop()
@@ -220,9 +224,12 @@ def read_everything(root):
                         if size > 1 << 26:
                             os.pread(fd, 1 << 16, size - (1 << 16))
                             size = 1 << 20
-                        at = 0
+                        at = c = 0
                         while at < size and (b := os.pread(fd, 1 << 18, at)):
                             at += len(b)
+                            c = zlib.crc32(b, c)
+                        if sums is not None:
+                            sums[e.path] = (at, c)
                     finally:
                         os.close(fd)
                 e.stat(follow_symlinks=False)
