@@ -52,7 +52,7 @@ pub(super) fn read_avoiding(
     while !rest.is_empty() {
         let segment = segments
             .at(at / SECTOR)
-            .inspect_err(|&e| report::unreadable(file, at, e))?;
+            .inspect_err(|&e| report::unreadable(view, file, at, e))?;
         let end = segment.end.saturating_mul(SECTOR);
         let len = rest.len().min(num::usize_of(end.saturating_sub(at)));
         let Some((now, later)) = rest.split_at_mut_checked(len).filter(|_| len != 0) else {
@@ -121,7 +121,7 @@ impl Reader<'_> {
                 Err(Error::NoMemory) => break,
                 // Whoever asked to avoid it has reported it.
                 Err(_) if Some(replica.dev) == avoid => (),
-                Err(e) => report::bad_replica(self.file, self.at, replica.dev, replica.sector, e),
+                Err(e) => report::bad_replica(self.view, self.file, self.at, replica, e),
             }
         }
         result

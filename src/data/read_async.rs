@@ -272,7 +272,7 @@ impl<F: Owner> RangeReader for Reader<'_, F> {
         let (mut pos, mut rest) = (pos, Some(range));
         while let Some(range) = rest.take() {
             if let Err(e) = self.find(pos) {
-                report::unreadable(self.file, pos, e);
+                report::unreadable(self.fs.view(), self.file, pos, e);
                 return range.end(Err(e));
             }
             let end = self.segment.as_ref().map_or(0, |s| s.end);
@@ -280,7 +280,7 @@ impl<F: Owner> RangeReader for Reader<'_, F> {
             let (now, later) = range.split_at(num::usize_of(here));
             let len = num::u64_of(now.nr_bytes());
             if let Err(e) = self.read_within(pos, now) {
-                report::unreadable(self.file, pos, e);
+                report::unreadable(self.fs.view(), self.file, pos, e);
             }
             pos = pos.saturating_add(len);
             rest = later;
@@ -319,9 +319,9 @@ impl<F: Owner> Completion for Op<F> {
         match result {
             Ok(()) => read.end(Ok(())),
             Err(e) => {
-                let Replica { dev, sector, .. } = op.replica;
-                report::bad_replica(op.file, op.pos, dev, sector, e);
-                again(read, Some(dev));
+                report::bad_replica(op.fs.view(), op.file, op.pos, &op.replica, e);
+                let avoid = Some(op.replica.dev);
+                again(read, avoid);
             }
         }
     }

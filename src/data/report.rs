@@ -2,14 +2,17 @@
 
 //! Messages about data that could not be read, a limited number of them.
 
-use super::FileId;
+use super::{
+    plan::Replica,
+    FileId, //
+};
 use crate::{
     env::{
         pr_err,
-        time,
-        units::DevIdx, //
+        time, //
     },
     error::Error,
+    snapshots::View,
 };
 use core::sync::atomic::{
     AtomicU64,
@@ -41,18 +44,24 @@ fn admit() -> bool {
     COUNT.fetch_add(1, Ordering::Relaxed) < BURST
 }
 
-/// One copy of data at byte `pos` of a file could not be used.
-pub(super) fn bad_replica(file: FileId, pos: u64, dev: DevIdx, sector: u64, error: Error) {
+/// A replica of data at byte `pos` of a file could not be used.
+pub(super) fn bad_replica(view: &View, file: FileId, pos: u64, replica: &Replica, error: Error) {
     if admit() {
         let FileId { inum, snapshot } = file;
-        pr_err!("data: inode {inum} snapshot {snapshot} offset {pos}, device {dev} sector {sector}: {error}");
+        let dev = view.sb().dev(replica.dev);
+        let name = dev.map_or("missing device", |d| d.bdev.name());
+        pr_err!(
+            "{name}: data of inode {inum} snapshot {snapshot} offset {pos}, at sector {}: {error}",
+            replica.sector
+        );
     }
 }
 
 /// Data at byte `pos` of a file can not be read.
-pub(super) fn unreadable(file: FileId, pos: u64, error: Error) {
+pub(super) fn unreadable(view: &View, file: FileId, pos: u64, error: Error) {
     if admit() {
         let FileId { inum, snapshot } = file;
-        pr_err!("data: inode {inum} snapshot {snapshot} offset {pos}: {error}");
+        let name = view.sb().name();
+        pr_err!("{name}: data of inode {inum} snapshot {snapshot} offset {pos}: {error}");
     }
 }

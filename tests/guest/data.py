@@ -10,6 +10,7 @@ import hashlib
 import mmap
 import os
 import random
+import time
 
 import common
 from common import Limit, Log, Loop, Mounted, Tap
@@ -118,6 +119,7 @@ def damage(image, share):
 def around_bad_replicas(name):
     """One device after the other is damaged; the other one has everything."""
     wrong, lines = [], []
+    time.sleep(6)  # messages are limited
     for bad in range(2):
         files = common.unpack(name, 'bad-')
         damage(files[bad], 0.3)
@@ -125,7 +127,7 @@ def around_bad_replicas(name):
         with Loop(files) as loop, Mounted(loop.source) as root, Limit(60):
             wrong += read_way(root, entries_of(name), whole, 1 << 20)
         lines += log.take()
-    if not any('data: inode' in x and 'checksum' in x for x in common.own(lines)):
+    if not any('data of inode' in x and 'checksum' in x for x in common.own(lines)):
         wrong.append('no message about a checksum of data')
     return wrong + common.complaints(lines)
 
