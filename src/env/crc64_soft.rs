@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn agrees_with_another_implementation() {
-        let data: std::vec::Vec<u8> = (0..300u32).map(|i| (i * 7919 >> 3) as u8).collect();
+        let data: std::vec::Vec<u8> = (0..300u32).map(|i| ((i * 7919) >> 3) as u8).collect();
         for len in [0, 1, 7, 8, 9, 15, 16, 17, 250] {
             for start in 0..9 {
                 let part = &data[start..start + len];

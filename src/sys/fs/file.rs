@@ -154,10 +154,7 @@ unsafe extern "C" fn read_folio<T: FileData>(
 /// # Safety
 ///
 /// For the VFS to call.
-unsafe extern "C" fn read_iter(
-    iocb: *mut bindings::kiocb,
-    to: *mut bindings::iov_iter,
-) -> isize {
+unsafe extern "C" fn read_iter(iocb: *mut bindings::kiocb, to: *mut bindings::iov_iter) -> isize {
     // SAFETY: The arguments are passed on.
     unsafe { bindings::filemap_read(iocb, to, 0) }
 }
