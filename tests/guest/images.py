@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 600
+# guest: stock 600 -tree -empty -snap csum-none csum-xxhash repl2 unclean-dirty dmg-data dmg-node
 """Every image that the C implementation made: mounted read-only and compared with its manifest.
 
 Images of what the module supports must be the same in every object. The others must either be the
