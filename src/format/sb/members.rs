@@ -42,8 +42,9 @@ pub const MEMBER_V1_BYTES: u16 = 56;
 pub const MEMBER_BYTES: usize = 328;
 /// The most buckets of a device. C: `BCH_MEMBER_NBUCKETS_MAX`.
 pub const NBUCKETS_MAX: u64 = 0x7fff_ffff - 64;
-/// The fewest usable buckets of a device. C: `BCH_MIN_NR_NBUCKETS`.
-pub const NBUCKETS_MIN: u64 = 512;
+/// The fewest usable buckets of a device: what version 1.13 asks for. Later versions of C ask for
+/// 512, and so refuse small filesystems that 1.13 makes. C: `BCH_MIN_NR_NBUCKETS`.
+pub const NBUCKETS_MIN: u64 = 64;
 /// C: `BCH_MI_BTREE_BITMAP_SHIFT_MAX`.
 pub const BITMAP_SHIFT_MAX: u8 = 58;
 /// Bytes before the first member in a version 2 section.
