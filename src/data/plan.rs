@@ -49,7 +49,8 @@ pub(crate) struct Piece {
     pub(crate) len: u32,
 }
 
-/// Where the data of a piece is.
+/// Where the data of a piece is. Lives on the stack for as long as a read is prepared.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// Nowhere: it reads as zeros.

@@ -3,6 +3,9 @@
 //! Checksums and hashes of the kernel build: the kernel's own, optimised for the CPU at run time.
 //! A kernel configured without crc64 gets ours.
 
+// Not every configuration declares its symbols to the compiler.
+#![allow(unexpected_cfgs)]
+
 use crate::bindings;
 
 #[cfg(not(CONFIG_CRC64))]

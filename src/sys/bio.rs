@@ -31,6 +31,7 @@ use core::{
     ptr::NonNull,
     slice, //
 };
+use kernel::str::CStrExt as _;
 
 /// The most ranges and scratch pages together that a read can have.
 pub const MAX_VECS: usize = 256;
@@ -167,7 +168,7 @@ impl<T: Completion> Pool<T> {
                 &raw mut (*at).work,
                 Some(work::<T>),
                 false,
-                c"bcachefs_read".as_ptr().cast(),
+                c"bcachefs_read".as_char_ptr(),
                 kernel::static_lock_class!().as_ptr(),
             );
         }
@@ -361,7 +362,6 @@ impl<T: Completion> Read<T> {
         let bio = self.into_bio();
         // SAFETY: The bio is complete; `end_io` takes it over.
         unsafe { bindings::submit_bio(bio.0.as_ptr()) };
-        core::mem::forget(bio);
     }
 
     /// Reads nothing; the completion runs in a task, with [`Outcome::Deferred`].

@@ -21,6 +21,7 @@ use core::{
     fmt,
     ptr::NonNull, //
 };
+use kernel::str::CStrExt as _;
 
 /// Bytes in a sector, the unit of positions on a device.
 const SECTOR_BYTES: usize = 512;
@@ -43,7 +44,7 @@ impl DevNr {
     pub fn lookup(path: &CStr) -> Result<Self, Errno> {
         let mut dev = 0;
         // SAFETY: `path` is a string, `dev` a place for a number.
-        super::check(unsafe { bindings::lookup_bdev(path.as_ptr().cast(), &mut dev) })?;
+        super::check(unsafe { bindings::lookup_bdev(path.as_char_ptr(), &mut dev) })?;
         Ok(Self(dev))
     }
 }

@@ -18,7 +18,10 @@ use core::{
     marker::PhantomData,
     ptr::NonNull, //
 };
-use kernel::types::ForeignOwnable;
+use kernel::{
+    str::CStrExt as _,
+    types::ForeignOwnable, //
+};
 
 /// A cache that can shrink.
 pub trait Shrink: Send + Sync + 'static {
@@ -49,7 +52,7 @@ impl<T: Shrink> Shrinker<T> {
     /// Registers `cache`; `name` is shown in debugfs.
     pub fn register(name: &'static CStr, cache: Arc<T>) -> Result<Self> {
         // SAFETY: The format takes one string, and `name` is one.
-        let ptr = unsafe { bindings::shrinker_alloc(0, c"%s".as_ptr().cast(), name.as_ptr()) };
+        let ptr = unsafe { bindings::shrinker_alloc(0, c"%s".as_char_ptr(), name.as_char_ptr()) };
         let ptr = NonNull::new(ptr).ok_or(Error::NoMemory)?;
         // SAFETY: The shrinker is ours and not registered yet. The private data holds a reference
         // until `drop`.

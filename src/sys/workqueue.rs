@@ -13,6 +13,7 @@ use core::{
     ffi::CStr,
     ptr::NonNull, //
 };
+use kernel::str::CStrExt as _;
 
 /// A work queue whose items can run on any CPU, and that makes progress while memory is short.
 ///
@@ -36,7 +37,7 @@ impl WorkQueue {
         // SAFETY: The format takes one string, `name` is one and lives for ever. 0 asks for the
         // default number of items running at once.
         let wq = unsafe {
-            bindings::alloc_workqueue_noprof(c"%s".as_ptr().cast(), flags, 0, name.as_ptr())
+            bindings::alloc_workqueue_noprof(c"%s".as_char_ptr(), flags, 0, name.as_char_ptr())
         };
         // INVARIANT: Just allocated.
         NonNull::new(wq).map(Self).ok_or(Error::NoMemory)

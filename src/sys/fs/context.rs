@@ -37,6 +37,7 @@ use core::{
     },
     marker::PhantomData, //
 };
+use kernel::str::CStrExt as _;
 
 /// Where messages about a mount request go: to the caller's `fscontext` file descriptor, or to the
 /// kernel log if it has none.
@@ -130,7 +131,7 @@ impl<T: FileSystem> Request<'_, T> {
         unsafe {
             match (*self.fc).source {
                 source if source.is_null() => c"",
-                source => CStr::from_ptr(source.cast()),
+                source => CStr::from_char_ptr(source),
             }
         }
     }
@@ -287,7 +288,7 @@ unsafe fn take_param<T: FileSystem>(
     let (key, options) = unsafe {
         crate::sys::check(bindings::bch_rs_param_text(param, &mut value))?;
         (
-            CStr::from_ptr((*param).key.cast()),
+            CStr::from_char_ptr((*param).key),
             &mut *(*fc).fs_private.cast::<T::Options>(),
         )
     };
@@ -305,11 +306,8 @@ unsafe fn take_param<T: FileSystem>(
         None
     } else {
         // SAFETY: Such a parameter is a string, which lives during the call.
-        Some(
-            unsafe { CStr::from_ptr(value.cast()) }
-                .to_str()
-                .map_err(|_| Errno::EINVAL)?,
-        )
+        let value = unsafe { CStr::from_char_ptr(value) };
+        Some(value.to_str().map_err(|_| Errno::EINVAL)?)
     };
     let log = MountLog {
         fc,

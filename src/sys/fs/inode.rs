@@ -26,7 +26,10 @@ use core::{
     ops::Deref,
     ptr::NonNull, //
 };
-use kernel::types::Opaque;
+use kernel::{
+    str::CStrExt as _,
+    types::Opaque, //
+};
 
 /// The memory of an inode, from allocation to freeing.
 ///
@@ -347,7 +350,7 @@ pub(super) fn create_cache<T: FileSystem>() -> Result<*mut bindings::kmem_cache>
     // SAFETY: The arguments describe the slots; the constructor fits them.
     let cache = unsafe {
         bindings::bch_rs_inode_cache_create(
-            T::NAME.as_ptr().cast(),
+            T::NAME.as_char_ptr(),
             num::sat_u32(slot_bytes::<T>()),
             num::sat_u32(align_of::<Slot<T>>()),
             Some(construct),

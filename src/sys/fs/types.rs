@@ -29,7 +29,10 @@ use core::{
         Ordering, //
     },
 };
-use kernel::ThisModule;
+use kernel::{
+    str::CStrExt as _,
+    ThisModule, //
+};
 
 /// A filesystem type, to be put into a `static` and registered once when the module is loaded.
 pub struct FsType<T: FileSystem> {
@@ -83,7 +86,7 @@ impl<T: Complete> FsType<T> {
         // SAFETY: Whoever stored the cache is the only one to come here, and the kernel does not
         // know the type yet. It is valid when zeroed.
         unsafe {
-            (*c).name = T::NAME.as_ptr().cast();
+            (*c).name = T::NAME.as_char_ptr();
             (*c).owner = module.as_ptr();
             (*c).init_fs_context = Some(context::init_fs_context::<T>);
             (*c).kill_sb = Some(sb::kill_sb::<T>);

@@ -20,7 +20,13 @@ use core::{
     marker::PhantomData,
     slice, //
 };
-use kernel::ffi::c_char;
+use kernel::{
+    ffi::c_char,
+    str::{
+        as_char_ptr_in_const_context,
+        CStrExt as _, //
+    },
+};
 
 /// A name space of extended attributes, such as `user.`.
 #[repr(transparent)]
@@ -35,7 +41,7 @@ impl<T: Attributes> XattrHandler<T> {
     pub const fn new(prefix: &'static CStr, space: i32) -> Self {
         Self(
             bindings::xattr_handler {
-                prefix: prefix.as_ptr().cast(),
+                prefix: as_char_ptr_in_const_context(prefix),
                 flags: space,
                 get: Some(get::<T>),
                 ..pin_init::zeroed()
@@ -79,7 +85,7 @@ unsafe extern "C" fn get<T: Attributes>(
         T::get_xattr(
             INode::from_raw(inode),
             (*handler).flags,
-            CStr::from_ptr(name.cast()).to_bytes(),
+            CStr::from_char_ptr(name).to_bytes(),
             buf,
         )
     };
