@@ -9,6 +9,7 @@ import mmap
 import os
 import random
 import stat
+import sys
 
 import common
 from common import Loop, Mounted, Tap, libc
@@ -179,6 +180,25 @@ class Tree:
             return 'the type is not that of bcachefs'
 
 
+def far_apart(root):
+    """A file of nearly 2^62 bytes has data at its start and its end, and in between."""
+    sys.path.insert(0, os.path.join(common.SRC, 'tests/golden'))
+    from fill import content
+    fd = os.open(os.path.join(root, 'huge'), os.O_RDONLY)
+    try:
+        if os.fstat(fd).st_size != 1 << 62:
+            return f'size {os.fstat(fd).st_size}'
+        for at in (0, 1 << 32, 1 << 44, (1 << 62) - 4096):
+            if os.pread(fd, 4096, at) != content(at >> 32, 4096):
+                return f'wrong data at {at}'
+            if at and os.pread(fd, 4096, at - 4096) != bytes(4096):
+                return f'not a hole before {at}'
+            if os.lseek(fd, max(0, at - (1 << 20)), os.SEEK_DATA) != at:
+                return f'the data at {at} is not found'
+    finally:
+        os.close(fd)
+
+
 def main():
     names = [n for n in common.images() if n.endswith('-tree')]
     if not names:
@@ -190,6 +210,9 @@ def main():
                          tree.mapped_files, tree.direct_reads, tree.holes, tree.hard_links,
                          tree.special_files, tree.dot_dot, tree.statistics):
                 tap.check(f'{name}: {test.__name__.replace("_", " ")}', test)
+    for name in (n for n in common.images() if n.endswith('-limits')):
+        with Loop(common.unpack(name)) as dev, Mounted(dev.source) as root:
+            tap.check(f'{name}: far apart', far_apart, root)
     tap.done()
 
 

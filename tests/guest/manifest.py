@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """manifest.py DIR MANIFEST.json[.zst] - compare a mounted tree with the manifest of its image.
+manifest.py --write DIR MANIFEST.json [KEY=VALUE]... - write one.
 
 The manifest lists every object of the tree as the C implementation showed it: type, mode, owner,
 link count, size, mtime, inode number, a hash of the contents, link target, device number, xattrs
@@ -24,12 +25,22 @@ KINDS = {stat.S_IFDIR: 'dir', stat.S_IFREG: 'file', stat.S_IFLNK: 'link', stat.S
 NOT_COMPARED = {'blocks', 'atime', 'path', 'path_b64', 'target'}
 
 
-def contents(path):
+# Larger files are sparse; their ends have to do.
+WHOLE_BYTES, END_BYTES = 1 << 30, 1 << 16
+
+
+def contents(path, size):
+    """Which field, and the hash for it."""
     h = hashlib.sha256()
+    if size > WHOLE_BYTES:
+        with open(path, 'rb', buffering=0) as f:
+            for at in (0, size - END_BYTES):
+                h.update(os.pread(f.fileno(), END_BYTES, at))
+        return 'sha256_ends', h.hexdigest()
     with open(path, 'rb', buffering=0) as f:
         while data := f.read(1 << 20):
             h.update(data)
-    return h.hexdigest()
+    return 'sha256', h.hexdigest()
 
 
 def flags(path):
@@ -70,7 +81,8 @@ def describe(path):
              nlink=st.st_nlink, mtime=st.st_mtime_ns, ino=st.st_ino, size=st.st_size)
     try:
         if kind == 'file':
-            e['sha256'] = contents(path)
+            key, value = contents(path, st.st_size)
+            e[key] = value
         elif kind == 'link':
             e['link'] = os.readlink(path)
         elif kind in ('chr', 'blk'):
@@ -144,7 +156,37 @@ def compare(root, man, only_must_exist=False):
     return out
 
 
+def text(entry, key, value):
+    """Bytes into an entry; what is not UTF-8 with its exact bytes beside it."""
+    entry[key] = os.fsdecode(value)
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        entry[key + '_b64'] = base64.b64encode(value).decode()
+
+
+def write(root, to, head):
+    """Writes the manifest of the tree at `root`."""
+    root = os.fsencode(root)
+    paths, errors = listing(root)
+    if errors:
+        sys.exit(f'{root!r} can not be listed: {errors}')
+    entries = []
+    for path in sorted(paths):
+        e = {}
+        text(e, 'path', path)
+        e.update((k, v) for k, v in describe(os.path.join(root, path)).items() if v not in (None, {}))
+        if 'link' in e:
+            text(e, 'target', e.pop('link'))
+        entries.append(json.dumps(e))
+    with open(to, 'w') as f:
+        f.write(json.dumps(head, indent=1)[:-2] + ',\n "entries": [\n  ' + ',\n  '.join(entries) + '\n ]\n}\n')
+
+
 def main():
+    if sys.argv[1:2] == ['--write'] and len(sys.argv) >= 4:
+        write(sys.argv[2], sys.argv[3], dict(a.split('=', 1) for a in sys.argv[4:]))
+        return
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     root, path = sys.argv[1:]
