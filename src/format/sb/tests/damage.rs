@@ -253,7 +253,7 @@ fn members() {
         (16, &[0xff; 8], "device 1: nbuckets"),
         (
             16,
-            &100u64.to_le_bytes(),
+            &60u64.to_le_bytes(),
             "device 1: buckets from first_bucket on",
         ),
         (
