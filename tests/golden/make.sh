@@ -21,8 +21,8 @@ formatted=
 for _ in 1 2 3 4 5; do
 	rm -f "$work/demo.img"
 	truncate -s 32M "$work/demo.img"
-	if in_root -b "$work:/work" timeout -s KILL 30 \
-		bcachefs format -q -f --bucket=128k --fs_label=demo /work/demo.img; then
+	if in_root -b "$work:/image" timeout -s KILL 30 \
+		bcachefs format -q -f --bucket=128k --fs_label=demo /image/demo.img; then
 		formatted=yes
 		break
 	fi
