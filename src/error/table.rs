@@ -172,7 +172,6 @@ errors! {
     SubvolumeInvalid, Key, EIO, "a subvolume's key can not be right";
     SubvolumeSnapshotMissing, Coherency, EIO, "a subvolume's snapshot does not exist";
     RootInodeMissing, Coherency, EUCLEAN, "the root directory does not exist";
-    BtreeSick, Topology, EIO, "the btree is damaged; it has to be repaired before this operation";
 
     // File data.
     DataNoDevice, Io, EIO, "no device holds a readable copy of an extent";
