@@ -122,12 +122,13 @@ build_uml() {
 check_config() {
 	local config=$1 line bad=0
 	shift
+	# The last word on each symbol counts.
 	while read -r line; do
 		case $line in
 		*=n) ! grep -qx "${line%=n}=[ym]" "$config" || { say "    not off: $line"; } ;;
 		CONFIG_*) grep -qxF "$line" "$config" || { say "    not set: $line"; bad=1; } ;;
 		esac
-	done < <(cat "$@")
+	done < <(settings_of "$@" | awk -F= '{ last[$1] = $0 } END { for (s in last) print last[s] }')
 	[ "$bad" -eq 0 ] || die "the kernel configuration lacks something that was asked for"
 }
 
