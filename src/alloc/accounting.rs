@@ -5,120 +5,107 @@
 
 use crate::{
     btree::Btrees,
+    env::units::DevIdx,
     error::Result,
     format::{
         bkey::{
             Key,
             Version, //
         },
-        bpos::{
-            Bpos,
-            RawBpos, //
-        },
+        bpos::Bpos,
         btree_id::BtreeId,
         data_type::DataType,
         key_type::KeyType,
-        sb::version::Version as FormatVersion, //
+        sb::replicas::ReplicasEntry,
+        values::accounting::{
+            self,
+            Counted,
+            Replicas,
+            COUNTERS_MAX,
+            VERSION_REVERSED, //
+        },
     },
     journal::keys::delta_is_applied,
 };
-use zerocopy::IntoBytes as _;
 
-/// Counters in a value. C: `BCH_ACCOUNTING_MAX_COUNTERS`.
-const COUNTERS_MAX: usize = 3;
+/// What counters are of whole filesystems and devices: the types below this.
+const TYPES_OF_WHOLE: u64 = 4;
 
-/// From this version on, the bytes of a position are in the opposite order, so that keys of one
-/// kind are neighbours. C: `bcachefs_metadata_version_disk_accounting_big_endian`.
-const BIG_ENDIAN_SINCE: FormatVersion = FormatVersion::new(1, 15);
+/// Copies that space is reserved for are counted up to here. C: `BCH_REPLICAS_MAX`.
+const COPIES_MAX: u8 = 4;
 
-/// What a counter counts, as far as anything here wants to know.
-///
-/// C: `struct disk_accounting_pos`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccountingKey {
-    /// Inodes.
-    NrInodes,
-    /// Sectors reserved for data, in so many copies each.
-    PersistentReserved {
-        /// Copies of each sector.
-        copies: u8,
-    },
-    /// Sectors of data that a set of devices holds.
-    Replicas {
-        /// What the sectors hold.
-        data: DataType,
-    },
-    /// Buckets, live sectors, and unused sectors in used buckets, of one device.
-    Device {
-        /// The device.
-        dev: u8,
-        /// What the buckets hold.
-        data: DataType,
-    },
-    /// Something else.
-    Other(u8),
-}
+/// Counters of one key; those it does not have are 0.
+type Counters = [i64; COUNTERS_MAX];
 
-impl AccountingKey {
-    /// What the key at `pos` counts, in a filesystem of this version.
-    pub fn decode(pos: Bpos, version: FormatVersion) -> Self {
-        let raw = RawBpos::from(pos);
-        let bytes = raw.as_bytes();
-        let byte = |n: usize| {
-            let n = match version >= BIG_ENDIAN_SINCE {
-                true => bytes.len().wrapping_sub(1).wrapping_sub(n),
-                false => n,
-            };
-            bytes.get(n).copied().unwrap_or(0)
-        };
-        match byte(0) {
-            0 => Self::NrInodes,
-            1 => Self::PersistentReserved { copies: byte(1) },
-            2 => Self::Replicas {
-                data: DataType(byte(1)),
-            },
-            3 => Self::Device {
-                dev: byte(1),
-                data: DataType(byte(2)),
-            },
-            other => Self::Other(other),
-        }
-    }
-}
-
-/// The counters of a value; those it does not have are 0.
-fn counters(v: &[u8]) -> [i64; COUNTERS_MAX] {
-    let mut out = [0; COUNTERS_MAX];
-    for (to, from) in out.iter_mut().zip(v.chunks_exact(8)) {
-        if let Ok(bytes) = from.try_into() {
-            *to = i64::from_le_bytes(bytes);
-        }
-    }
-    out
-}
-
-fn add(sum: &mut [i64; COUNTERS_MAX], delta: &[u8]) {
-    for (to, from) in sum.iter_mut().zip(counters(delta)) {
+fn add(sum: &mut Counters, delta: &[u8]) {
+    for (to, from) in sum.iter_mut().zip(accounting::counters(delta)) {
         *to = to.wrapping_add(from);
     }
+}
+
+/// Calls `visit` with the counters that are of the whole filesystem, of a set of devices or of a
+/// device, differences from the journal added. Those of snapshots, btrees and inodes are left out:
+/// there can be as many as there are inodes, and a mount must not take longer for them.
+///
+/// C: `bch2_accounting_read()`.
+pub fn for_each_of_whole(btrees: &Btrees, mut visit: impl FnMut(Counted, Counters)) -> Result {
+    let version = btrees.sb().sb.version();
+    if version >= VERSION_REVERSED {
+        // A position starts with the type.
+        let last = Bpos::new((TYPES_OF_WHOLE << 56) - 1, u64::MAX, u32::MAX);
+        return for_each_within(btrees, Bpos::MIN, last, &mut |pos, counters| {
+            visit(Counted::decode(pos, version), counters);
+        });
+    }
+    // The types are not neighbours, but it is known what there can be.
+    let mut result = Ok(());
+    for_each_possible(btrees, |counted| {
+        if let (Ok(()), Some(pos)) = (result, counted.encode(version)) {
+            result = for_each_within(btrees, pos, pos, &mut |_, counters| {
+                visit(counted, counters);
+            });
+        }
+    });
+    result
+}
+
+/// Calls `visit` with every counter that the filesystem or its devices can have, by what the
+/// superblock says of replicas: before [`VERSION_REVERSED`] it lists all.
+fn for_each_possible(btrees: &Btrees, mut visit: impl FnMut(Counted)) {
+    let sb = &btrees.sb().sb;
+    visit(Counted::NrInodes);
+    (1..=COPIES_MAX).for_each(|copies| visit(Counted::PersistentReserved(copies)));
+    sb.replicas().filter_map(replicas).for_each(&mut visit);
+    for dev in 0..sb.nr_devices() {
+        for data in (0..DataType::NR).map(DataType) {
+            visit(Counted::DevDataType(DevIdx(dev), data));
+        }
+    }
+}
+
+fn replicas(entry: ReplicasEntry<'_>) -> Option<Counted> {
+    Replicas::new(entry.data_type, entry.nr_required, entry.devs).map(Counted::Replicas)
 }
 
 /// The value at one position, being put together.
 struct Sum {
     pos: Bpos,
     version: Version,
-    counters: [i64; COUNTERS_MAX],
+    counters: Counters,
 }
 
-/// Calls `visit` with every counter's position and values, differences from the journal added.
-///
-/// C: `bch2_accounting_read()`.
-pub fn for_each_counter(btrees: &Btrees, mut visit: impl FnMut(Bpos, [i64; 3])) -> Result {
-    let mut deltas = btrees.overlay().deltas().peekable();
-    let mut iter = btrees.iter(BtreeId::ACCOUNTING, 0, Bpos::MIN);
+/// Calls `visit` with the position and the value of every counter from `first` to `last`.
+fn for_each_within(
+    btrees: &Btrees,
+    first: Bpos,
+    last: Bpos,
+    visit: &mut impl FnMut(Bpos, Counters),
+) -> Result {
+    let mut deltas = btrees.overlay().deltas(first, last).peekable();
+    let mut iter = btrees.iter(BtreeId::ACCOUNTING, 0, first);
     loop {
         let stored = loop {
-            match iter.next()? {
+            match iter.next()?.filter(|k| k.k.p <= last) {
                 Some(k) if k.k.key_type != KeyType::ACCOUNTING => continue,
                 other => break other,
             }
@@ -145,10 +132,12 @@ pub fn for_each_counter(btrees: &Btrees, mut visit: impl FnMut(Bpos, [i64; 3])) 
 
 impl Sum {
     fn start(key: &Key<'_>) -> Self {
+        let mut counters = [0; COUNTERS_MAX];
+        add(&mut counters, key.v);
         Self {
             pos: key.k.p,
             version: key.k.version,
-            counters: counters(key.v),
+            counters,
         }
     }
 
@@ -158,22 +147,5 @@ impl Sum {
             add(&mut self.counters, delta.v);
             self.version = delta.k.version;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_of_both_versions() {
-        let old = Bpos::new(0, 0, 0x03_02_03);
-        let want = AccountingKey::Device {
-            dev: 2,
-            data: DataType::BTREE,
-        };
-        assert_eq!(AccountingKey::decode(old, FormatVersion::new(1, 13)), want);
-        let new = Bpos::new(0x0302_0300_0000_0000, 0, 0);
-        assert_eq!(AccountingKey::decode(new, FormatVersion::new(1, 39)), want);
     }
 }

@@ -10,10 +10,7 @@
 mod accounting;
 mod usage;
 
-pub use accounting::{
-    for_each_counter,
-    AccountingKey, //
-};
+pub use accounting::for_each_of_whole;
 pub use usage::{
     Capacity,
     Usage, //

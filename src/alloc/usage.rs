@@ -2,10 +2,7 @@
 
 //! Capacity and use of the whole filesystem.
 
-use super::accounting::{
-    for_each_counter,
-    AccountingKey, //
-};
+use super::accounting::for_each_of_whole;
 use crate::{
     btree::Btrees,
     env::num::{
@@ -15,7 +12,8 @@ use crate::{
     error::Result,
     format::{
         data_type::DataType,
-        sb::members::MemberState, //
+        sb::members::MemberState,
+        values::accounting::Counted, //
     },
     sb::SbState, //
 };
@@ -47,6 +45,11 @@ pub struct Usage {
     pub free: u64,
     /// Inodes in use.
     pub nr_inodes: u64,
+}
+
+/// Whether sectors of this kind count as used.
+fn holds_files(data: DataType) -> bool {
+    matches!(data, DataType::BTREE | DataType::USER | DataType::PARITY)
 }
 
 fn div_round_up(a: u64, b: u64) -> u64 {
@@ -92,24 +95,18 @@ impl Usage {
     /// C: `bch2_fs_usage_read_short()`.
     pub fn read(btrees: &Btrees, gc_percent: u64) -> Result<Self> {
         let st = btrees.sb();
-        let version = st.sb.version();
         let (mut hidden, mut data, mut reserved, mut nr_inodes) = (0u64, 0u64, 0u64, 0u64);
-        for_each_counter(btrees, |pos, [a, _, _]| {
+        for_each_of_whole(btrees, |counted, [a, ..]| {
             // What is below zero is damaged accounting.
             let a = u64_of_bits(a.max(0));
-            match AccountingKey::decode(pos, version) {
-                AccountingKey::NrInodes => nr_inodes = nr_inodes.saturating_add(a),
-                AccountingKey::PersistentReserved { copies } => {
+            match counted {
+                Counted::NrInodes => nr_inodes = nr_inodes.saturating_add(a),
+                Counted::PersistentReserved(copies) => {
                     reserved = reserved.saturating_add(a.saturating_mul(u64::from(copies)));
                 }
-                AccountingKey::Replicas {
-                    data: DataType::BTREE | DataType::USER | DataType::PARITY,
-                } => data = data.saturating_add(a),
-                AccountingKey::Device {
-                    dev,
-                    data: DataType::SB | DataType::JOURNAL,
-                } => {
-                    let bucket = st.sb.member(dev).map_or(0, |m| m.bucket_sectors());
+                Counted::Replicas(r) if holds_files(r.data_type) => data = data.saturating_add(a),
+                Counted::DevDataType(dev, DataType::SB | DataType::JOURNAL) => {
+                    let bucket = st.sb.member(dev.0).map_or(0, |m| m.bucket_sectors());
                     hidden = hidden.saturating_add(a.saturating_mul(u64::from(bucket)));
                 }
                 _ => (),

@@ -2,10 +2,6 @@
 
 //! Checksums and hashes of the host build. Same interface as `kernel_hash.rs`.
 
-#[cfg(test)]
-#[path = "crc64_soft.rs"]
-mod crc64_soft;
-
 /// crc32c (Castagnoli) of `data` continued from `seed`, with no inversion at either end.
 pub fn crc32c(seed: u32, data: &[u8]) -> u32 {
     !::crc32c::crc32c_append(!seed, data)

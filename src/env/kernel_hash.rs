@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Checksums and hashes of the kernel build: the kernel's own, optimised for the CPU at run time.
-//! A kernel configured without crc64 gets ours.
-
-// Not every configuration declares its symbols to the compiler.
-#![allow(unexpected_cfgs)]
 
 use crate::bindings;
-
-#[cfg(not(CONFIG_CRC64))]
-#[path = "crc64_soft.rs"]
-mod crc64_soft;
 
 /// crc32c (Castagnoli) of `data` continued from `seed`, with no inversion at either end.
 pub fn crc32c(seed: u32, data: &[u8]) -> u32 {
@@ -19,13 +11,6 @@ pub fn crc32c(seed: u32, data: &[u8]) -> u32 {
 }
 
 /// crc64 (ECMA-182, most significant bit first) of `data` continued from `seed`, no inversion.
-#[cfg(not(CONFIG_CRC64))]
-pub fn crc64(seed: u64, data: &[u8]) -> u64 {
-    crc64_soft::crc64(seed, data)
-}
-
-/// crc64 (ECMA-182, most significant bit first) of `data` continued from `seed`, no inversion.
-#[cfg(CONFIG_CRC64)]
 pub fn crc64(seed: u64, data: &[u8]) -> u64 {
     // SAFETY: `data` is readable for its length.
     unsafe { bindings::crc64_be(seed, data.as_ptr().cast(), data.len()) }

@@ -7,7 +7,6 @@
 //! |------------------|----------------------------------------------------------------|
 //! | `kernel.rs`      | memory and time on the `kernel` crate (kernel build only)       |
 //! | `kernel_hash.rs` | checksums and hashes by the kernel's functions (kernel only)    |
-//! | `crc64_soft.rs`  | crc64 for kernels configured without it (kernel only)          |
 //! | `host.rs`        | memory and time on the standard library (host build only)       |
 //! | `host_hash.rs`   | checksums and hashes by crates (host only)                      |
 //! | `log.rs`         | [`pr_err!`](crate::env::pr_err), [`pr_warn!`](crate::env::pr_warn), [`pr_info!`](crate::env::pr_info) |

@@ -37,6 +37,9 @@ data_types! {
 }
 
 impl DataType {
+    /// How many are known; known numbers are below this. C: `BCH_DATA_NR`.
+    pub const NR: u8 = 12;
+
     /// The name; `None` when this version does not know the number.
     pub fn name(self) -> Option<&'static str> {
         Self::NAMES.get(usize::from(self.0)).copied()

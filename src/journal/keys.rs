@@ -193,9 +193,13 @@ impl JournalKeys {
         self.read(self.slots.get(index)?)
     }
 
-    /// The accounting differences in order of position, those at one position oldest first.
-    pub fn deltas(&self) -> impl Iterator<Item = Key<'_>> {
-        self.deltas.iter().filter_map(|s| self.read(s))
+    /// The accounting differences from `first` to `last` in order of position, those at one
+    /// position oldest first.
+    pub fn deltas(&self, first: Bpos, last: Bpos) -> impl Iterator<Item = Key<'_>> {
+        let start = self.deltas.partition_point(|s| s.pos < first);
+        let end = self.deltas.partition_point(|s| s.pos <= last);
+        let within = self.deltas.get(start..end).unwrap_or_default();
+        within.iter().filter_map(|s| self.read(s))
     }
 }
 
@@ -264,7 +268,8 @@ mod tests {
         let a = (5, KeyType::ACCOUNTING);
         let keys = overlay(&[&[a, a], &[a]], BtreeId::ACCOUNTING);
         assert!(keys.is_empty());
-        assert_eq!(keys.deltas().count(), 3);
+        assert_eq!(keys.deltas(Bpos::MIN, Bpos::MAX).count(), 3);
+        assert_eq!(keys.deltas(Bpos::MIN, Bpos::MIN).count(), 0);
     }
 
     #[test]

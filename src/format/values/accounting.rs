@@ -49,13 +49,13 @@ pub struct Replicas {
 
 impl Replicas {
     /// The entry for these devices, in ascending order; `None` for more than 16.
-    pub fn new(data_type: DataType, nr_required: u8, devs: &[DevIdx]) -> Option<Self> {
+    pub fn new(data_type: DataType, nr_required: u8, devs: &[u8]) -> Option<Self> {
         if devs.len() > 16 {
             return None;
         }
         let mut own = [0; 16];
         for (to, from) in own.iter_mut().zip(devs) {
-            *to = from.0;
+            *to = *from;
         }
         Some(Self {
             data_type,
@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn round_trip() {
         let replicas =
-            Replicas::new(DataType::USER, 1, &[DevIdx(1), DevIdx(2), DevIdx(255)]).unwrap();
+            Replicas::new(DataType::USER, 1, &[1, 2, 255]).unwrap();
         for counted in [
             Counted::NrInodes,
             Counted::PersistentReserved(2),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Every golden image is started and compared with what the C implementation showed of it.
-//! Without images (`BCACHEFS_RS_IMAGES`) the tests only say so.
+//! Some are in the tree (`tests/golden`); `BCACHEFS_RS_IMAGES` names a folder with others.
 
 use sim::{
     error::{

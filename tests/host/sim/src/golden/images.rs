@@ -26,11 +26,14 @@ pub struct Image {
     manifest: PathBuf,
 }
 
-/// The folder with the images: `BCACHEFS_RS_IMAGES`, or `shared/images` beside the checkout.
+/// The folder with the images: `BCACHEFS_RS_IMAGES`, `shared/images` beside the checkout, or else
+/// those in the tree.
 pub fn folder() -> Option<PathBuf> {
     let given = std::env::var_os("BCACHEFS_RS_IMAGES").map(PathBuf::from);
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/images");
-    Some(given.unwrap_or_else(beside)).filter(|p| p.is_dir())
+    let from_here = |path| Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let beside = || from_here("../../../../shared/images");
+    let folders = [given.unwrap_or_else(beside), from_here("../../golden")];
+    folders.into_iter().find(|p| p.is_dir())
 }
 
 /// The contents of a file, unpacked if its name says that it is packed.
@@ -106,11 +109,19 @@ impl Image {
             }
             return Ok(devices);
         }
-        let names = json.get("images").map_or(&[][..], Json::list);
-        names
-            .iter()
-            .map(|n| read_file(&self.folder.join(n.text())))
-            .collect()
+        let files = self.files();
+        if files.is_empty() {
+            return Err(format!("no image file of {}", self.name));
+        }
+        files.iter().map(|path| read_file(path)).collect()
+    }
+
+    /// The packed image of each device: `NAME.img.zst`, or `NAME.0.img.zst` and so on.
+    fn files(&self) -> Vec<PathBuf> {
+        let file = |suffix: &str| self.folder.join(format!("{}{suffix}.img.zst", self.name));
+        let numbered = (0..16).map(|i| file(&format!(".{i}")));
+        let all = std::iter::once(file("")).chain(numbered);
+        all.filter(|p| p.is_file()).collect()
     }
 }
 

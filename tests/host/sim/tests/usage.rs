@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The counters that a mount looks up are all that the accounting btree has of the whole
+//! filesystem and of devices.
+
+use sim::{
+    alloc::for_each_of_whole,
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId,
+        opts::Opts,
+        values::accounting::{
+            counters,
+            Counted, //
+        },
+    },
+    golden::{
+        images,
+        Image, //
+    },
+    init::Filesystem,
+};
+
+/// What the btree has, without the journal.
+fn stored(fs: &Filesystem) -> Vec<(Counted, i64)> {
+    let version = fs.view.sb().sb.version();
+    let mut found = Vec::new();
+    let mut iter = fs.view.btrees.iter(BtreeId::ACCOUNTING, 0, Bpos::MIN);
+    while let Some(key) = iter.next().unwrap() {
+        let counted = Counted::decode(key.k.p, version);
+        let first = counters(key.v).next().unwrap_or(0);
+        if counted.ty() < 4 && first != 0 {
+            found.push((counted, first));
+        }
+    }
+    found
+}
+
+#[test]
+fn nothing_is_missed() {
+    let mut nr = 0;
+    for image in images::folder().into_iter().flat_map(|f| Image::all(&f)) {
+        // The journal of these has differences.
+        if image.name.contains("unclean") || image.name.contains("-dmg-") {
+            continue;
+        }
+        let devices = images::devices(&image.name, image.unpack().unwrap());
+        let Ok(fs) = Filesystem::start(devices, &Opts::default()) else {
+            continue;
+        };
+        let mut looked_up = Vec::new();
+        for_each_of_whole(&fs.view.btrees, |counted, [first, ..]| {
+            if first != 0 {
+                looked_up.push((counted, first));
+            }
+        })
+        .unwrap();
+        let mut stored = stored(&fs);
+        let by_text =
+            |a: &(Counted, i64), b: &(Counted, i64)| a.0.to_string().cmp(&b.0.to_string());
+        looked_up.sort_by(by_text);
+        stored.sort_by(by_text);
+        assert_eq!(looked_up, stored, "{}", image.name);
+        nr += stored.len();
+    }
+    assert!(nr > 0);
+}
