@@ -3,6 +3,7 @@
 //! From block devices to the superblock and devices of a filesystem.
 
 use super::{
+    io_errors::IoErrors,
     read::read_super,
     state::{
         Device,
@@ -143,6 +144,7 @@ fn place(candidates: Vec<Candidate>, sb: &Superblock, opts: &Opts) -> Result<Vec
             idx: DevIdx(idx),
             own,
             member,
+            errors: IoErrors::default(),
         });
     }
     Ok(slots)

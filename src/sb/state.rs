@@ -2,6 +2,7 @@
 
 //! The superblock, the options and the devices of a filesystem.
 
+use super::io_errors::IoErrors;
 use crate::{
     env::{
         units::DevIdx,
@@ -34,6 +35,8 @@ pub struct Device {
     pub own: Superblock,
     /// What the filesystem's superblock says about it.
     pub member: Box<Member>,
+    /// What it did wrong since the mount.
+    pub errors: IoErrors,
 }
 
 /// The superblock, the options and the devices of a filesystem.

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Errors of a device, counted since the mount.
+
+use crate::error::{
+    Class,
+    Error, //
+};
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering, //
+};
+
+/// How often reading from a device did not give what was written there, since the mount. Added to
+/// [`Member::errors`](crate::format::sb::Member::errors), this is what the device has done since
+/// the filesystem was made.
+///
+/// C: `struct bch_dev::errors`.
+#[derive(Debug, Default)]
+pub struct IoErrors {
+    /// Reads that failed. C: `BCH_MEMBER_ERROR_read`.
+    pub read: AtomicU64,
+    /// Data or metadata that did not match its checksum. C: `BCH_MEMBER_ERROR_checksum`.
+    pub checksum: AtomicU64,
+}
+
+impl IoErrors {
+    /// Counts `error`, if it is one of a device: others are not its fault.
+    ///
+    /// C: `bch2_io_error()`.
+    pub fn count(&self, error: Error) {
+        let counter = match error.class() {
+            Class::Io => &self.read,
+            Class::Checksum => &self.checksum,
+            _ => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Failed reads and wrong checksums so far.
+    pub fn get(&self) -> (u64, u64) {
+        (
+            self.read.load(Ordering::Relaxed),
+            self.checksum.load(Ordering::Relaxed),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_device_did_counts() {
+        let errors = IoErrors::default();
+        for e in [
+            Error::Io,
+            Error::DataChecksum,
+            Error::NodeChecksum,
+            Error::NoMemory,
+            Error::NodeMagic,
+        ] {
+            errors.count(e);
+        }
+        assert_eq!(errors.get(), (1, 2));
+    }
+}
