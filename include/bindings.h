@@ -23,6 +23,8 @@
 #include <linux/pagemap.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
+#include <linux/raid/pq.h>
+#include <linux/raid/xor.h>
 #include <linux/seq_file.h>
 #include <linux/shrinker.h>
 #include <linux/siphash.h>

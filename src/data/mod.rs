@@ -9,6 +9,7 @@
 //! | `decode.rs`     | checking and decompressing what was read                          |
 //! | `read.rs`       | [`read_sync`]: synchronous reads, retries from other replicas     |
 //! | `read_async.rs` | reads into the page cache (kernel build only)                     |
+//! | `stripe.rs`     | a block of a stripe from the others                              |
 //! | `seek.rs`       | [`seek`]: data and holes                                          |
 //! | `report.rs`     | messages about data that could not be read                        |
 //!
@@ -23,6 +24,7 @@ pub mod read_async;
 mod report;
 mod seek;
 mod segments;
+mod stripe;
 
 pub use read::read_sync;
 pub use seek::{

@@ -24,7 +24,10 @@ use crate::{
                 self,
                 DecodedPtr, //
             },
-            extent_entry::EntrySizes,
+            extent_entry::{
+                EntrySizes,
+                StripePtr, //
+            },
             inline_data::inline_data,
             reflink::ReflinkPtr, //
         },
@@ -36,7 +39,7 @@ pub(crate) const REPLICAS_MAX: usize = 4;
 
 /// What is known of the member devices.
 pub(crate) trait Devices {
-    /// How far device `dev` is to be preferred, 0 most, up to 1; `None` when it can not be read.
+    /// How far device `dev` is to be preferred, 0 most, up to 1; `None` when it is not there.
     fn rank(&self, dev: DevIdx) -> Option<u8>;
 }
 
@@ -66,6 +69,12 @@ pub(crate) enum Source {
 pub(crate) struct Replica {
     /// The device.
     pub(crate) dev: DevIdx,
+    /// Whether the device is there. If not, the copy can only be rebuilt.
+    pub(crate) is_here: bool,
+    /// The stripe that it can be rebuilt from.
+    pub(crate) stripe: Option<StripePtr>,
+    /// The generation that its bucket had when it was written.
+    pub(crate) generation: u8,
     /// What has to be read starts at this sector of the device.
     pub(crate) sector: u64,
     /// Sectors to skip of what was read and decoded; the piece follows.
@@ -203,16 +212,24 @@ fn replicas(
         if ptr.ptr.unwritten {
             return Ok(Source::Zeros);
         }
-        let Some(rank) = devices.rank(ptr.ptr.dev) else {
+        let rank = devices.rank(ptr.ptr.dev);
+        if rank.is_none() && ptr.stripe.is_none() {
             continue;
-        };
+        }
         // A cached copy's bucket may have been reused since: only a checksum can tell.
         if ptr.ptr.cached && ptr.crc.csum_type.0 == CsumType::NONE.0 {
             continue;
         }
         let replica = replica_of(&ptr, piece).ok_or(Error::DataExtentInvalid)?;
-        let rank = u8::from(ptr.ptr.cached) << 2 | (rank & 1) << 1 | ((nr ^ turn) & 1);
-        best.add(rank, replica);
+        // What has to be rebuilt comes last; what can be verified is better than what can not.
+        let unverified = ptr.crc.csum_type.0 == CsumType::NONE.0;
+        let rank = u8::from(rank.is_none()) << 4
+            | u8::from(ptr.ptr.cached) << 3
+            | u8::from(unverified) << 2
+            | (rank.unwrap_or(0) & 1) << 1
+            | ((nr ^ turn) & 1);
+        let is_here = rank >> 4 == 0;
+        best.add(rank, Replica { is_here, ..replica });
         nr = nr.wrapping_add(1);
     }
     let [first, second, third, fourth] = best.list.map(|c| c.map(|(_, replica)| replica));
@@ -226,6 +243,15 @@ fn replicas(
 fn replica_of(p: &DecodedPtr, piece: Piece) -> Option<Replica> {
     let skip = u32::from(p.crc.offset).checked_add(piece.into)?;
     let end = skip.checked_add(piece.len)?;
+    let replica = Replica {
+        dev: p.ptr.dev,
+        is_here: true,
+        stripe: p.stripe,
+        generation: p.ptr.generation,
+        sector: p.ptr.offset.0,
+        skip,
+        crc: p.crc,
+    };
     if p.crc.is_encoded() {
         if end > p.crc.uncompressed_size {
             return None;
@@ -233,18 +259,13 @@ fn replica_of(p: &DecodedPtr, piece: Piece) -> Option<Replica> {
         if !p.crc.is_compressed() && p.crc.compressed_size != p.crc.uncompressed_size {
             return None;
         }
-        return Some(Replica {
-            dev: p.ptr.dev,
-            sector: p.ptr.offset.0,
-            skip,
-            crc: p.crc,
-        });
+        return Some(replica);
     }
     Some(Replica {
-        dev: p.ptr.dev,
         sector: p.ptr.offset.0.checked_add(skip.into())?,
         skip: 0,
         crc: Crc::none(piece.len),
+        ..replica
     })
 }
 

@@ -11,6 +11,7 @@ use super::{
     },
     report,
     segments::Segments,
+    stripe,
     FileId,
 };
 use crate::{
@@ -23,8 +24,8 @@ use crate::{
         Error,
         Result, //
     },
+    sb::Device,
     snapshots::View,
-    sys::block::BlockDevice,
 };
 
 /// Bytes in a sector.
@@ -73,10 +74,18 @@ pub(super) fn read_avoiding(
     Ok(total)
 }
 
+/// How to get at a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By reading it.
+    Direct,
+    /// By rebuilding it from the other blocks of its stripe.
+    Rebuilt,
+}
+
 /// The device that a replica is on.
-pub(super) fn device<'a>(view: &'a View, replica: &Replica) -> Result<&'a BlockDevice> {
-    let dev = view.sb().dev(replica.dev).ok_or(Error::DeviceGone)?;
-    Ok(&dev.bdev)
+pub(super) fn device<'a>(view: &'a View, replica: &Replica) -> Result<&'a Device> {
+    view.sb().dev(replica.dev).ok_or(Error::DeviceGone)
 }
 
 /// Copies `from` to the front of `to` and fills the rest with zeros.
@@ -96,8 +105,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads from the first replica that is good. `skip` is where in the segment `buf` starts, in
-    /// bytes.
+    /// Reads from the first replica that is good: first those on other devices than `avoid`, then
+    /// by rebuilding one, and then `avoid` once more. `skip` is where in the segment `buf` starts,
+    /// in bytes.
+    ///
+    /// C: the retries of `bch2_rbio_retry()`.
     fn any(
         &self,
         replicas: &Replicas,
@@ -106,35 +118,50 @@ impl Reader<'_> {
         avoid: Option<DevIdx>,
     ) -> Result {
         let mut result = Err(Error::Io);
-        let (good, bad) = (
-            |r: &&Replica| Some(r.dev) != avoid,
-            |r: &&Replica| Some(r.dev) == avoid,
-        );
-        for replica in replicas
-            .iter()
-            .filter(good)
-            .chain(replicas.iter().filter(bad))
-        {
-            result = self.one(replica, skip, buf);
-            match result {
+        let mut failed = avoid.is_some();
+        let is_avoided = |r: &Replica| Some(r.dev) == avoid;
+        let here = |wanted: bool| {
+            let these = replicas.iter().filter(|r| r.is_here);
+            these.filter(move |r| is_avoided(r) == wanted)
+        };
+        let striped = replicas.iter().filter(|r| r.stripe.is_some());
+        let ways = here(false)
+            .map(|r| (r, Way::Direct))
+            .chain(striped.map(|r| (r, Way::Rebuilt)))
+            .chain(here(true).map(|r| (r, Way::Direct)));
+        for (replica, way) in ways {
+            result = self.one(replica, way, skip, buf);
+            let e = match result {
+                Ok(()) if failed => {
+                    report::recovered(self.view, self.file, self.at, replica, way);
+                    return Ok(());
+                }
                 Ok(()) => return Ok(()),
                 Err(Error::NoMemory) => break,
+                Err(e) => e,
+            };
+            failed = true;
+            match way {
                 // Whoever asked to avoid it has reported it.
-                Err(_) if Some(replica.dev) == avoid => (),
-                Err(e) => report::bad_replica(self.view, self.file, self.at, replica, e),
+                Way::Direct if is_avoided(replica) => (),
+                Way::Direct => bad_replica(self.view, self.file, self.at, replica, e),
+                Way::Rebuilt => report::not_rebuilt(self.view, self.file, self.at, replica, e),
             }
         }
         result
     }
 
-    fn one(&self, replica: &Replica, skip: usize, buf: &mut [u8]) -> Result {
-        let dev = device(self.view, replica)?;
+    fn one(&self, replica: &Replica, way: Way, skip: usize, buf: &mut [u8]) -> Result {
+        let fetch = |sector, to: &mut [u8]| match way {
+            Way::Direct => device(self.view, replica)?.bdev.read(sector, to),
+            Way::Rebuilt => stripe::rebuild(self.view, replica, sector, to),
+        };
         if !replica.crc.is_encoded() {
-            return read_bytes(dev, replica.sector, skip, buf);
+            return read_bytes(fetch, replica.sector, skip, buf);
         }
         let nr_stored = u64::from(replica.crc.compressed_size).saturating_mul(SECTOR);
         let mut stored = Vec::from_elem(0u8, num::usize_of(nr_stored))?;
-        dev.read(replica.sector, &mut stored)?;
+        fetch(replica.sector, &mut stored)?;
         decode::check(replica, core::iter::once(&*stored))?;
         let data = decode::expand(replica, stored)?;
         let from = u64::from(replica.skip)
@@ -145,18 +172,32 @@ impl Reader<'_> {
     }
 }
 
-/// Reads any bytes of a device, from `skip` bytes behind `sector` on.
-fn read_bytes(dev: &BlockDevice, sector: u64, skip: usize, buf: &mut [u8]) -> Result {
+/// Counts and reports that a replica of data at byte `pos` of a file could not be used.
+pub(super) fn bad_replica(view: &View, file: FileId, pos: u64, replica: &Replica, e: Error) {
+    if let Ok(dev) = device(view, replica) {
+        dev.errors.count(e);
+    }
+    report::bad_replica(view, file, pos, replica, e);
+}
+
+/// Reads any bytes of a device, from `skip` bytes behind `sector` on, by `fetch`, which reads whole
+/// sectors.
+fn read_bytes(
+    fetch: impl Fn(u64, &mut [u8]) -> Result,
+    sector: u64,
+    skip: usize,
+    buf: &mut [u8],
+) -> Result {
     let skip_bytes = num::u64_of(skip);
     let first = sector.saturating_add(skip_bytes / SECTOR);
     let lead = num::usize_of(skip_bytes % SECTOR);
     let end = num::u64_of(lead.saturating_add(buf.len()));
     let whole = num::round_up_pow2(end, SECTOR).ok_or(Error::Overflow)?;
     if lead == 0 && whole == end {
-        return dev.read(first, buf);
+        return fetch(first, buf);
     }
     let mut bounce = Vec::from_elem(0u8, num::usize_of(whole))?;
-    dev.read(first, &mut bounce)?;
+    fetch(first, &mut bounce)?;
     copy_and_fill(buf, bounce.get(lead..).unwrap_or(&[]));
     Ok(())
 }

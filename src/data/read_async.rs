@@ -15,6 +15,7 @@ use super::{
         Source, //
     },
     read::{
+        bad_replica,
         device,
         read_avoiding, //
     },
@@ -225,13 +226,16 @@ impl<F: Owner> Reader<'_, F> {
     /// Starts a read of `replica` for up to `len` bytes of the file from `pos` on, which are `skip`
     /// bytes behind the start of the segment.
     fn start(&self, replica: &Replica, pos: u64, skip: u64, len: u64) -> Result<Open<F>> {
-        let dev = device(self.fs.view(), replica)?;
         let op = Op {
             fs: self.fs.clone(),
             file: self.file,
             pos,
             replica: *replica,
         };
+        if !replica.is_here {
+            return self.start_deferred(op, len);
+        }
+        let dev = &device(self.fs.view(), replica)?.bdev;
         if !replica.crc.is_encoded() {
             let sector = replica.sector.saturating_add(skip / SECTOR);
             let nr_vecs = nr_vecs(len);
@@ -257,6 +261,20 @@ impl<F: Owner> Reader<'_, F> {
             next: pos,
             whole: Some(num::usize_of(whole)),
             defer,
+        })
+    }
+
+    /// Starts a read of up to `len` bytes that no device has as they are: they are rebuilt when it
+    /// is sent.
+    fn start_deferred(&self, op: Op<F>, len: u64) -> Result<Open<F>> {
+        let any = self.fs.view().sb().devices().next();
+        let dev = &any.ok_or(Error::DeviceGone)?.bdev;
+        let next = op.pos;
+        Ok(Open {
+            read: self.pool.start(dev, 0, nr_vecs(len), self.ahead, op)?,
+            next,
+            whole: None,
+            defer: true,
         })
     }
 }
@@ -319,7 +337,7 @@ impl<F: Owner> Completion for Op<F> {
         match result {
             Ok(()) => read.end(Ok(())),
             Err(e) => {
-                report::bad_replica(op.fs.view(), op.file, op.pos, &op.replica, e);
+                bad_replica(op.fs.view(), op.file, op.pos, &op.replica, e);
                 let avoid = Some(op.replica.dev);
                 again(read, avoid);
             }

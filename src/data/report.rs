@@ -4,14 +4,20 @@
 
 use super::{
     plan::Replica,
+    read::Way,
     FileId, //
 };
 use crate::{
     env::{
         pr_err,
+        pr_info,
         time, //
     },
     error::Error,
+    format::values::extent_entry::{
+        Ptr,
+        StripePtr, //
+    },
     snapshots::View,
 };
 use core::sync::atomic::{
@@ -54,6 +60,43 @@ pub(super) fn bad_replica(view: &View, file: FileId, pos: u64, replica: &Replica
             "{name}: data of inode {inum} snapshot {snapshot} offset {pos}, at sector {}: {error}",
             replica.sector
         );
+    }
+}
+
+/// After a replica could not be used, another one could, or was rebuilt.
+pub(super) fn recovered(view: &View, file: FileId, pos: u64, replica: &Replica, way: Way) {
+    if admit() {
+        let FileId { inum, snapshot } = file;
+        let (name, dev) = (view.sb().name(), replica.dev);
+        let how = match way {
+            Way::Direct => "the copy",
+            Way::Rebuilt => "what the stripe gives for the copy",
+        };
+        pr_info!(
+            "{name}: data of inode {inum} snapshot {snapshot} offset {pos}: {how} on device {dev} \
+             is good"
+        );
+    }
+}
+
+/// Data at byte `pos` of a file could not be rebuilt from the stripe of `replica`.
+pub(super) fn not_rebuilt(view: &View, file: FileId, pos: u64, replica: &Replica, error: Error) {
+    if admit() {
+        let FileId { inum, snapshot } = file;
+        let (name, stripe) = (view.sb().name(), replica.stripe.map_or(0, |s| s.idx));
+        pr_err!(
+            "{name}: data of inode {inum} snapshot {snapshot} offset {pos}: can not rebuild it \
+             from stripe {stripe}: {error}"
+        );
+    }
+}
+
+/// A block of a stripe can not be used to rebuild another.
+pub(super) fn bad_block(view: &View, at: StripePtr, block: usize, ptr: &Ptr, error: Error) {
+    if admit() {
+        let name = view.sb().name();
+        let stripe = at.idx;
+        pr_err!("{name}: stripe {stripe} block {block}, at {ptr}: {error}");
     }
 }
 

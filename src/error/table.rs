@@ -183,6 +183,15 @@ errors! {
     DataChecksumKind, Unsupported, EOPNOTSUPP, "data has an unknown kind of checksum";
     DataCompressed, Unsupported, EOPNOTSUPP, "the data is compressed";
     DataEncrypted, Unsupported, EOPNOTSUPP, "the data is encrypted";
+    StripeMissing, Coherency, EIO, "an extent's stripe does not exist";
+    StripeInvalid, Key, EIO, "a stripe's key can not be right";
+    StripeMismatch, Coherency, EIO, "an extent is not where its stripe says";
+    StripeTooShort, Coherency, EIO, "an extent goes beyond its stripe";
+    StripeChecksumKind, Unsupported, EOPNOTSUPP, "a stripe has an unknown kind of checksum";
+    StripeStale, Coherency, EIO, "a bucket of a stripe was used again for something else";
+    StripeChecksum, Checksum, EIO, "a block does not match its checksum in the stripe";
+    StripeTooFewBlocks, Io, EIO, "too many blocks of a stripe are missing or bad";
+    StripeRebuiltChecksum, Checksum, EIO, "a block rebuilt from its stripe does not match its checksum";
     IndirectMissing, Coherency, EIO, "a reflink pointer leads to no extent";
 
     // Files and directories.

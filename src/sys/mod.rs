@@ -10,6 +10,7 @@
 //! | `fs/`          | filesystem types, mounts, inodes, directories, attributes: see there     |
 //! | `iomap.rs`     | reading into the page cache                                             |
 //! | `memory.rs`    | how much memory the machine has                                         |
+//! | `raid.rs`      | lost blocks from parity                                                 |
 //! | `shrinker.rs`  | giving memory back under pressure                                       |
 //! | `sync.rs`      | mutexes and spinlocks                                                   |
 //! | `workqueue.rs` | work queues                                                             |
@@ -20,6 +21,7 @@ pub mod block;
 pub mod fs;
 pub mod iomap;
 pub mod memory;
+pub mod raid;
 pub mod shrinker;
 pub mod sync;
 pub mod workqueue;

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Filesystems on several devices, some of which are missing or hold noise: golden images against
+//! what the C implementation showed of them. Without images (`BCACHEFS_RS_IMAGES`) the tests only
+//! say so.
+
+use sim::{
+    env::Arc,
+    error::{
+        Error,
+        Result, //
+    },
+    format::opts::Opts,
+    golden::{
+        images,
+        walk,
+        Image,
+        Manifest, //
+    },
+    init::Filesystem,
+};
+
+/// An image of several devices.
+struct Several {
+    name: &'static str,
+    manifest: Manifest,
+    devices: Vec<Vec<u8>>,
+}
+
+impl Several {
+    fn named(name: &'static str) -> Option<Self> {
+        let Some(folder) = images::folder() else {
+            println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+            return None;
+        };
+        let image = Image::named(&folder, name)?;
+        Some(Self {
+            name,
+            manifest: image.manifest().unwrap(),
+            devices: image.unpack().unwrap(),
+        })
+    }
+
+    fn start(&self, devices: Vec<Vec<u8>>, opts: &str) -> Result<Arc<Filesystem>> {
+        let mut o = Opts::new();
+        o.parse_list(opts).unwrap();
+        Filesystem::start(images::devices(self.name, devices), &o)
+    }
+
+    /// The devices but those numbered `gone`.
+    fn without(&self, gone: &[usize]) -> Vec<Vec<u8>> {
+        let devices = self.devices.iter().enumerate();
+        let left = devices.filter(|(i, _)| !gone.contains(i));
+        left.map(|(_, d)| d.clone()).collect()
+    }
+
+    /// What differs from the manifest; nothing.
+    fn check(&self, fs: &Filesystem, what: &str) {
+        let tree = walk(&fs.view);
+        let errors = tree.errors.iter();
+        let errors = errors.map(|(p, e)| format!("{}: {e}", String::from_utf8_lossy(p)));
+        let mut wrong: Vec<String> = errors.collect();
+        wrong.extend(self.manifest.differences(&tree));
+        wrong.truncate(10);
+        assert!(wrong.is_empty(), "{} {what}: {}", self.name, wrong.join("\n"));
+    }
+}
+
+/// Overwrites everything but the superblocks.
+fn noise(device: &mut [u8]) {
+    let layout = &device[7 * 512..8 * 512];
+    let bytes = 512usize << layout[17];
+    let copies: Vec<usize> = (0..usize::from(layout[18]))
+        .map(|i| {
+            let at = 24 + i * 8;
+            u64::from_le_bytes(layout[at..at + 8].try_into().unwrap()) as usize * 512
+        })
+        .collect();
+    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
+    for (nr, sector) in device.chunks_exact_mut(512).enumerate().skip(8) {
+        let at = nr * 512;
+        if copies.iter().any(|c| (*c..*c + bytes).contains(&at)) {
+            continue;
+        }
+        for word in sector.chunks_exact_mut(8) {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            word.copy_from_slice(&seed.to_le_bytes());
+        }
+    }
+}
+
+/// Reads failed and checksums wrong, of all devices together.
+fn errors(fs: &Filesystem) -> (u64, u64) {
+    let all = fs.view.sb().devices().map(|d| d.errors.get());
+    all.fold((0, 0), |sum, e| (sum.0 + e.0, sum.1 + e.1))
+}
+
+const ENOUGH_WITHOUT_ONE: [&str; 3] = ["v113-repl2", "v139-repl2", "v139-ec"];
+
+#[test]
+fn without_one_device() {
+    for name in ENOUGH_WITHOUT_ONE {
+        let Some(image) = Several::named(name) else {
+            continue;
+        };
+        for gone in 0..image.devices.len() {
+            let refused = image.start(image.without(&[gone]), "").err();
+            assert_eq!(refused, Some(Error::DevicesMissing), "{name} without {gone}");
+            let fs = image.start(image.without(&[gone]), "degraded").unwrap();
+            image.check(&fs, &format!("without device {gone}"));
+            assert_eq!(errors(&fs), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn one_device_of_noise() {
+    for name in ENOUGH_WITHOUT_ONE {
+        let Some(image) = Several::named(name) else {
+            continue;
+        };
+        for bad in 0..image.devices.len() {
+            let mut devices = image.devices.clone();
+            noise(&mut devices[bad]);
+            let fs = image.start(devices, "").unwrap();
+            image.check(&fs, &format!("with noise on device {bad}"));
+            let (read, checksum) = errors(&fs);
+            assert_eq!(read, 0);
+            for dev in fs.view.sb().devices() {
+                let guilty = usize::from(dev.idx.0) == bad;
+                assert!(guilty || dev.errors.get() == (0, 0), "{name}: {}", dev.idx);
+            }
+            println!("{name}: noise on device {bad}: {checksum} checksums counted");
+        }
+    }
+}
