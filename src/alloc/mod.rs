@@ -5,12 +5,15 @@
 //! | file            | holds                                                             |
 //! |-----------------|-------------------------------------------------------------------|
 //! | `accounting.rs` | the accounting btree, with the journal's differences added          |
+//! | `enough.rs`     | whether everything can be read with the devices that are there      |
 //! | `usage.rs`      | [`Usage`]: capacity and use of the whole filesystem                 |
 
 mod accounting;
+mod enough;
 mod usage;
 
 pub use accounting::for_each_of_whole;
+pub use enough::check_enough;
 pub use usage::{
     Capacity,
     Usage, //

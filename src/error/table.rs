@@ -118,6 +118,7 @@ errors! {
     DeviceOtherBlockSize, Superblock, EUCLEAN, "the devices disagree about the block size";
     DeviceSplitBrain, Superblock, EUCLEAN, "the devices were written separately (split brain)";
     DevicesMissing, Io, ENXIO, "devices are missing";
+    DevicesMissingData, Io, ENXIO, "devices with user data are missing";
     DevicesNone, InvalidArg, EINVAL, "no device to mount";
     EncryptionUnsupported, Unsupported, EOPNOTSUPP, "the filesystem is encrypted, which is not supported yet";
 

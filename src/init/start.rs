@@ -4,7 +4,10 @@
 
 use super::state::StateCell;
 use crate::{
-    alloc::Usage,
+    alloc::{
+        check_enough,
+        Usage, //
+    },
     btree::Btrees,
     env::{
         pr_err,
@@ -75,6 +78,7 @@ impl Filesystem {
         let btrees = Btrees::start(st, journal)?;
         let view = View::new(btrees)?;
         Self::check_root(&view)?;
+        Self::check_data_is_there(&view)?;
         let usage = Usage::read(&view.btrees, view.sb().opts.get(OptId::GcReservePercent));
         let usage = usage.unwrap_or_else(|e| {
             pr_warn!("can not read the accounting, space in use is not known: {e}");
@@ -98,6 +102,19 @@ impl Filesystem {
                 pr_err!("the root directory, inode {}, does not exist", root.inode);
                 Err(Error::RootInodeMissing)
             }
+        }
+    }
+
+    /// Whether user data can be read with the devices that are there. Damage of the accounting is
+    /// no reason not to read.
+    #[inline(never)]
+    fn check_data_is_there(view: &View) -> Result {
+        match check_enough(&view.btrees) {
+            Err(e) if e != Error::DevicesMissingData => {
+                pr_warn!("can not read the accounting, so data may be on missing devices: {e}");
+                Ok(())
+            }
+            checked => checked,
         }
     }
 

@@ -276,19 +276,76 @@ impl fmt::Display for NotEnough<'_> {
     }
 }
 
-/// The members that are not in `online`, and that matter: a device that was emptied does not.
+/// The members that are not in `online`, and that matter: a device that was emptied, or given up,
+/// does not.
+///
+/// C: `bch2_fs_may_start()` without `degraded`; of Linux 6.12 for versions that know "failed"
+/// devices.
 pub fn missing<'a>(
     fs: &'a Superblock,
     online: &'a DevMask,
 ) -> impl Iterator<Item = (u8, Member)> + 'a {
     (0u8..=u8::MAX).zip(fs.members()).filter(|(dev, m)| {
-        let emptied = m.state() == MemberState::EVACUATING && fs.replicas().data_on(*dev) == 0;
-        let unused = m.state() == MemberState::SPARE || emptied;
+        let is_empty = || fs.replicas().data_on(*dev) == 0;
+        let unused = match m.state() {
+            MemberState::EVACUATING => fs.version() < Version::EVACUATING || is_empty(),
+            MemberState::SPARE => is_empty(),
+            _ => false,
+        };
         m.is_alive() && !online.has(*dev) && !unused
     })
 }
 
-/// Checks whether the filesystem can be read with the devices `online`.
+/// The members that are given up: neither there nor expected back.
+///
+/// C: `BCH_MEMBER_STATE_failed` in Linux 6.12.
+pub fn given_up(fs: &Superblock, online: &DevMask) -> DevMask {
+    let mut mask = DevMask::default();
+    if fs.version() < Version::EVACUATING {
+        for (dev, m) in (0u8..=u8::MAX).zip(fs.members()) {
+            if m.state() == MemberState::EVACUATING && !online.has(dev) {
+                mask.add(dev);
+            }
+        }
+    }
+    mask
+}
+
+/// Checks whether what `entry` stands for can be read with the devices `online`, `given_up` not
+/// being expected back.
+///
+/// C: `bch2_can_read_replicas_with_devs()`, `bch2_have_enough_devs()`.
+pub fn check_entry<'a>(
+    entry: ReplicasEntry<'a>,
+    online: &DevMask,
+    given_up: &DevMask,
+    degraded: Degraded,
+) -> Result<(), NotEnough<'a>> {
+    // What is cached is somewhere else as well.
+    if entry.data_type == DataType::CACHED || degraded == Degraded::Very {
+        return Ok(());
+    }
+    let there = entry.devs.iter().filter(|d| online.has(**d)).count();
+    let is_gone = |d: &&u8| **d == NO_DEVICE || given_up.has(**d);
+    let gone = entry.devs.iter().filter(is_gone).count();
+    // What is left of data that is known to be lost.
+    if gone == entry.devs.len() {
+        return Ok(());
+    }
+    let lost = there < usize::from(entry.nr_required);
+    let is_degraded = there.saturating_add(gone) < entry.devs.len();
+    if lost || (is_degraded && degraded == Degraded::No) {
+        return Err(NotEnough::Replicas {
+            entry,
+            online: there,
+            lost,
+        });
+    }
+    Ok(())
+}
+
+/// Checks whether the filesystem can be read with the devices `online`, as far as the superblock
+/// knows. Of newer filesystems it only knows where metadata is; the accounting knows the rest.
 ///
 /// C: `bch2_fs_may_start()`, `bch2_can_read_fs_with_devs()`.
 pub fn check_enough<'a>(
@@ -297,27 +354,14 @@ pub fn check_enough<'a>(
     degraded: Degraded,
 ) -> Result<(), NotEnough<'a>> {
     if degraded == Degraded::No {
-        return match missing(fs, online).next() {
-            Some((dev, _)) => Err(NotEnough::Missing { dev }),
-            None => Ok(()),
-        };
-    }
-    for entry in fs.replicas() {
-        if entry.data_type == DataType::CACHED || is_obsolete(fs, entry.data_type) {
-            continue;
-        }
-        let gone = entry.devs.iter().filter(|d| **d == NO_DEVICE).count();
-        let there = entry.devs.iter().filter(|d| online.has(**d)).count();
-        let lost = gone < entry.devs.len() && there < usize::from(entry.nr_required);
-        if lost && degraded != Degraded::Very {
-            return Err(NotEnough::Replicas {
-                entry,
-                online: there,
-                lost,
-            });
+        if let Some((dev, _)) = missing(fs, online).next() {
+            return Err(NotEnough::Missing { dev });
         }
     }
-    Ok(())
+    let given_up = given_up(fs, online);
+    fs.replicas()
+        .filter(|entry| !is_obsolete(fs, entry.data_type))
+        .try_for_each(|entry| check_entry(entry, online, &given_up, degraded))
 }
 
 /// Newer versions keep no list of the replicas of user data; an old list means nothing then.

@@ -26,6 +26,9 @@ impl Version {
     /// From this version on, each superblock records the sequence numbers of the others.
     /// C: `bcachefs_metadata_version_member_seq`.
     pub const MEMBER_SEQ: Self = Self::new(1, 4);
+    /// Before this version, the member state 2 means "failed", afterwards "evacuating".
+    /// C: `bcachefs_metadata_version_reconcile`.
+    pub const EVACUATING: Self = Self::new(1, 33);
     /// From this version on, replicas of user data are not listed in the superblock.
     /// C: `bcachefs_metadata_version_no_sb_user_data_replicas`.
     pub const NO_SB_USER_DATA_REPLICAS: Self = Self::new(1, 36);

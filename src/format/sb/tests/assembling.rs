@@ -5,10 +5,16 @@
 use super::{
     super::{
         assemble::*,
+        members::MemberState,
+        replicas::{
+            ReplicasEntry,
+            NO_DEVICE, //
+        },
         section::SectionType, //
     },
     *,
 };
+use crate::format::data_type::DataType;
 
 fn decode(bytes: &[u8]) -> Superblock {
     Superblock::decode(bytes, None).unwrap()
@@ -112,6 +118,113 @@ fn missing_devices_are_refused_unless_asked_for() {
     assert!(format!("{why}").contains("-o degraded"));
     assert_eq!(missing(&sb, &some).next().unwrap().0, 2);
     assert_eq!(missing(&sb, &online(&[0, 1, 2])).count(), 0);
+}
+
+/// Members 0 to 5; what is to be decided about the entry, for each value of `degraded`.
+struct Case {
+    entry: (DataType, u8, &'static [u8]),
+    online: &'static [u8],
+    given_up: &'static [u8],
+    /// Works with: nothing, `degraded`, `very_degraded`.
+    works: [bool; 3],
+}
+
+const fn case(
+    entry: (DataType, u8, &'static [u8]),
+    online: &'static [u8],
+    given_up: &'static [u8],
+    works: [bool; 3],
+) -> Case {
+    Case {
+        entry,
+        online,
+        given_up,
+        works,
+    }
+}
+
+const ALL: [bool; 3] = [true, true, true];
+const DEGRADED: [bool; 3] = [false, true, true];
+const LOST: [bool; 3] = [false, false, true];
+
+const CASES: &[Case] = &[
+    // One copy, two copies.
+    case((DataType::USER, 1, &[0]), &[0, 1], &[], ALL),
+    case((DataType::USER, 1, &[2]), &[0, 1], &[], LOST),
+    case((DataType::BTREE, 1, &[0, 2]), &[0, 1], &[], DEGRADED),
+    case((DataType::BTREE, 1, &[2, 3]), &[0, 1], &[], LOST),
+    case((DataType::JOURNAL, 1, &[0, 1]), &[0, 1], &[], ALL),
+    // What is cached does not matter.
+    case((DataType::CACHED, 1, &[2]), &[0, 1], &[], ALL),
+    // Stripes of three blocks with one of parity, and of five with two.
+    case((DataType::USER, 2, &[0, 1, 2]), &[0, 1, 2], &[], ALL),
+    case((DataType::USER, 2, &[0, 1, 2]), &[0, 2], &[], DEGRADED),
+    case((DataType::PARITY, 2, &[0, 1, 2]), &[0], &[], LOST),
+    case((DataType::USER, 3, &[0, 1, 2, 3, 4]), &[0, 2, 4], &[], DEGRADED),
+    case((DataType::USER, 3, &[0, 1, 2, 3, 4]), &[2, 4], &[], LOST),
+    // Devices that were removed.
+    case((DataType::USER, 1, &[0, NO_DEVICE]), &[0], &[], ALL),
+    case((DataType::USER, 1, &[1, NO_DEVICE]), &[0], &[], LOST),
+    case((DataType::USER, 1, &[NO_DEVICE]), &[0], &[], ALL),
+    case((DataType::USER, 2, &[0, 1, NO_DEVICE]), &[0, 1], &[], ALL),
+    case((DataType::USER, 2, &[0, 1, NO_DEVICE]), &[0], &[], LOST),
+    // Devices that were given up.
+    case((DataType::USER, 1, &[0, 5]), &[0], &[5], ALL),
+    case((DataType::USER, 1, &[5]), &[0], &[5], ALL),
+    case((DataType::USER, 1, &[1, 5]), &[0], &[5], LOST),
+    case((DataType::USER, 2, &[0, 5, 4]), &[0, 4], &[5], ALL),
+];
+
+#[test]
+fn copies_that_are_there_and_that_are_not() {
+    for c in CASES {
+        let (data_type, nr_required, devs) = c.entry;
+        let entry = ReplicasEntry {
+            data_type,
+            nr_required,
+            devs,
+        };
+        let check = |how| check_entry(entry, &online(c.online), &online(c.given_up), how);
+        let works = [Degraded::No, Degraded::Yes, Degraded::Very].map(|how| check(how).is_ok());
+        assert_eq!(works, c.works, "{entry} with {:?}", c.online);
+        if let Err(why) = check(Degraded::No) {
+            let said = format!("{why}");
+            let option = match c.works[1] {
+                true => "-o degraded",
+                false => "-o very_degraded",
+            };
+            assert!(said.contains(option), "{said}");
+        }
+    }
+}
+
+/// A superblock whose member 2 has this state.
+fn with_state(sb: &[u8], state: u8) -> Vec<u8> {
+    let stride = 144;
+    let flags = body_at(sb, SectionType::MEMBERS_V2) + 8 + 2 * stride + 40;
+    let mut sb = sb.to_vec();
+    let low = sb[flags] & 0xf0 | state;
+    put(&mut sb, flags, &[low]);
+    seal(&mut sb);
+    sb
+}
+
+#[test]
+fn a_device_that_was_given_up_is_not_missed() {
+    let without = online(&[0, 1]);
+    let evacuating = MemberState::EVACUATING.0;
+    let sb = decode(&with_state(V113, evacuating));
+    assert_eq!(sb.member(2).unwrap().state(), MemberState::EVACUATING);
+    assert_eq!(missing(&sb, &without).count(), 0);
+    assert!(given_up(&sb, &without).has(2));
+    // It is there, so it is not given up.
+    assert!(!given_up(&sb, &online(&[0, 1, 2])).has(2));
+    assert_eq!(check_enough(&sb, &without, Degraded::No), Ok(()));
+    for state in [MemberState::RW, MemberState::RO] {
+        let sb = decode(&with_state(V113, state.0));
+        assert_eq!(missing(&sb, &without).count(), 1);
+        assert!(!given_up(&sb, &without).has(2));
+    }
 }
 
 #[test]
