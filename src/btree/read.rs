@@ -86,30 +86,35 @@ struct Sets<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads a node from the first copy that is right. Says what is wrong with the others.
+    /// Reads a node from the first copy that is right, those on devices that are to be emptied last.
+    /// Says what is wrong with the others, and counts what their devices did.
     ///
-    /// C: `bch2_btree_node_read()`.
+    /// C: `bch2_btree_node_read()`, `btree_node_read_work()`.
     #[inline(never)]
     pub(super) fn read(&self, ptr: &NodePtr) -> Result<Node> {
         let mut last = None;
-        for copy in ptr.copies() {
-            let Some(dev) = self.st.dev(copy.dev) else {
-                pr_err!("btree node ({ptr}): device {} is missing", copy.dev);
-                continue;
-            };
-            match self.read_copy(ptr, dev, &copy) {
-                Ok(node) => {
-                    if last.is_some() {
-                        pr_info!(
-                            "btree node ({ptr}): the copy on device {} is good",
-                            copy.dev
-                        );
+        for last_resort in [false, true] {
+            let here = |copy: Ptr| Some((copy, self.st.dev(copy.dev)?));
+            let copies = ptr.copies().filter_map(here);
+            for (copy, dev) in copies.filter(|(_, dev)| dev.is_last_resort() == last_resort) {
+                match self.read_copy(ptr, dev, &copy) {
+                    Ok(node) => {
+                        if last.is_some() {
+                            let idx = copy.dev;
+                            pr_info!("btree node ({ptr}): the copy on device {idx} is good");
+                        }
+                        return Ok(node);
                     }
-                    return Ok(node);
+                    Err(e @ Error::NoMemory) => return Err(e),
+                    Err(e) => {
+                        dev.errors.count(e);
+                        last = Some(e);
+                    }
                 }
-                Err(e @ Error::NoMemory) => return Err(e),
-                Err(e) => last = Some(e),
             }
+        }
+        for copy in ptr.copies().filter(|c| self.st.dev(c.dev).is_none()) {
+            pr_err!("btree node ({ptr}): device {} is missing", copy.dev);
         }
         Err(last.unwrap_or(Error::NodeNoDevice))
     }

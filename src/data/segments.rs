@@ -23,8 +23,7 @@ use crate::{
     format::{
         bkey::Key,
         bpos::Bpos,
-        btree_id::BtreeId,
-        sb::members::MemberState, //
+        btree_id::BtreeId, //
     },
     sb::SbState,
     snapshots::{
@@ -46,8 +45,7 @@ pub(crate) struct Segment {
 
 impl Devices for SbState {
     fn rank(&self, dev: DevIdx) -> Option<u8> {
-        let state = self.dev(dev)?.member.state();
-        Some(u8::from(state == MemberState::EVACUATING))
+        Some(u8::from(self.dev(dev)?.is_last_resort()))
     }
 }
 

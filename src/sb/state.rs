@@ -14,6 +14,7 @@ use crate::{
         sb::{
             assemble::DevMask,
             flags,
+            members::MemberState,
             Member,
             Superblock, //
         },
@@ -37,6 +38,16 @@ pub struct Device {
     pub member: Box<Member>,
     /// What it did wrong since the mount.
     pub errors: IoErrors,
+}
+
+impl Device {
+    /// Whether what other devices have as well is to be read from them: this one is being emptied,
+    /// has failed, or is not in use. Its durability makes no difference to reading.
+    ///
+    /// C: `bch2_dev_bad_or_evacuating()`.
+    pub fn is_last_resort(&self) -> bool {
+        !matches!(self.member.state(), MemberState::RW | MemberState::RO)
+    }
 }
 
 /// The superblock, the options and the devices of a filesystem.
