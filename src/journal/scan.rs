@@ -192,6 +192,7 @@ impl Scan<'_> {
                 dev.bdev.name(),
                 found.seq
             );
+            dev.errors.count(Error::JournalChecksum);
             return Ok(Here::Damaged(found));
         }
         self.check_header(dev, sector, &head)?;
@@ -270,6 +271,7 @@ fn checksum_matches(head: &RawJset, covered: &[u8]) -> bool {
 }
 
 fn report_io(dev: &Device, sector: u64, e: Error) {
+    dev.errors.count(e);
     crate::env::pr_err!(
         "{}: can not read the journal bucket at sector {sector}: {e}",
         dev.bdev.name()
