@@ -58,9 +58,13 @@ pub(super) fn rebuild(view: &View, replica: &Replica, sector: u64, buf: &mut [u8
     let from = sector.wrapping_sub(own.offset.0);
     let nr = num::u64_of(buf.len()) >> SECTOR_SHIFT;
     let range = Range::around(from, nr, &stripe).ok_or(Error::StripeTooShort)?;
-    let mut rebuilder = Rebuilder {
+    let devices = Devices {
         view,
         at,
+        may_be_stale: stripe.csum_type == CsumType::NONE,
+    };
+    let mut rebuilder = Rebuilder {
+        blocks_of: devices,
         stripe,
         range,
         blocks: Blocks::new(range.bytes())?,
@@ -148,16 +152,50 @@ fn granularity(stripe: &Stripe<'_>) -> u64 {
     }
 }
 
-/// Rebuilds one block.
-struct Rebuilder<'a> {
+/// Where the blocks of a stripe can be read.
+trait Source {
+    /// Reads from `sector` of block `block` on, whose place is `ptr`.
+    fn read(&self, ptr: &Ptr, sector: u64, to: &mut [u8]) -> Result;
+
+    /// The block can not be used because of `error`.
+    fn is_bad(&self, block: usize, ptr: &Ptr, error: Error);
+}
+
+/// The devices of a filesystem.
+struct Devices<'a> {
     view: &'a View,
+    /// The stripe.
     at: StripePtr,
+    /// No checksum tells whether a bucket was used again.
+    may_be_stale: bool,
+}
+
+impl Source for Devices<'_> {
+    fn read(&self, ptr: &Ptr, sector: u64, to: &mut [u8]) -> Result {
+        let dev = self.view.sb().dev(ptr.dev).ok_or(Error::DeviceGone)?;
+        if self.may_be_stale && is_stale(self.view, dev, ptr)? {
+            return Err(Error::StripeStale);
+        }
+        dev.bdev.read(ptr.offset.0.saturating_add(sector), to)
+    }
+
+    fn is_bad(&self, block: usize, ptr: &Ptr, error: Error) {
+        if let Some(dev) = self.view.sb().dev(ptr.dev) {
+            dev.errors.count(error);
+        }
+        report::bad_block(self.view, self.at, block, ptr, error);
+    }
+}
+
+/// Rebuilds one block.
+struct Rebuilder<'a, S: Source> {
+    blocks_of: S,
     stripe: Stripe<'a>,
     range: Range,
     blocks: Blocks,
 }
 
-impl Rebuilder<'_> {
+impl<S: Source> Rebuilder<'_, S> {
     /// Rebuilds data block `lost`. Reads no more than is needed: the second block of parity only
     /// when another one is bad.
     ///
@@ -209,26 +247,19 @@ impl Rebuilder<'_> {
         if e == Error::NoMemory {
             return Err(e);
         }
-        report::bad_block(self.view, self.at, block, &ptr, e);
+        self.blocks_of.is_bad(block, &ptr, e);
         Ok(false)
     }
 
     fn read(&mut self, block: usize, ptr: &Ptr) -> Result {
-        let dev = self.view.sb().dev(ptr.dev).ok_or(Error::DeviceGone)?;
-        // A checksum tells as well whether the bucket was used again.
-        if self.stripe.csum_type == CsumType::NONE && is_stale(self.view, dev, ptr)? {
-            return Err(Error::StripeStale);
-        }
-        let sector = ptr.offset.0.saturating_add(self.range.start);
         let Some(to) = self.blocks.get_mut(block) else {
             return Err(Error::Overflow);
         };
-        let read = dev.bdev.read(sector, to);
-        let read = read.and_then(|()| match self.matches(block) {
+        self.blocks_of.read(ptr, self.range.start, to)?;
+        match self.matches(block) {
             true => Ok(()),
             false => Err(Error::StripeChecksum),
-        });
-        read.inspect_err(|&e| dev.errors.count(e))
+        }
     }
 
     /// Whether a block matches its checksums. True without checksums.

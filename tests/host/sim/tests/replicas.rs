@@ -10,7 +10,12 @@ use sim::{
         Error,
         Result, //
     },
-    format::opts::Opts,
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId,
+        opts::Opts,
+        values::extent, //
+    },
     golden::{
         images,
         walk,
@@ -95,6 +100,86 @@ fn noise(device: &mut [u8]) {
 fn errors(fs: &Filesystem) -> (u64, u64) {
     let all = fs.view.sb().devices().map(|d| d.errors.get());
     all.fold((0, 0), |sum, e| (sum.0 + e.0, sum.1 + e.1))
+}
+
+/// The stripes that extents are part of, each extent as pointers and the blocks of its stripe.
+fn striped(fs: &Filesystem) -> Vec<(usize, u64)> {
+    let btrees = &fs.view.btrees;
+    let mut found = Vec::new();
+    let mut iter = btrees.iter(BtreeId::EXTENTS, 0, Bpos::MIN);
+    while let Some(key) = iter.next().unwrap() {
+        let ptrs = || extent::ptrs(&key, btrees.entry_sizes()).map(|p| p.unwrap());
+        if let Some(stripe) = ptrs().find_map(|p| p.stripe) {
+            found.push((ptrs().count(), stripe.idx));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_erasure_coded_image_is_erasure_coded() {
+    if let Some(image) = Several::named("v139-ec") {
+        let fs = image.start(image.devices.clone(), "").unwrap();
+        let striped = striped(&fs);
+        println!("{striped:?}");
+        assert!(striped.iter().filter(|(ptrs, _)| *ptrs == 1).count() > 10);
+    }
+}
+
+impl Several {
+    /// Files that could be read, but not as they are. None.
+    fn wrong(&self, fs: &Filesystem) -> (usize, Vec<String>) {
+        let tree = walk(&fs.view);
+        let mut nr = 0;
+        let mut wrong = Vec::new();
+        for e in &tree.entries {
+            let Some(found) = e.fields.get("sha256") else {
+                continue;
+            };
+            nr += 1;
+            let want = self.manifest.entries.iter().find(|w| w.path == e.path);
+            if want.and_then(|w| w.fields.get("sha256")) != Some(found) {
+                wrong.push(String::from_utf8_lossy(&e.path).into_owned());
+            }
+        }
+        (nr, wrong)
+    }
+}
+
+/// Mounts without the devices `gone`. What is given out has to be right; with `degraded`, all of it.
+fn as_far_as_possible(image: &Several, gone: &[usize]) {
+    let what = format!("{} without {gone:?}", image.name);
+    let refused = image.start(image.without(gone), "").err();
+    assert_eq!(refused, Some(Error::DevicesMissing), "{what}");
+    match image.start(image.without(gone), "degraded") {
+        Ok(fs) => image.check(&fs, &what),
+        Err(e) => assert!(
+            matches!(e, Error::DevicesMissing | Error::DevicesMissingData),
+            "{what}: {e}"
+        ),
+    }
+    match image.start(image.without(gone), "very_degraded") {
+        Ok(fs) => {
+            let (nr, wrong) = image.wrong(&fs);
+            println!("{what}: {nr} files can be read");
+            assert!(wrong.is_empty(), "{what}: {}", wrong.join(", "));
+        }
+        Err(e) => println!("{what}: not even with very_degraded: {e}"),
+    }
+}
+
+#[test]
+fn more_missing_than_there_are_copies_for() {
+    for name in ["v113-threedev", "v139-threedev"] {
+        if let Some(image) = Several::named(name) {
+            (0..3).for_each(|gone| as_far_as_possible(&image, &[gone]));
+        }
+    }
+    if let Some(image) = Several::named("v139-ec") {
+        for first in 0..5 {
+            (first + 1..5).for_each(|second| as_far_as_possible(&image, &[first, second]));
+        }
+    }
 }
 
 const ENOUGH_WITHOUT_ONE: [&str; 3] = ["v113-repl2", "v139-repl2", "v139-ec"];
