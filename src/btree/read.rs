@@ -86,8 +86,8 @@ struct Sets<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads a node from the first copy that is right, those on devices that are to be emptied last.
-    /// Says what is wrong with the others, and counts what their devices did.
+    /// Reads a node from the first copy that is right, those on devices to be emptied last. Says
+    /// what is wrong with the others, and counts what their devices did.
     ///
     /// C: `bch2_btree_node_read()`, `btree_node_read_work()`.
     #[inline(never)]

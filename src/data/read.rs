@@ -85,7 +85,7 @@ pub(super) enum Way {
 
 /// The device that a replica is on.
 pub(super) fn device<'a>(view: &'a View, replica: &Replica) -> Result<&'a Device> {
-    view.sb().dev(replica.dev).ok_or(Error::DeviceGone)
+    view.sb().dev_or_gone(replica.dev)
 }
 
 /// Copies `from` to the front of `to` and fills the rest with zeros.

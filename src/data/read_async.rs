@@ -268,7 +268,7 @@ impl<F: Owner> Reader<'_, F> {
     /// is sent.
     fn start_deferred(&self, op: Op<F>, len: u64) -> Result<Open<F>> {
         let any = self.fs.view().sb().devices().next();
-        let dev = &any.ok_or(Error::DeviceGone)?.bdev;
+        let dev = &any.ok_or(Error::Io)?.bdev;
         let next = op.pos;
         Ok(Open {
             read: self.pool.start(dev, 0, nr_vecs(len), self.ahead, op)?,

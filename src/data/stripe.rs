@@ -47,7 +47,7 @@ use crate::{
 #[inline(never)]
 pub(super) fn rebuild(view: &View, replica: &Replica, sector: u64, buf: &mut [u8]) -> Result {
     let Some(at) = replica.stripe else {
-        return Err(Error::DeviceGone);
+        return Err(Error::Io);
     };
     // Copied, so that no node is held while devices are read.
     let value = find(view, at)?;
@@ -172,7 +172,7 @@ struct Devices<'a> {
 
 impl Source for Devices<'_> {
     fn read(&self, ptr: &Ptr, sector: u64, to: &mut [u8]) -> Result {
-        let dev = self.view.sb().dev(ptr.dev).ok_or(Error::DeviceGone)?;
+        let dev = self.view.sb().dev_or_gone(ptr.dev)?;
         if self.may_be_stale && is_stale(self.view, dev, ptr)? {
             return Err(Error::StripeStale);
         }
@@ -185,6 +185,16 @@ impl Source for Devices<'_> {
         }
         report::bad_block(self.view, self.at, block, ptr, error);
     }
+}
+
+/// What can not be used besides the block to be rebuilt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AlsoLost {
+    Nothing,
+    /// Another block of data.
+    Data(usize),
+    /// The first block of parity.
+    Parity,
 }
 
 /// Rebuilds one block.
@@ -202,38 +212,45 @@ impl<S: Source> Rebuilder<'_, S> {
     /// C: `bch2_stripe_buf_read()`, `bch2_ec_do_recov()`.
     fn run(&mut self, lost: usize) -> Result {
         let nr_data = usize::from(self.stripe.nr_data());
-        self.blocks.grow(nr_data.saturating_add(1))?;
-        let mut also_lost = None;
-        for block in (0..=nr_data).filter(|b| *b != lost) {
-            if self.is_good(block)? {
-                continue;
-            }
-            if also_lost.is_some() || self.stripe.nr_redundant < 2 {
-                return Err(Error::StripeTooFewBlocks);
-            }
-            also_lost = Some(block);
-        }
-        match also_lost {
-            None => self.blocks.from_p(nr_data, lost)?,
-            Some(other) => {
-                let second_parity = nr_data.saturating_add(1);
-                self.blocks.grow(second_parity.saturating_add(1))?;
-                if !self.is_good(second_parity)? {
-                    return Err(Error::StripeTooFewBlocks);
-                }
-                match other == nr_data {
-                    true => self.blocks.from_q(nr_data, lost)?,
-                    false => {
-                        let (first, second) = (lost.min(other), lost.max(other));
-                        self.blocks.two_from_pq(nr_data, first, second)?;
-                    }
-                }
+        match self.read_others(lost)?.ok_or(Error::StripeTooFewBlocks)? {
+            AlsoLost::Nothing => self.blocks.from_p(nr_data, lost)?,
+            AlsoLost::Parity => self.blocks.from_q(nr_data, lost)?,
+            AlsoLost::Data(other) => {
+                let (first, second) = (lost.min(other), lost.max(other));
+                self.blocks.two_from_pq(nr_data, first, second)?;
             }
         }
         match self.matches(lost) {
             true => Ok(()),
             false => Err(Error::StripeRebuiltChecksum),
         }
+    }
+
+    /// Reads what is needed to rebuild data block `lost`; `None` when too few blocks are good.
+    fn read_others(&mut self, lost: usize) -> Result<Option<AlsoLost>> {
+        let nr_data = usize::from(self.stripe.nr_data());
+        let (first_parity, second_parity) = (nr_data, nr_data.saturating_add(1));
+        self.blocks.grow(second_parity)?;
+        let mut also_lost = AlsoLost::Nothing;
+        for block in (0..=first_parity).filter(|b| *b != lost) {
+            if self.is_good(block)? {
+                continue;
+            }
+            if also_lost != AlsoLost::Nothing || self.stripe.nr_redundant < 2 {
+                return Ok(None);
+            }
+            also_lost = match block == first_parity {
+                true => AlsoLost::Parity,
+                false => AlsoLost::Data(block),
+            };
+        }
+        if also_lost != AlsoLost::Nothing {
+            self.blocks.grow(second_parity.saturating_add(1))?;
+            if !self.is_good(second_parity)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(also_lost))
     }
 
     /// Reads a block; says what is wrong with it if it can not be used.

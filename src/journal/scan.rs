@@ -192,7 +192,7 @@ impl Scan<'_> {
                 dev.bdev.name(),
                 found.seq
             );
-            dev.errors.count(Error::JournalChecksum);
+            dev.errors.bad_checksum();
             return Ok(Here::Damaged(found));
         }
         self.check_header(dev, sector, &head)?;

@@ -29,12 +29,18 @@ impl IoErrors {
     ///
     /// C: `bch2_io_error()`.
     pub fn count(&self, error: Error) {
-        let counter = match error.class() {
-            Class::Io => &self.read,
-            Class::Checksum => &self.checksum,
-            _ => return,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        match error.class() {
+            Class::Io => {
+                self.read.fetch_add(1, Ordering::Relaxed);
+            }
+            Class::Checksum => self.bad_checksum(),
+            _ => (),
+        }
+    }
+
+    /// Counts a wrong checksum.
+    pub fn bad_checksum(&self) {
+        self.checksum.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Failed reads and wrong checksums so far.

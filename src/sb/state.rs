@@ -9,6 +9,10 @@ use crate::{
         Box,
         Vec, //
     },
+    error::{
+        Error,
+        Result, //
+    },
     format::{
         opts::Opts,
         sb::{
@@ -66,6 +70,11 @@ impl SbState {
     /// The device in slot `idx`, if it is there.
     pub fn dev(&self, idx: DevIdx) -> Option<&Device> {
         self.devs.get(usize::from(idx.0))?.as_ref()
+    }
+
+    /// The device in slot `idx`, which has to be there.
+    pub fn dev_or_gone(&self, idx: DevIdx) -> Result<&Device> {
+        self.dev(idx).ok_or(Error::DeviceGone)
     }
 
     /// The devices that are there, by slot.

@@ -20,7 +20,7 @@ import manifest
 from common import Limit, Log, Loop, Mounted, Tap, own
 
 # What may be missing, by the name of the image without its version.
-NOT_YET = re.compile(r'comp-|encrypted|ec$|casefold')
+NOT_YET = re.compile(r'comp-|encrypted|casefold')
 # Damage that takes away or changes what is in the tree. Everything else must be as it was.
 CHANGES_TREE = re.compile(r'dirent-|inode-|extent-deleted|snapshot-deleted|nlink|node-|bset-|journal-'
                           r'|alloc-key-deleted')

@@ -146,7 +146,7 @@ impl Several {
     }
 }
 
-/// Mounts without the devices `gone`. What is given out has to be right; with `degraded`, all of it.
+/// Mounts without the devices `gone`. What is given out has to be right; with `degraded`, all.
 fn as_far_as_possible(image: &Several, gone: &[usize]) {
     let what = format!("{} without {gone:?}", image.name);
     let refused = image.start(image.without(gone), "").err();
