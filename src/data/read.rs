@@ -11,8 +11,7 @@ use super::{
     },
     report,
     segments::Segments,
-    stripe,
-    FileId,
+    stripe, FileId,
 };
 use crate::{
     env::{

@@ -74,7 +74,11 @@ fn stripes_that_make_no_sense() {
     assert_eq!(error(&[]), Some(Error::StripeInvalid));
     for (blocks, redundant) in [(3, 0), (3, 3), (2, 2), (17, 1), (6, 4), (0, 0)] {
         let v = value(8, blocks, redundant, CsumType::NONE, 3);
-        assert_eq!(error(&v), Some(Error::StripeInvalid), "{blocks}:{redundant}");
+        assert_eq!(
+            error(&v),
+            Some(Error::StripeInvalid),
+            "{blocks}:{redundant}"
+        );
     }
     let v = value(8, 3, 1, CsumType::CRC32C, 3);
     assert_eq!(error(&v[..v.len() - 8]), Some(Error::StripeInvalid));
@@ -139,8 +143,9 @@ fn stripe(nr_data: u8, nr_redundant: u8, csum: CsumType) -> (Vec<u8>, Memory) {
     };
     let bytes = usize::from(SECTORS) * 512;
     let (data, all) = (usize::from(nr_data), usize::from(nr_data + nr_redundant));
-    let mut blocks: std::vec::Vec<std::vec::Vec<u8>> =
-        (0..all).map(|_| (0..bytes).map(|_| random()).collect()).collect();
+    let mut blocks: std::vec::Vec<std::vec::Vec<u8>> = (0..all)
+        .map(|_| (0..bytes).map(|_| random()).collect())
+        .collect();
     for at in 0..bytes {
         let (mut p, mut q) = (0u8, 0u8);
         for d in blocks[..data].iter().rev().map(|b| b[at]) {
@@ -190,7 +195,11 @@ fn any_block_comes_back_as_long_as_enough_are_good() {
         for csum in [CsumType::NONE, CsumType::CRC32C, CsumType::CRC64] {
             let (value, mut memory) = stripe(nr_data, nr_redundant, csum);
             let nr = usize::from(nr_data + nr_redundant);
-            let unit = if csum == CsumType::NONE { 512..2048 } else { 0..2048 };
+            let unit = if csum == CsumType::NONE {
+                512..2048
+            } else {
+                0..2048
+            };
             for lost in 0..usize::from(nr_data) {
                 // Every set of other blocks.
                 for set in (0..1u32 << nr).filter(|s| s >> lost & 1 == 0) {
@@ -225,8 +234,13 @@ fn bad_blocks_are_not_used() {
     // Parity that was never right, without a checksum of its own that could tell.
     let (mut value, mut memory) = stripe(2, 1, CsumType::CRC32C);
     memory.blocks[2][9] ^= 1;
-    let sum = CsumType::CRC32C.checksum(&memory.blocks[2][..1024]).unwrap();
+    let sum = CsumType::CRC32C
+        .checksum(&memory.blocks[2][..1024])
+        .unwrap();
     let at = 8 + 8 * 3 + 2 * 3 * 4;
     value[at..at + 4].copy_from_slice(&sum.to_le_bytes()[..4]);
-    assert_eq!(rebuilt(&value, &memory, 0), Err(Error::StripeRebuiltChecksum));
+    assert_eq!(
+        rebuilt(&value, &memory, 0),
+        Err(Error::StripeRebuiltChecksum)
+    );
 }

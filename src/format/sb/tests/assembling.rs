@@ -160,7 +160,12 @@ const CASES: &[Case] = &[
     case((DataType::USER, 2, &[0, 1, 2]), &[0, 1, 2], &[], ALL),
     case((DataType::USER, 2, &[0, 1, 2]), &[0, 2], &[], DEGRADED),
     case((DataType::PARITY, 2, &[0, 1, 2]), &[0], &[], LOST),
-    case((DataType::USER, 3, &[0, 1, 2, 3, 4]), &[0, 2, 4], &[], DEGRADED),
+    case(
+        (DataType::USER, 3, &[0, 1, 2, 3, 4]),
+        &[0, 2, 4],
+        &[],
+        DEGRADED,
+    ),
     case((DataType::USER, 3, &[0, 1, 2, 3, 4]), &[2, 4], &[], LOST),
     // Devices that were removed.
     case((DataType::USER, 1, &[0, NO_DEVICE]), &[0], &[], ALL),

@@ -229,34 +229,57 @@ fn what_the_journal_holds_is_used() {
     const CASES: &[(&str, Layout<'static>, Want)] = &[
         (
             "the same on both",
-            &[(0, 0, &[good(901, 901), good(902, 901)]), (1, 0, &[good(901, 901), good(902, 901)])],
+            &[
+                (0, 0, &[good(901, 901), good(902, 901)]),
+                (1, 0, &[good(901, 901), good(902, 901)]),
+            ],
             Ok((901, 902, 902)),
         ),
         (
             "half on one, half on the other",
-            &[(0, 0, &[good(901, 901), good(903, 901)]), (1, 5, &[good(902, 901), good(904, 902)])],
+            &[
+                (0, 0, &[good(901, 901), good(903, 901)]),
+                (1, 5, &[good(902, 901), good(904, 902)]),
+            ],
             Ok((902, 904, 904)),
         ),
         (
             "a bad copy on one, a good one on the other",
-            &[(0, 0, &[bad(901, 901), good(902, 901)]), (1, 0, &[good(901, 901), bad(902, 901)])],
+            &[
+                (0, 0, &[bad(901, 901), good(902, 901)]),
+                (1, 0, &[good(901, 901), bad(902, 901)]),
+            ],
             Ok((901, 902, 902)),
         ),
         (
             "the newest is torn on one",
-            &[(0, 0, &[good(901, 901), torn(902, 901)]), (1, 0, &[good(901, 901), good(902, 901)])],
+            &[
+                (0, 0, &[good(901, 901), torn(902, 901)]),
+                (1, 0, &[good(901, 901), good(902, 901)]),
+            ],
             Ok((901, 902, 902)),
         ),
         (
             "the newest is torn on both",
-            &[(0, 0, &[good(901, 901), torn(902, 901)]), (1, 0, &[good(901, 901), torn(902, 901)])],
+            &[
+                (0, 0, &[good(901, 901), torn(902, 901)]),
+                (1, 0, &[good(901, 901), torn(902, 901)]),
+            ],
             Ok((901, 901, 902)),
         ),
         (
             "several were in flight, on each device another one is whole",
             &[
-                (0, 0, &[good(901, 901), noflush(902), torn(903, 901), good(905, 901)]),
-                (1, 0, &[good(901, 901), torn(902, 0), good(903, 901), bad(904, 901)]),
+                (
+                    0,
+                    0,
+                    &[good(901, 901), noflush(902), torn(903, 901), good(905, 901)],
+                ),
+                (
+                    1,
+                    0,
+                    &[good(901, 901), torn(902, 0), good(903, 901), bad(904, 901)],
+                ),
             ],
             Err(Error::JournalChecksum),
         ),
@@ -280,12 +303,19 @@ fn what_the_journal_holds_is_used() {
         ),
         (
             "empty buckets between",
-            &[(0, 1, &[good(901, 901)]), (0, 7, &[good(902, 901)]), (1, 4, &[good(903, 901)])],
+            &[
+                (0, 1, &[good(901, 901)]),
+                (0, 7, &[good(902, 901)]),
+                (1, 4, &[good(903, 901)]),
+            ],
             Ok((901, 903, 903)),
         ),
         (
             "one entry is nowhere",
-            &[(0, 0, &[good(901, 901), good(903, 901)]), (1, 0, &[good(901, 901), good(903, 901)])],
+            &[
+                (0, 0, &[good(901, 901), good(903, 901)]),
+                (1, 0, &[good(901, 901), good(903, 901)]),
+            ],
             Err(Error::JournalEntriesMissing),
         ),
         (
@@ -303,12 +333,18 @@ fn what_the_journal_holds_is_used() {
         ),
         (
             "one is bad, but no longer needed",
-            &[(0, 0, &[bad(901, 901), good(902, 902)]), (1, 0, &[bad(901, 901)])],
+            &[
+                (0, 0, &[bad(901, 901), good(902, 902)]),
+                (1, 0, &[bad(901, 901)]),
+            ],
             Ok((902, 902, 902)),
         ),
         (
             "the length of one is absurd, and what follows is found",
-            &[(0, 0, &[long(901, 901), good(902, 901)]), (1, 0, &[good(901, 901)])],
+            &[
+                (0, 0, &[long(901, 901), good(902, 901)]),
+                (1, 0, &[good(901, 901)]),
+            ],
             Ok((901, 902, 902)),
         ),
         (
@@ -333,14 +369,14 @@ fn what_the_journal_holds_is_used() {
 #[test]
 fn without_what_is_lost_if_asked() {
     each(|t| {
-        let hole: Layout<'_> = &[(0, 0, &[good(901, 901), good(904, 901)]), (1, 0, &[bad(902, 0)])];
+        let hole: Layout<'_> = &[
+            (0, 0, &[good(901, 901), good(904, 901)]),
+            (1, 0, &[bad(902, 0)]),
+        ];
         assert_eq!(t.read(hole, true), Ok((901, 904, 904)));
         let mut opts = Opts::new();
         opts.parse_list("errors=continue").unwrap();
-        for (opts, want) in [
-            (Opts::new(), Err(Error::JournalChecksum)),
-            (opts, Ok(())),
-        ] {
+        for (opts, want) in [(Opts::new(), Err(Error::JournalChecksum)), (opts, Ok(()))] {
             let devices = images::devices(t.name, t.contents(hole));
             let started = Filesystem::start(devices, &opts);
             assert_eq!(started.map(|_| ()), want);

@@ -67,7 +67,12 @@ impl Several {
         let mut wrong: Vec<String> = errors.collect();
         wrong.extend(self.manifest.differences(&tree));
         wrong.truncate(10);
-        assert!(wrong.is_empty(), "{} {what}: {}", self.name, wrong.join("\n"));
+        assert!(
+            wrong.is_empty(),
+            "{} {what}: {}",
+            self.name,
+            wrong.join("\n")
+        );
     }
 }
 
@@ -192,7 +197,11 @@ fn without_one_device() {
         };
         for gone in 0..image.devices.len() {
             let refused = image.start(image.without(&[gone]), "").err();
-            assert_eq!(refused, Some(Error::DevicesMissing), "{name} without {gone}");
+            assert_eq!(
+                refused,
+                Some(Error::DevicesMissing),
+                "{name} without {gone}"
+            );
             let fs = image.start(image.without(&[gone]), "degraded").unwrap();
             image.check(&fs, &format!("without device {gone}"));
             assert_eq!(errors(&fs), (0, 0));

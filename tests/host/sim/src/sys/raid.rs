@@ -127,7 +127,10 @@ mod tests {
     #[test]
     fn the_field_is_that_of_the_kernel() {
         // Some entries of the tables that lib/raid/raid6 generates: gfexp, gfinv, gfmul.
-        assert_eq!([power(8), power(9), power(25), power(254)], [0x1d, 0x3a, 0x03, 0x8e]);
+        assert_eq!(
+            [power(8), power(9), power(25), power(254)],
+            [0x1d, 0x3a, 0x03, 0x8e]
+        );
         assert_eq!([inverse(1), inverse(2), inverse(3)], [1, 0x8e, 0xf4]);
         assert_eq!(multiply(0x80, 2), 0x1d);
         assert_eq!(multiply(0x53, 0xca), multiply(0xca, 0x53));
