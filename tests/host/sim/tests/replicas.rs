@@ -23,13 +23,17 @@ use sim::{
         Manifest, //
     },
     init::Filesystem,
+    sys::block::BlockDevice,
 };
+
+/// What a device holds; shared, as it is large.
+type Contents = std::sync::Arc<Vec<u8>>;
 
 /// An image of several devices.
 struct Several {
     name: &'static str,
     manifest: Manifest,
-    devices: Vec<Vec<u8>>,
+    devices: Vec<Contents>,
 }
 
 impl Several {
@@ -42,18 +46,32 @@ impl Several {
         Some(Self {
             name,
             manifest: image.manifest().unwrap(),
-            devices: image.unpack().unwrap(),
+            devices: image
+                .unpack()
+                .unwrap()
+                .into_iter()
+                .map(Contents::new)
+                .collect(),
         })
     }
 
-    fn start(&self, devices: Vec<Vec<u8>>, opts: &str) -> Result<Arc<Filesystem>> {
+    fn open(&self, devices: Vec<Contents>) -> sim::env::Vec<BlockDevice> {
+        let mut out = sim::env::Vec::new();
+        for (i, bytes) in devices.into_iter().enumerate() {
+            let name = format!("{}.{i}", self.name);
+            out.push(BlockDevice::from_memory(&name, bytes)).unwrap();
+        }
+        out
+    }
+
+    fn start(&self, devices: Vec<Contents>, opts: &str) -> Result<Arc<Filesystem>> {
         let mut o = Opts::new();
         o.parse_list(opts).unwrap();
-        Filesystem::start(images::devices(self.name, devices), &o)
+        Filesystem::start(self.open(devices), &o)
     }
 
     /// The devices but those numbered `gone`.
-    fn without(&self, gone: &[usize]) -> Vec<Vec<u8>> {
+    fn without(&self, gone: &[usize]) -> Vec<Contents> {
         let devices = self.devices.iter().enumerate();
         let left = devices.filter(|(i, _)| !gone.contains(i));
         left.map(|(_, d)| d.clone()).collect()
@@ -76,7 +94,7 @@ impl Several {
     }
 }
 
-/// Overwrites everything but the superblocks.
+/// Overwrites everything that holds anything, but the superblocks.
 fn noise(device: &mut [u8]) {
     let layout = &device[7 * 512..8 * 512];
     let bytes = 512usize << layout[17];
@@ -89,7 +107,8 @@ fn noise(device: &mut [u8]) {
     let mut seed = 0x9e37_79b9_7f4a_7c15u64;
     for (nr, sector) in device.chunks_exact_mut(512).enumerate().skip(8) {
         let at = nr * 512;
-        if copies.iter().any(|c| (*c..*c + bytes).contains(&at)) {
+        let is_super = copies.iter().any(|c| (*c..*c + bytes).contains(&at));
+        if is_super || *sector == [0; 512] {
             continue;
         }
         for word in sector.chunks_exact_mut(8) {
@@ -210,6 +229,27 @@ fn without_one_device() {
 }
 
 #[test]
+fn one_device_that_fails() {
+    for name in ENOUGH_WITHOUT_ONE {
+        let Some(image) = Several::named(name) else {
+            continue;
+        };
+        // Only what is after the superblocks: otherwise the device would be refused.
+        for bad in 0..image.devices.len().min(2) {
+            let mut devices = image.open(image.devices.clone());
+            devices[bad].fail_from(3 << 20);
+            let fs = Filesystem::start(devices, &Opts::new()).unwrap();
+            image.check(&fs, &format!("with device {bad} failing"));
+            for dev in fs.view.sb().devices() {
+                let (read, checksum) = dev.errors.get();
+                let guilty = usize::from(dev.idx.0) == bad;
+                assert_eq!((read != 0, checksum), (guilty, 0), "{name}: {}", dev.idx);
+            }
+        }
+    }
+}
+
+#[test]
 fn one_device_of_noise() {
     for name in ENOUGH_WITHOUT_ONE {
         let Some(image) = Several::named(name) else {
@@ -217,7 +257,7 @@ fn one_device_of_noise() {
         };
         for bad in 0..image.devices.len() {
             let mut devices = image.devices.clone();
-            noise(&mut devices[bad]);
+            noise(Contents::make_mut(&mut devices[bad]));
             let fs = image.start(devices, "").unwrap();
             image.check(&fs, &format!("with noise on device {bad}"));
             let (read, checksum) = errors(&fs);

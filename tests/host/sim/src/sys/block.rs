@@ -27,6 +27,8 @@ pub struct BlockDevice {
     name: String,
     bytes: u64,
     backing: Backing,
+    /// Reads at or behind this byte fail.
+    fails_from: u64,
 }
 
 impl BlockDevice {
@@ -39,6 +41,7 @@ impl BlockDevice {
                 .map_or_else(String::new, |n| n.to_string_lossy().into_owned()),
             bytes: file.metadata()?.len(),
             backing: Backing::File(file),
+            fails_from: u64::MAX,
         })
     }
 
@@ -48,7 +51,13 @@ impl BlockDevice {
             name: name.to_owned(),
             bytes: bytes.len() as u64,
             backing: Backing::Memory(bytes),
+            fails_from: u64::MAX,
         }
+    }
+
+    /// Makes all reads at or behind byte `at` fail, as if the medium was damaged there.
+    pub fn fail_from(&mut self, at: u64) {
+        self.fails_from = at;
     }
 
     /// The name to print in messages.
@@ -77,6 +86,9 @@ impl BlockDevice {
             _ => return Err(Error::DeviceReadPastEnd),
         }
         let at = sector * SECTOR;
+        if at + buf.len() as u64 > self.fails_from {
+            return Err(Error::Io);
+        }
         match &self.backing {
             Backing::File(f) => f.read_exact_at(buf, at).map_err(|_| Error::Io),
             Backing::Memory(bytes) => {
