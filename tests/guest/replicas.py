@@ -13,14 +13,17 @@ import subprocess
 
 import common
 import manifest
+import stripes
 import superblock
 from common import Limit, Log, Loop, Mounted, Tap, mount, own, umount
 
 SECONDS = 120
-SECTOR, PIECE = 512, 1 << 20
+SECTOR, BLOCK, PIECE = 512, 4096, 1 << 20
 # Images with two copies of everything, as copies or by erasure coding.
 TWICE = re.compile(r'v\d+-(repl2|ec)$')
 UNCLEAN = re.compile(r'v\d+-unclean|v\d+-dmgbase')
+# Stripes of an image that are given a second block of parity.
+STRIPES = 3
 OPTIONS = ('', 'norecovery', 'nochanges', 'errors=continue', 'degraded')
 # A slow guest takes one image of each kind, and not every device.
 FEW = os.environ.get('KIND') == 'stock'
@@ -151,6 +154,62 @@ def with_noise(name):
             as_it_should_be(name, f'device {bad} holds noise', dev.source, man, words=f'{device}: ')
 
 
+def pieces(source, man, want=None):
+    """Blocks of files that can be read, as (path, offset): contents. With `want`, also those that
+    are not as they are there."""
+    found, wrong = {}, []
+    with Limit(SECONDS), Mounted(source) as root:
+        for e in man['entries']:
+            if e['type'] != 'file' or 'sha256' not in e:
+                continue
+            fd = os.open(os.path.join(root, e['path']), os.O_RDONLY)
+            try:
+                # A bad block is to fail alone.
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+                for at in range(0, e['size'], BLOCK):
+                    try:
+                        found[e['path'], at] = os.pread(fd, BLOCK, at)
+                    except OSError as x:
+                        if x.errno != errno.EIO:
+                            wrong.append(f'{e["path"]} at {at}: {x}')
+            finally:
+                os.close(fd)
+    wrong += [f'{path} at {at} differs' for (path, at), b in found.items() if want and want[path, at] != b]
+    return found, wrong
+
+
+def with_two_parities(name):
+    """Two blocks of each of some stripes hold noise: those of data and of parity in turn."""
+    man, files = common.manifest(name), common.unpack(name)
+    with Loop(files) as dev:
+        want, _ = pieces(dev.source, man)
+    changed = stripes.with_two_parities(files, STRIPES)
+    with Loop(files) as dev:
+        whole, wrong = pieces(dev.source, man, want)
+    if not 0 < len(want) - len(whole) < len(want) // 2:
+        wrong.append(f'{len(whole)} of {len(want)} blocks can be read')
+    tap.result(not wrong, f'{name}: {len(changed)} stripes with two blocks of parity', wrong[:20])
+    for bad in ((0, 1), (1, 2), (0, 3), (2, 3), (0, 4), (3, 4)):
+        files = common.unpack(name)
+        changed = stripes.with_two_parities(files, STRIPES)
+        for stripe in changed:
+            for block in bad:
+                device, at = stripe.places[block]
+                with open(files[device], 'r+b') as f:
+                    f.seek(at)
+                    f.write(os.urandom(stripe.bytes))
+        log.take()
+        with Loop(files) as dev:
+            found, wrong = pieces(dev.source, man, want)
+        lines = log.take()
+        wrong += common.complaints(lines)
+        wrong += [f'{path} at {at} can not be read' for path, at in whole if (path, at) not in found]
+        if min(bad) < 3 and not any('what the stripe gives' in x for x in lines):
+            wrong.append('nothing was rebuilt')
+        tap.result(not wrong, f'{name}: noise in blocks {bad[0]} and {bad[1]} of stripes of 3 and 2',
+                   wrong and wrong[:20] + own(lines)[-10:])
+
+
 def nothing_is_written(name):
     """The devices are attached for reading and writing."""
     files = common.unpack(name)
@@ -174,6 +233,8 @@ def main():
     for name in chosen(TWICE):
         without_one(name)
         with_noise(name)
+        if name.endswith('-ec'):
+            with_two_parities(name)
     for name in chosen(UNCLEAN):
         nothing_is_written(name)
     if not tap.nr:
