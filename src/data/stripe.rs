@@ -79,7 +79,8 @@ pub(super) fn rebuild(view: &View, replica: &Replica, sector: u64, buf: &mut [u8
     Ok(())
 }
 
-/// The value of a stripe's key.
+/// The value of a stripe's key. Out of line, as iterators are large.
+#[inline(never)]
 fn find(view: &View, at: StripePtr) -> Result<Vec<u8>> {
     let found = view
         .btrees
@@ -158,7 +159,7 @@ trait Source {
     fn read(&self, ptr: &Ptr, sector: u64, to: &mut [u8]) -> Result;
 
     /// The block can not be used because of `error`.
-    fn is_bad(&self, block: usize, ptr: &Ptr, error: Error);
+    fn unusable(&self, block: usize, ptr: &Ptr, error: Error);
 }
 
 /// The devices of a filesystem.
@@ -179,7 +180,7 @@ impl Source for Devices<'_> {
         dev.bdev.read(ptr.offset.0.saturating_add(sector), to)
     }
 
-    fn is_bad(&self, block: usize, ptr: &Ptr, error: Error) {
+    fn unusable(&self, block: usize, ptr: &Ptr, error: Error) {
         if let Some(dev) = self.view.sb().dev(ptr.dev) {
             dev.errors.count(error);
         }
@@ -213,11 +214,11 @@ impl<S: Source> Rebuilder<'_, S> {
     fn run(&mut self, lost: usize) -> Result {
         let nr_data = usize::from(self.stripe.nr_data());
         match self.read_others(lost)?.ok_or(Error::StripeTooFewBlocks)? {
-            AlsoLost::Nothing => self.blocks.from_p(nr_data, lost)?,
-            AlsoLost::Parity => self.blocks.from_q(nr_data, lost)?,
+            AlsoLost::Nothing => self.blocks.rebuild_from_p(nr_data, lost)?,
+            AlsoLost::Parity => self.blocks.rebuild_from_q(nr_data, lost)?,
             AlsoLost::Data(other) => {
                 let (first, second) = (lost.min(other), lost.max(other));
-                self.blocks.two_from_pq(nr_data, first, second)?;
+                self.blocks.rebuild_two(nr_data, first, second)?;
             }
         }
         match self.matches(lost) {
@@ -264,7 +265,7 @@ impl<S: Source> Rebuilder<'_, S> {
         if e == Error::NoMemory {
             return Err(e);
         }
-        self.blocks_of.is_bad(block, &ptr, e);
+        self.blocks_of.unusable(block, &ptr, e);
         Ok(false)
     }
 
@@ -314,6 +315,7 @@ impl<S: Source> Rebuilder<'_, S> {
 /// Whether a bucket was used again after `ptr` was written.
 ///
 /// C: `dev_ptr_stale()`.
+#[inline(never)]
 fn is_stale(view: &View, dev: &Device, ptr: &Ptr) -> Result<bool> {
     let bucket_sectors = u64::from(dev.member.bucket_sectors());
     let bucket = num::div_or_zero(ptr.offset.0, bucket_sectors);

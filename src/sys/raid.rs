@@ -80,7 +80,7 @@ impl Blocks {
     }
 
     /// Rebuilds data block `lost` from the other data blocks and P.
-    pub fn from_p(&mut self, nr_data: usize, lost: usize) -> Result {
+    pub fn rebuild_from_p(&mut self, nr_data: usize, lost: usize) -> Result {
         self.check(nr_data.saturating_add(1), lost < nr_data)?;
         let mut ptrs = [ptr::null_mut(); MAX_BLOCKS];
         let mut nr = 0u32;
@@ -103,7 +103,7 @@ impl Blocks {
     }
 
     /// Rebuilds two data blocks, `first` before `second`, from the others, P and Q.
-    pub fn two_from_pq(&mut self, nr_data: usize, first: usize, second: usize) -> Result {
+    pub fn rebuild_two(&mut self, nr_data: usize, first: usize, second: usize) -> Result {
         let nr = nr_data.saturating_add(2);
         self.check(nr, first < second && second < nr_data)?;
         self.by_page(nr, |disks, bytes, ptrs| {
@@ -123,7 +123,7 @@ impl Blocks {
     }
 
     /// Rebuilds data block `lost` from the other data blocks and Q. P is overwritten.
-    pub fn from_q(&mut self, nr_data: usize, lost: usize) -> Result {
+    pub fn rebuild_from_q(&mut self, nr_data: usize, lost: usize) -> Result {
         let nr = nr_data.saturating_add(2);
         self.check(nr, lost < nr_data)?;
         if nr < RAID6_MIN {

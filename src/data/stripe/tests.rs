@@ -128,7 +128,7 @@ impl Source for &Memory {
         Ok(())
     }
 
-    fn is_bad(&self, block: usize, _: &Ptr, error: Error) {
+    fn unusable(&self, block: usize, _: &Ptr, error: Error) {
         self.bad.borrow_mut().push((block, error));
     }
 }

@@ -77,7 +77,7 @@ impl Blocks {
     }
 
     /// Rebuilds data block `lost` from the other data blocks and P.
-    pub fn from_p(&mut self, nr_data: usize, lost: usize) -> Result {
+    pub fn rebuild_from_p(&mut self, nr_data: usize, lost: usize) -> Result {
         assert!(lost < nr_data && nr_data < self.bufs.len());
         for at in 0..self.bytes {
             let others = (0..=nr_data).filter(|i| *i != lost);
@@ -87,7 +87,7 @@ impl Blocks {
     }
 
     /// Rebuilds two data blocks, `first` before `second`, from the others, P and Q.
-    pub fn two_from_pq(&mut self, nr_data: usize, first: usize, second: usize) -> Result {
+    pub fn rebuild_two(&mut self, nr_data: usize, first: usize, second: usize) -> Result {
         assert!(first < second && second < nr_data && nr_data + 1 < self.bufs.len());
         for at in 0..self.bytes {
             let (mut p, mut q) = (self.bufs[nr_data][at], self.bufs[nr_data + 1][at]);
@@ -105,7 +105,7 @@ impl Blocks {
     }
 
     /// Rebuilds data block `lost` from the other data blocks and Q. P is overwritten.
-    pub fn from_q(&mut self, nr_data: usize, lost: usize) -> Result {
+    pub fn rebuild_from_q(&mut self, nr_data: usize, lost: usize) -> Result {
         assert!(lost < nr_data && nr_data + 1 < self.bufs.len());
         for at in 0..self.bytes {
             let others = (0..nr_data).filter(|i| *i != lost);
@@ -183,15 +183,15 @@ mod tests {
             };
             for a in 0..nr_data {
                 let mut b = without(&[a, nr_data + 1]);
-                b.from_p(nr_data, a).unwrap();
+                b.rebuild_from_p(nr_data, a).unwrap();
                 assert_eq!(b.get(a).unwrap(), &whole[a][..]);
                 let mut b = without(&[a, nr_data]);
-                b.from_q(nr_data, a).unwrap();
+                b.rebuild_from_q(nr_data, a).unwrap();
                 assert_eq!(b.get(a).unwrap(), &whole[a][..]);
                 assert_eq!(b.get(nr_data).unwrap(), &whole[nr_data][..]);
                 for c in a + 1..nr_data {
                     let mut b = without(&[a, c]);
-                    b.two_from_pq(nr_data, a, c).unwrap();
+                    b.rebuild_two(nr_data, a, c).unwrap();
                     assert_eq!(b.get(a).unwrap(), &whole[a][..]);
                     assert_eq!(b.get(c).unwrap(), &whole[c][..]);
                 }
