@@ -20,11 +20,13 @@
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/iomap.h>
+#include <linux/lz4.h>
 #include <linux/pagemap.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
 #include <linux/raid/pq.h>
 #include <linux/raid/xor.h>
+#include <linux/sched/mm.h>
 #include <linux/seq_file.h>
 #include <linux/shrinker.h>
 #include <linux/siphash.h>
@@ -33,6 +35,8 @@
 #include <linux/workqueue.h>
 #include <linux/xattr.h>
 #include <linux/xxhash.h>
+#include <linux/zlib.h>
+#include <linux/zstd.h>
 
 #include "folio_io.h"
 #include "glue.h"

@@ -6,7 +6,8 @@
 //! |-----------------|------------------------------------------------------------------|
 //! | `plan.rs`       | what has to be read for a piece of an extent; no I/O              |
 //! | `segments.rs`   | a file as a sequence of segments, each from one place             |
-//! | `decode.rs`     | checking and decompressing what was read                          |
+//! | `decode.rs`     | from what was read to data: checking it, decompressing it         |
+//! | `decompress.rs` | how compressed data is framed                                     |
 //! | `read.rs`       | [`read_sync`]: synchronous reads, retries from other replicas     |
 //! | `read_async.rs` | reads into the page cache (kernel build only)                     |
 //! | `stripe.rs`     | a block of a stripe from the others                              |
@@ -17,6 +18,7 @@
 //! is held while a device is read.
 
 mod decode;
+pub mod decompress;
 mod plan;
 mod read;
 #[cfg(kernel)]

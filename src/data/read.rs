@@ -158,11 +158,12 @@ impl Reader<'_> {
         if !replica.crc.is_encoded() {
             return read_bytes(fetch, replica.sector, skip, buf);
         }
+        decode::check_size(self.view.sb(), replica)?;
         let nr_stored = u64::from(replica.crc.compressed_size).saturating_mul(SECTOR);
         let mut stored = Vec::from_elem(0u8, num::usize_of(nr_stored))?;
         fetch(replica.sector, &mut stored)?;
         decode::check(replica, core::iter::once(&*stored))?;
-        let data = decode::expand(replica, stored)?;
+        let data = decode::expand(self.view.sb(), replica, stored)?;
         let from = u64::from(replica.skip)
             .saturating_mul(SECTOR)
             .saturating_add(num::u64_of(skip));

@@ -4,12 +4,13 @@
 //!
 //! Each extent that folios need data of becomes one read from the replica that is best. Checksummed
 //! data is read whole: into the folios what they need, into scratch memory the rest. It is verified
-//! in a task when it has come; only then do the folios become up to date. Whatever goes wrong on
-//! the way, and what can not be read this way (compressed data), is read synchronously there, from
-//! any replica.
+//! in a task when it has come; only then do the folios become up to date. Compressed data is all
+//! read into scratch memory, and decompressed from there to the folios by that task, so that I/O
+//! goes on meanwhile, and several CPUs decompress. Whatever goes wrong on the way is read again
+//! there, synchronously, from any replica.
 
 use super::{
-    decode,
+    decode, decompress,
     plan::{
         Replica,
         Source, //
@@ -37,14 +38,17 @@ use crate::{
         Error,
         Result, //
     },
+    sb::SbState,
     snapshots::View,
     sys::{
         bio::{
             Completion,
             Finished,
+            Held,
             Outcome,
             Pool,
             Read,
+            Scratch,
             MAX_VECS, //
         },
         iomap::{
@@ -52,6 +56,7 @@ use crate::{
             RangeReader,
             Readahead, //
         },
+        workspace::Workspace,
     },
 };
 
@@ -135,7 +140,7 @@ struct Open<F: Owner> {
     next: u64,
     /// Bytes to read in all; `None` for data of which any part can be read.
     whole: Option<usize>,
-    /// The device can not read this into the ranges directly.
+    /// This can not be read asynchronously.
     defer: bool,
 }
 
@@ -226,11 +231,16 @@ impl<F: Owner> Reader<'_, F> {
     /// Starts a read of `replica` for up to `len` bytes of the file from `pos` on, which are `skip`
     /// bytes behind the start of the segment.
     fn start(&self, replica: &Replica, pos: u64, skip: u64, len: u64) -> Result<Open<F>> {
+        let sb = self.fs.view().sb();
+        let lead = u64::from(replica.skip)
+            .saturating_mul(SECTOR)
+            .saturating_add(skip);
         let op = Op {
             fs: self.fs.clone(),
             file: self.file,
             pos,
             replica: *replica,
+            lead: num::usize_of(lead),
         };
         if !replica.is_here {
             return self.start_deferred(op, len);
@@ -247,20 +257,27 @@ impl<F: Owner> Reader<'_, F> {
             });
         }
         let whole = u64::from(replica.crc.compressed_size).saturating_mul(SECTOR);
-        let nr_vecs = nr_vecs(whole);
+        let in_place = decode::is_in_place(replica);
+        let nr_vecs = match in_place {
+            true => nr_vecs(whole),
+            false => nr_vecs(whole).saturating_add(nr_vecs(len)),
+        };
         let mut read = self
             .pool
             .start(dev, replica.sector, nr_vecs, self.ahead, op)?;
-        let lead = u64::from(replica.skip)
-            .saturating_mul(SECTOR)
-            .saturating_add(skip);
-        let direct = nr_vecs <= MAX_VECS && decode::is_in_place(replica);
-        let defer = !direct || read.push_scratch(num::usize_of(lead)).is_err();
+        let prepared = match in_place {
+            true if nr_vecs > MAX_VECS => Err(Error::NoMemory),
+            true => read.push_scratch(num::usize_of(lead)),
+            false => {
+                decode::check_size(sb, replica).and_then(|()| read.stage(num::usize_of(whole)))
+            }
+        };
         Ok(Open {
             read,
             next: pos,
             whole: Some(num::usize_of(whole)),
-            defer,
+            // What is wrong is found again, and reported, if it is so with all replicas.
+            defer: prepared.is_err(),
         })
     }
 
@@ -319,6 +336,8 @@ struct Op<F: Owner> {
     /// The byte of the file that the first range starts with.
     pos: u64,
     replica: Replica,
+    /// How many bytes of the decoded data are in front of the first range.
+    lead: usize,
 }
 
 impl<F: Owner> Completion for Op<F> {
@@ -326,23 +345,67 @@ impl<F: Owner> Completion for Op<F> {
         !self.replica.crc.is_encoded()
     }
 
-    fn complete(read: Finished<Self>) {
-        let op = read.payload();
+    fn complete(mut read: Finished<Self>) {
         let result = match read.outcome() {
-            Outcome::Done if op.is_quick() => Ok(()),
-            Outcome::Done => decode::check(&op.replica, read.pieces()),
+            Outcome::Done => decode(&mut read),
             Outcome::Failed => Err(Error::Io),
             Outcome::Deferred => return again(read, None),
         };
         match result {
             Ok(()) => read.end(Ok(())),
+            // Not the replica's fault.
+            Err(Error::NoMemory) => again(read, None),
             Err(e) => {
+                let op = read.payload();
                 bad_replica(op.fs.view(), op.file, op.pos, &op.replica, e);
                 let avoid = Some(op.replica.dev);
                 again(read, avoid);
             }
         }
     }
+}
+
+/// Makes file data of what the device has transferred.
+fn decode<F: Owner>(read: &mut Finished<Op<F>>) -> Result {
+    let op = read.payload();
+    if op.is_quick() {
+        return Ok(());
+    }
+    decode::check(&op.replica, read.pieces())?;
+    if decode::is_in_place(&op.replica) {
+        return Ok(());
+    }
+    let (op, stored, ranges) = read.staged();
+    expand(op.fs.view().sb(), &op.replica, op.lead, &stored, ranges)
+}
+
+/// Decompresses `stored`, and gives the ranges what is behind the first `lead` bytes.
+fn expand(
+    sb: &SbState,
+    replica: &Replica,
+    lead: usize,
+    stored: &Scratch<'_>,
+    mut ranges: Held<'_>,
+) -> Result {
+    let mut lease = sb.workspaces.get();
+    let space: &mut Workspace = &mut lease;
+    let kind = replica.crc.compression;
+    let stored = match stored.whole() {
+        Some(stored) => stored,
+        None => {
+            let piece = space.stored.sized(stored.nr_bytes())?;
+            stored.copy_to(piece);
+            piece
+        }
+    };
+    let len = decode::uncompressed_bytes(replica);
+    if let Some(out) = ranges.contiguous().filter(|o| lead == 0 && o.len() == len) {
+        return decompress::expand(&mut space.codecs, kind, stored, out);
+    }
+    let out = space.output.sized(len)?;
+    decompress::expand(&mut space.codecs, kind, stored, out)?;
+    ranges.copy_from(out.get(lead..).unwrap_or(&[]));
+    Ok(())
 }
 
 /// Reads the ranges synchronously, if possible not from device `avoid`.

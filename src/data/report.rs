@@ -20,9 +20,12 @@ use crate::{
     },
     snapshots::View,
 };
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering, //
+use core::{
+    fmt,
+    sync::atomic::{
+        AtomicU64,
+        Ordering, //
+    },
 };
 
 /// Messages let through in each [`PERIOD_NS`].
@@ -50,6 +53,21 @@ fn admit() -> bool {
     COUNT.fetch_add(1, Ordering::Relaxed) < BURST
 }
 
+/// Where data is stored, and how if that is not as it is.
+struct Stored<'a>(&'a Replica);
+
+impl fmt::Display for Stored<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let crc = &self.0.crc;
+        write!(f, "at sector {}", self.0.sector)?;
+        if crc.is_compressed() {
+            let (from, to) = (crc.compressed_size, crc.uncompressed_size);
+            write!(f, " ({from} sectors of {}, {to} without)", crc.compression)?;
+        }
+        Ok(())
+    }
+}
+
 /// A replica of data at byte `pos` of a file could not be used.
 pub(super) fn bad_replica(view: &View, file: FileId, pos: u64, replica: &Replica, error: Error) {
     if admit() {
@@ -57,8 +75,8 @@ pub(super) fn bad_replica(view: &View, file: FileId, pos: u64, replica: &Replica
         let dev = view.sb().dev(replica.dev);
         let name = dev.map_or("missing device", |d| d.bdev.name());
         pr_err!(
-            "{name}: data of inode {inum} snapshot {snapshot} offset {pos}, at sector {}: {error}",
-            replica.sector
+            "{name}: data of inode {inum} snapshot {snapshot} offset {pos}, {}: {error}",
+            Stored(replica)
         );
     }
 }

@@ -182,7 +182,9 @@ errors! {
     DataExtentInvalid, Key, EIO, "an extent is larger than the data it points to";
     DataChecksum, Checksum, EIO, "data does not match its checksum";
     DataChecksumKind, Unsupported, EOPNOTSUPP, "data has an unknown kind of checksum";
-    DataCompressed, Unsupported, EOPNOTSUPP, "the data is compressed";
+    DataCompressionKind, Unsupported, EOPNOTSUPP, "data is compressed in an unknown way";
+    DataTooLarge, Key, EIO, "a compressed extent is larger than the filesystem allows";
+    DataDecompress, Checksum, EIO, "data can not be decompressed";
     DataEncrypted, Unsupported, EOPNOTSUPP, "the data is encrypted";
     StripeMissing, Coherency, EIO, "an extent's stripe does not exist";
     StripeInvalid, Key, EIO, "a stripe's key can not be right";

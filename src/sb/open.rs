@@ -41,7 +41,10 @@ use crate::{
             Superblock, //
         },
     },
-    sys::block::BlockDevice,
+    sys::{
+        block::BlockDevice,
+        workspace::Workspaces, //
+    },
 };
 
 /// A device and its own superblock.
@@ -75,6 +78,7 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
     let state = SbState {
         sb,
         opts: all,
+        workspaces: Workspaces::try_new()?,
         devs,
     };
     check_all_there(&state)?;

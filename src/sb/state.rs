@@ -23,7 +23,10 @@ use crate::{
             Superblock, //
         },
     },
-    sys::block::BlockDevice,
+    sys::{
+        block::BlockDevice,
+        workspace::Workspaces, //
+    },
 };
 use core::fmt;
 
@@ -56,12 +59,14 @@ impl Device {
 
 /// The superblock, the options and the devices of a filesystem.
 ///
-/// C: the parts `disk_sb`, `opts` and `devs` of `struct bch_fs`.
+/// C: the parts `disk_sb`, `opts`, `compress` and `devs` of `struct bch_fs`.
 pub struct SbState {
     /// The filesystem's superblock: the one written last.
     pub sb: Superblock,
     /// The options in effect: those of the mount, else those of the superblock, else defaults.
     pub opts: Box<Opts>,
+    /// What data is decompressed with.
+    pub workspaces: Workspaces,
     /// By slot.
     pub(super) devs: Vec<Option<Device>>,
 }

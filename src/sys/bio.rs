@@ -4,8 +4,17 @@
 //!
 //! A [`Read`] is one bio with a payload in front of it, in one allocation from a pool with a
 //! reserve. Its pages are ranges of folios, with scratch pages before and after where more has to
-//! be read than is wanted (a checksum covers whole extents). When the device is done,
-//! [`Completion::complete`] runs, in a task unless the payload says otherwise.
+//! be read than is wanted (a checksum covers whole extents). What has to be decoded is staged
+//! instead: all of it is read to scratch memory, and the ranges wait beside it ([`Read::stage`]).
+//! When the device is done, [`Completion::complete`] runs, in a task unless the payload says
+//! otherwise.
+
+mod staged;
+
+pub use staged::{
+    Held,
+    Scratch, //
+};
 
 use super::{
     block::BlockDevice,
@@ -32,10 +41,11 @@ use core::{
     slice, //
 };
 use kernel::str::CStrExt as _;
+use staged::bytes;
 
 /// The most ranges and scratch pages together that a read can have.
 pub const MAX_VECS: usize = 256;
-/// Bytes in one scratch page.
+/// Bytes in one page of scratch memory.
 const PAGE_BYTES: usize = bindings::PAGE_SIZE;
 
 /// A payload of reads: what to do when the device is done.
@@ -86,6 +96,10 @@ struct Header<T> {
     nr_lead: u16,
     /// From which vector on they are scratch again.
     tail_at: u16,
+    /// All vectors are scratch, and ranges are held back.
+    is_staged: bool,
+    /// How many ranges are held back.
+    nr_held: u16,
     payload: ManuallyDrop<T>,
 }
 
@@ -155,6 +169,8 @@ impl<T: Completion> Pool<T> {
             outcome: Outcome::Deferred,
             nr_lead: 0,
             tail_at: u16::MAX,
+            is_staged: false,
+            nr_held: 0,
             payload: ManuallyDrop::new(payload),
         };
         // SAFETY: The bio is ours alone, with room for a header in front of it by the type
@@ -195,7 +211,11 @@ impl<T: Completion> Drop for Pool<T> {
 /// # Invariants
 ///
 /// Bio and header are initialised and owned by the value. Vectors `nr_lead..tail_at` are ranges
-/// from [`FolioRange::into_page`], each to be ended once; all others are scratch pages.
+/// from [`FolioRange::into_page`], each to be ended once; all others are scratch memory, each from
+/// one allocation.
+///
+/// There is room for `bi_max_vecs` vectors, of which the block layer knows the first `bi_vcnt` and
+/// leaves the others alone. The last `nr_held` of these hold ranges too, the first one at the end.
 struct Bio<T: Completion>(NonNull<bindings::bio>, PhantomData<T>);
 
 /// The header of a bio.
@@ -254,20 +274,34 @@ impl<T: Completion> Bio<T> {
         true
     }
 
-    /// The bytes of a vector.
-    ///
-    /// # Safety
-    ///
-    /// `vec` must be one of this bio's, and the device not writing to it any more.
-    unsafe fn bytes(&self, vec: &bindings::bio_vec) -> &[u8] {
-        // SAFETY: The vector's pages are contiguous, ours, and in the kernel's address space.
-        unsafe {
-            let base: *const u8 = bindings::bch_rs_page_address(vec.bv_page).cast();
-            slice::from_raw_parts(
-                base.add(num::usize_of_u32(vec.bv_offset)),
-                num::usize_of_u32(vec.bv_len),
-            )
+    /// Holds a range back, where no device sees it; `false` when there is no room.
+    fn hold(&mut self, page: *mut bindings::page, offset: usize, len: usize) -> bool {
+        let (bio, nr) = (self.bio(), self.header().nr_held);
+        let Some(at) = bio.bi_max_vecs.checked_sub(nr.saturating_add(1)) else {
+            return false;
+        };
+        if at < bio.bi_vcnt {
+            return false;
         }
+        // SAFETY: `at` is below the number of vectors allocated, and behind those in use.
+        // INVARIANT: It is the one in front of those held.
+        unsafe {
+            bio.bi_io_vec.add(usize::from(at)).write(bindings::bio_vec {
+                bv_page: page,
+                bv_len: num::sat_u32(len),
+                bv_offset: num::sat_u32(offset),
+            })
+        };
+        self.header_mut().nr_held = nr.wrapping_add(1);
+        true
+    }
+
+    /// The ranges held back, the last one first.
+    fn held(&self) -> &[bindings::bio_vec] {
+        let (bio, nr) = (self.bio(), self.header().nr_held);
+        let at = bio.bi_max_vecs.wrapping_sub(nr);
+        // SAFETY: By the type invariant the last `nr` vectors are initialised.
+        unsafe { slice::from_raw_parts(bio.bi_io_vec.add(usize::from(at)), usize::from(nr)) }
     }
 
     /// Takes everything apart: `each` gets the ranges in order.
@@ -280,12 +314,17 @@ impl<T: Completion> Bio<T> {
         for (i, vec) in (0u16..).zip(self.vecs()) {
             let (page, offset) = (vec.bv_page, num::usize_of_u32(vec.bv_offset));
             if i < lead || i >= tail {
-                // SAFETY: By the type invariant a scratch page, freed once.
-                unsafe { bindings::bch_rs_free_scratch(page, 0) };
+                // SAFETY: By the type invariant an allocation of that many bytes, freed once.
+                unsafe { bindings::bch_rs_free_scratch(page, order_of(vec.bv_len)) };
             } else {
                 // SAFETY: By the type invariant the vector came from `into_page()`.
                 each(unsafe { FolioRange::from_page(page, offset, num::usize_of_u32(vec.bv_len)) });
             }
+        }
+        for vec in self.held().iter().rev() {
+            let (offset, len) = (vec.bv_offset, num::usize_of_u32(vec.bv_len));
+            // SAFETY: As above.
+            each(unsafe { FolioRange::from_page(vec.bv_page, num::usize_of_u32(offset), len) });
         }
         // SAFETY: The bio is ours, `self` is gone.
         unsafe { bindings::bio_put(self.0.as_ptr()) };
@@ -321,7 +360,11 @@ impl<T: Completion> Read<T> {
     /// Appends a range; gives it back when there is no room.
     pub fn push(&mut self, range: FolioRange) -> Result<(), FolioRange> {
         let (page, offset, len) = range.into_page();
-        if self.0.push(page, offset, len) {
+        let done = match self.0.header().is_staged {
+            true => self.0.hold(page, offset, len),
+            false => self.0.push(page, offset, len),
+        };
+        if done {
             return Ok(());
         }
         // SAFETY: From `into_page()`, and not stored.
@@ -354,6 +397,28 @@ impl<T: Completion> Read<T> {
             left = left.wrapping_sub(len);
         }
         Ok(())
+    }
+
+    /// Has `nr_bytes` read to scratch memory, and nothing to the ranges: there may be any number of
+    /// bytes of these, which the completion fills. Comes first, and allows no other scratch memory.
+    pub fn stage(&mut self, nr_bytes: usize) -> Result {
+        self.0.header_mut().is_staged = true;
+        let order = order_of(num::sat_u32(nr_bytes));
+        // SAFETY: Allocates; may sleep.
+        let page = unsafe { bindings::bch_rs_alloc_scratch(order) };
+        if !page.is_null() {
+            if self.0.push(page, 0, nr_bytes) {
+                self.0.header_mut().nr_lead = self.0.bio().bi_vcnt;
+                return Ok(());
+            }
+            // SAFETY: Just allocated, not stored.
+            unsafe { bindings::bch_rs_free_scratch(page, order) };
+        }
+        // In single pages, when there are vectors left for ranges.
+        if nr_bytes.div_ceil(PAGE_BYTES) > usize::from(self.0.bio().bi_max_vecs) / 2 {
+            return Err(Error::NoMemory);
+        }
+        self.push_scratch(nr_bytes)
     }
 
     /// Sends the read to the device.
@@ -403,9 +468,25 @@ impl<T: Completion> Finished<T> {
 
     /// All bytes that were read, scratch included, in pieces.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let bio = &self.0;
-        // SAFETY: One of its vectors; the device is done.
-        bio.vecs().iter().map(|v| unsafe { bio.bytes(v) })
+        // SAFETY: The bio's vectors; the device is done.
+        self.0.vecs().iter().map(|v| unsafe { bytes(v) })
+    }
+
+    /// The payload, what was read, and the ranges that wait for data, of a read that was staged.
+    pub fn staged(&mut self) -> (&T, Scratch<'_>, Held<'_>) {
+        let vecs: &[bindings::bio_vec] = match self.0.header().is_staged {
+            true => self.0.vecs(),
+            false => &[],
+        };
+        // SAFETY: Of a bio that is borrowed until the parts are gone; the device is done with its
+        // vectors, and those held back are ranges that nobody else has.
+        unsafe {
+            (
+                &self.0.header().payload,
+                Scratch::new(vecs),
+                Held::new(self.0.held()),
+            )
+        }
     }
 
     /// How many bytes the ranges have, without scratch memory.
@@ -413,6 +494,7 @@ impl<T: Completion> Finished<T> {
         let lead = usize::from(self.0.header().nr_lead);
         let tail = usize::from(self.0.header().tail_at);
         let ranges = self.0.vecs().iter().take(tail).skip(lead);
+        let ranges = ranges.chain(self.0.held());
         ranges.fold(0, |n, v| n.wrapping_add(num::usize_of_u32(v.bv_len)))
     }
 
@@ -444,6 +526,14 @@ impl<T: Completion> Drop for Finished<T> {
     fn drop(&mut self) {
         Bio::<T>(self.0 .0, PhantomData).dismantle(drop);
     }
+}
+
+/// log2 of the pages that scratch memory of `nr_bytes` takes, if it is in one piece.
+fn order_of(nr_bytes: u32) -> u32 {
+    let nr_pages = num::usize_of_u32(nr_bytes).div_ceil(PAGE_BYTES);
+    nr_pages
+        .checked_next_power_of_two()
+        .map_or(0, usize::trailing_zeros)
 }
 
 /// The device is done; usually in interrupt context.
@@ -479,7 +569,12 @@ unsafe extern "C" fn work<T: Completion>(work: *mut bindings::work_struct) {
     // SAFETY: The work is the first field of a header, which is in front of its bio.
     let bio = unsafe { work.cast::<u8>().add(Header::<T>::BYTES).cast() };
     if let Some(bio) = NonNull::new(bio) {
+        // Memory that completions need must not come from what waits for reads.
+        // SAFETY: Always safe to call; restored below.
+        let scope = unsafe { bindings::memalloc_nofs_save() };
         // INVARIANT: `Bio::queue` gave the bio up to this function.
         T::complete(Finished(Bio(bio, PhantomData)));
+        // SAFETY: Saved above, by this task.
+        unsafe { bindings::memalloc_nofs_restore(scope) };
     }
 }

@@ -40,8 +40,9 @@ void bch_rs_flush_folio(struct folio *folio)
 
 struct page *bch_rs_alloc_scratch(unsigned int order)
 {
-	return alloc_pages(GFP_NOFS | (order ? __GFP_NORETRY | __GFP_NOWARN : 0),
-			   order);
+	gfp_t more = order ? __GFP_COMP | __GFP_NORETRY | __GFP_NOWARN : 0;
+
+	return alloc_pages(GFP_NOFS | more, order);
 }
 
 void bch_rs_free_scratch(struct page *page, unsigned int order)

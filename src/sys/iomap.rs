@@ -82,11 +82,7 @@ impl FolioRange {
 
     /// Ends the range, its data being `data`, followed by zeros.
     pub fn fill(mut self, data: &[u8]) {
-        let bytes = self.bytes_mut();
-        bytes.fill(0);
-        for (to, from) in bytes.iter_mut().zip(data) {
-            *to = *from;
-        }
+        super::copy_and_fill(self.bytes_mut(), data);
         self.end(Ok(()));
     }
 

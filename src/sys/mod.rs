@@ -7,6 +7,7 @@
 //! |----------------|-------------------------------------------------------------------------|
 //! | `bio.rs`       | asynchronous reads into folios                                          |
 //! | `block.rs`     | block devices: claim for a filesystem, size, synchronous reads           |
+//! | `compress.rs`  | decompressors                                                           |
 //! | `fs/`          | filesystem types, mounts, inodes, directories, attributes: see there     |
 //! | `iomap.rs`     | reading into the page cache                                             |
 //! | `memory.rs`    | how much memory the machine has                                         |
@@ -14,10 +15,12 @@
 //! | `shrinker.rs`  | giving memory back under pressure                                       |
 //! | `sync.rs`      | mutexes and spinlocks                                                   |
 //! | `workqueue.rs` | work queues                                                             |
+//! | `workspace.rs` | memory for decompression, kept for the next time                        |
 //! | `*.c`          | C for macros and variable arguments, declared in `include/`             |
 
 pub mod bio;
 pub mod block;
+pub mod compress;
 pub mod fs;
 pub mod iomap;
 pub mod memory;
@@ -25,6 +28,7 @@ pub mod raid;
 pub mod shrinker;
 pub mod sync;
 pub mod workqueue;
+pub mod workspace;
 
 use crate::error::errno::Errno;
 use core::ffi::c_int;
@@ -57,4 +61,15 @@ fn returned(result: Result<(), Errno>) -> c_int {
 /// An errno in the place of a pointer, for callbacks that return one.
 fn err_ptr<T>(e: Errno) -> *mut T {
     kernel::error::Error::from_errno(e.0.wrapping_neg()).to_ptr()
+}
+
+/// Copies `from` to the front of `to` and fills the rest with zeros.
+fn copy_and_fill(to: &mut [u8], from: &[u8]) {
+    let at = from.len().min(to.len());
+    if let Some((front, rest)) = to.split_at_mut_checked(at) {
+        for (to, from) in front.iter_mut().zip(from) {
+            *to = *from;
+        }
+        rest.fill(0);
+    }
 }

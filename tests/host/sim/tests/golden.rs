@@ -39,8 +39,8 @@ fn all(damaged: bool) -> Vec<(Image, Manifest)> {
         .collect()
 }
 
-/// Whether the host build can not read these files: decompression is the kernel's.
-fn is_beyond_the_host(tree: &Tree) -> bool {
+/// Whether files can not be read because of something that is not supported yet.
+fn is_unsupported(tree: &Tree) -> bool {
     let unsupported = |e: &Error| e.class() == Class::Unsupported;
     !tree.errors.is_empty() && tree.errors.iter().all(|(_, e)| unsupported(e))
 }
@@ -62,7 +62,7 @@ fn whole_images_are_as_in_c() {
         };
         let lost = manifest.lost(&tree);
         let differences = manifest.differences(&tree);
-        if is_beyond_the_host(&tree) && lost.is_empty() {
+        if is_unsupported(&tree) && lost.is_empty() {
             println!("{}: skipped: {}", image.name, tree.errors[0].1);
             continue;
         }

@@ -5,13 +5,20 @@
 //! | file          | holds                                                          |
 //! |---------------|----------------------------------------------------------------|
 //! | `block.rs`    | [`BlockDevice`](block::BlockDevice) in a file or in memory      |
+//! | `compress.rs` | decompression                                                   |
 //! | `memory.rs`   | how much memory there is                                        |
 //! | `raid.rs`     | lost blocks from parity                                         |
 //! | `shrinker.rs` | memory reclaim that never asks                                  |
 //! | `sync.rs`     | locks                                                           |
+//!
+//! `workspace.rs` is the kernel's own: it is safe code on the modules here.
 
 pub mod block;
+pub mod compress;
 pub mod memory;
 pub mod raid;
 pub mod shrinker;
 pub mod sync;
+
+#[path = "../../../../../src/sys/workspace.rs"]
+pub mod workspace;
