@@ -30,9 +30,18 @@ def umount():
         raise OSError(err, os.strerror(err), "umount")
 
 
+def text(rand, nr):
+    """`nr` MiB of words that compress to about a third."""
+    words = [bytes(rand.choices(b"etaoinshrdlu", k=rand.randint(2, 9))) for _ in range(3000)]
+    weights = [1 / (i + 5) for i in range(len(words))]
+    pieces = [b" ".join(rand.choices(words, weights, k=4000))[:16384] for _ in range(400)]
+    for _ in range(nr):
+        yield b"".join(rand.choices(pieces, k=70))[: 1 << 20].ljust(1 << 20, b" ")
+
+
 def fill():
-    """A file of 512 MiB, the same without checksums, one of 64 MiB in extents of 4 KiB, and 20000
-    small files."""
+    """A file of 512 MiB, the same without checksums, one of 64 MiB in extents of 4 KiB, two
+    compressed ones of 256 MiB, and 20000 small files."""
     rand = random.Random(1)
     mount(0)
     with open(f"{MNT}/large", "wb") as f:
@@ -42,6 +51,11 @@ def fill():
         os.setxattr(f.name, "bcachefs.data_checksum", b"none")
         for _ in range(512):
             f.write(rand.randbytes(1 << 20))
+    for name in ("zstd", "lz4"):
+        with open(f"{MNT}/{name}", "wb") as f:
+            os.setxattr(f.name, "bcachefs.compression", name.encode())
+            for piece in text(rand, 256):
+                f.write(piece)
     with open(f"{MNT}/pieces", "wb") as f:
         f.truncate(64 << 20)
         order = list(range(64 << 8))
@@ -90,6 +104,10 @@ STEPS = [
     ("read 512 MiB without checksums", lambda: read(f"{MNT}/plain")),
     ("read 64 MiB of 4 KiB extents", lambda: read(f"{MNT}/pieces")),
     ("2000 reads of 4 KiB at random", lambda: read_random(f"{MNT}/large", 2000)),
+    ("read 256 MiB, zstd", lambda: read(f"{MNT}/zstd")),
+    ("read 256 MiB, lz4", lambda: read(f"{MNT}/lz4")),
+    ("2000 reads of 4 KiB at random, zstd", lambda: read_random(f"{MNT}/zstd", 2000)),
+    ("2000 reads of 4 KiB at random, lz4", lambda: read_random(f"{MNT}/lz4", 2000)),
 ]
 
 

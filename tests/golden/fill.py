@@ -3,15 +3,19 @@
 """fill.py KIND DIR - fill a mounted filesystem with files whose contents compress well.
 
 KIND: empty, small, tree (every kind of object, a large directory), limits (many extents, deep
-directories, many links). The same files every time.
+directories, many links), compressed (a directory for each kind). The same files every time.
 """
 import ctypes
 import errno
+import fcntl
 import os
+import random
+import struct
 import sys
 
 # 2024-02-29 12:34:56.789012345 UTC
 TIME = 1709210096789012345
+FICLONERANGE = 0x4020940d
 SIZES = (0, 1, 7, 100, 511, 512, 513, 4095, 4096, 4097, 65535, 65536, 65537, 131072, 1 << 20)
 
 
@@ -119,6 +123,32 @@ def limits(top):
                 raise
 
 
+def compressed(top):
+    noise = random.Random(5).randbytes(1 << 16)
+    for kind in ('lz4', 'lz4:9', 'gzip', 'gzip:9', 'zstd', 'zstd:15'):
+        d = f'{top}/{kind}'
+        os.mkdir(d)
+        os.setxattr(d, 'bcachefs.compression', kind.encode())
+        files(d)
+        # Every other extent is kept as it is.
+        put(f'{d}/noise', b''.join(noise + content(i, 1 << 17) for i in range(3)))
+        put(f'{d}/zeros', bytes(1 << 19))
+        with open(f'{d}/holes', 'wb') as f:
+            f.write(content(7, 1 << 20))
+            f.flush()
+            os.fsync(f.fileno())
+            for at in range(12288, 1 << 20, 100000):
+                f.seek(at)
+                f.write(b'overwritten')
+            os.fsync(f.fileno())
+        # The middle of extents, shared, and partly overwritten in the copy.
+        with open(f'{d}/copy', 'wb') as to, open(f'{d}/sizes/{1 << 20}', 'rb') as source:
+            os.fsync(source.fileno())
+            fcntl.ioctl(to, FICLONERANGE, struct.pack('qQQQ', source.fileno(), 20480, 300 << 10, 4096))
+            to.seek(100000)
+            to.write(b'overwritten')
+
+
 def times(top):
     """The same times everywhere, deepest first."""
     for d, dirs, names in os.walk(os.fsencode(top), topdown=False):
@@ -128,7 +158,7 @@ def times(top):
 
 def main():
     kind, top = sys.argv[1:]
-    {'empty': lambda _: None, 'small': small, 'tree': tree, 'limits': limits}[kind](top)
+    {'empty': lambda _: None, 'small': small, 'tree': tree, 'limits': limits, 'compressed': compressed}[kind](top)
     ctypes.CDLL(None).sync()
     if os.path.isdir(f'{top}/lost+found'):
         os.utime(f'{top}/lost+found', ns=(TIME, TIME))

@@ -4,12 +4,14 @@
 # guest: uml-debug 240
 # guest: stock 300
 """File data: every way of reading gives the same bytes; bad replicas are read around, and what no
-replica has is an error and never wrong data; data and holes are where they should be."""
+replica has is an error and never wrong data; compressed data is decompressed by several tasks at
+once; data and holes are where they should be."""
 import errno
 import hashlib
 import mmap
 import os
 import random
+import threading
 import time
 
 import common
@@ -80,7 +82,9 @@ def sent(fd, size, _):
 
 WAYS = [('one byte more than a page at a time', whole, 4097), ('a MiB at a time', whole, 1 << 20),
         ('blocks from the end', backwards, 0), ('3000 bytes in random order', at_random, 1),
-        ('through mmap', mapped, 0), ('through sendfile', sent, 0)]
+        ('through mmap', mapped, 0), ('through sendfile', sent, 0),
+        ('all of it read ahead', advised, 0), ('without readahead', without_readahead, 0),
+        ('in pieces', in_pieces, 0)]
 
 
 def read_way(root, files, way, arg):
@@ -114,6 +118,43 @@ def damage(image, share):
     finally:
         os.close(fd)
     return nr
+
+
+def advised(fd, size, _):
+    """All of it is read ahead before the first byte is asked for."""
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
+    return whole(fd, size, 1 << 16)
+
+
+def without_readahead(fd, size, _):
+    """Each page on its own, so that most reads are in the middle of an extent."""
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+    return backwards(fd, size, 0)
+
+
+def in_pieces(fd, size, _):
+    """Parts of extents are in memory when the rest is wanted."""
+    for at in range(0, size, 40000):
+        os.pread(fd, 10, at)
+        os.posix_fadvise(fd, at, 8192, os.POSIX_FADV_DONTNEED)
+    return whole(fd, size, 8192)
+
+
+def read_at_once(root, files):
+    """Every file in a thread of its own."""
+    wrong = []
+
+    def one(path, sha):
+        with open(os.path.join(root, path), 'rb') as f:
+            if hashlib.sha256(f.read()).hexdigest() != sha:
+                wrong.append(f'{path}: contents differ')
+
+    threads = [threading.Thread(target=one, args=(path, sha)) for path, _, sha in files]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return wrong
 
 
 def around_bad_replicas(name):
@@ -157,6 +198,36 @@ def errors_not_garbage(name):
     if not errors:
         wrong.append('no read has failed')
     return wrong + common.complaints(log.take())
+
+
+def bad_streams(name):
+    """Compressed data without checksums is damaged: what can not be decompressed is an error, with
+    a message; what can is as long as it should be."""
+    files, log, errors, wrong = common.unpack(name, 'bad-'), Log(), 0, []
+    with Loop(files) as loop, Mounted(loop.source) as root, Limit(60):
+        for path, _, _ in entries_of(name):
+            os.stat(os.path.join(root, path))
+        damage(files[0], 0.5)
+        time.sleep(6)  # messages are limited
+        for path, size, _ in entries_of(name):
+            try:
+                fd = os.open(os.path.join(root, path), os.O_RDONLY)
+                try:
+                    data = whole(fd, size, 1 << 16)
+                    if len(data) != size:
+                        wrong.append(f'{path}: {len(data)} bytes of {size}')
+                finally:
+                    os.close(fd)
+            except OSError as x:
+                errors += 1
+                if x.errno != errno.EIO:
+                    wrong.append(f'{path}: {x}')
+    lines = log.take()
+    if not errors:
+        wrong.append('no read has failed')
+    if not any('can not be decompressed' in x for x in common.own(lines)):
+        wrong.append('no message about decompression')
+    return wrong + common.complaints(lines)
 
 
 def seek_data(root, files):
@@ -211,7 +282,8 @@ def beyond_the_end(root, files):
 def main():
     there = common.images()
     for name in ('v113-tree', 'v113-csum-none', 'v113-csum-xxhash', 'v113-block512',
-                 'v113-repl2', 'v113-threedev', 'v113-reflink', 'v139-ec'):
+                 'v113-repl2', 'v113-threedev', 'v113-reflink', 'v139-ec',
+                 'v113-comp-plain', 'v113-comp-lz4', 'v113-comp-gzip', 'v113-comp-zstd', 'v139-comp-bg'):
         if name not in there:
             tap.skip(name, 'no such image')
             continue
@@ -224,10 +296,13 @@ def main():
             for text, way, arg in WAYS:
                 drop_caches()
                 tap.check(f'{name}: {text}', read_way, root, files, way, arg)
+            drop_caches()
+            tap.check(f'{name}: all files at once', read_at_once, root, files)
             tap.check(f'{name}: data and holes', seek_data, root, files)
             tap.check(f'{name}: beyond the end', beyond_the_end, root, files)
     for name, test in (('v113-repl2', around_bad_replicas), ('v139-repl2', around_bad_replicas),
-                       ('v113-csum-crc64', errors_not_garbage), ('v113-csum-xxhash', errors_not_garbage)):
+                       ('v113-csum-crc64', errors_not_garbage), ('v113-csum-xxhash', errors_not_garbage),
+                       ('v113-comp-zstd', errors_not_garbage), ('v113-comp-plain', bad_streams)):
         if name in there:
             tap.check(f'{name}: {test.__name__.replace("_", " ")}', test, name)
         else:

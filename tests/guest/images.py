@@ -20,7 +20,7 @@ import manifest
 from common import Limit, Log, Loop, Mounted, Tap, own
 
 # What may be missing, by the name of the image without its version.
-NOT_YET = re.compile(r'comp-|encrypted|casefold')
+NOT_YET = re.compile(r'encrypted|casefold')
 # Damage that takes away or changes what is in the tree. Everything else must be as it was.
 CHANGES_TREE = re.compile(r'dirent-|inode-|extent-deleted|snapshot-deleted|nlink|node-|bset-|journal-'
                           r'|alloc-key-deleted')
@@ -35,7 +35,7 @@ def said(log):
 
 def reason(messages):
     """The message that says what is not supported; when none does, the last one."""
-    return next((x for x in messages if re.search('not supported|compressed|encrypted', x)),
+    return next((x for x in messages if re.search('not supported|encrypted', x)),
                 'no message of its own, the kernel limits their rate')
 
 

@@ -20,6 +20,9 @@ macro_rules! targets {
 targets! {
     bkey::unpacked,
     bkey::positions,
+    compress::gzip,
+    compress::lz4,
+    compress::zstd,
     jset::header,
     jset::entries,
     keys::first_set,

@@ -2,16 +2,18 @@
 
 //! What the targets do, one file per part of the format.
 //!
-//! | file        | fuzzes                              |
-//! |-------------|-------------------------------------|
-//! | `bkey.rs`   | key headers and positions           |
-//! | `jset.rs`   | journal entries                     |
-//! | `keys.rs`   | packed keys of btree nodes          |
-//! | `node.rs`   | btree node headers and their sets   |
-//! | `sb.rs`     | superblocks                         |
-//! | `values.rs` | values of keys                      |
+//! | file          | fuzzes                              |
+//! |---------------|-------------------------------------|
+//! | `bkey.rs`     | key headers and positions           |
+//! | `compress.rs` | compressed data                     |
+//! | `jset.rs`     | journal entries                     |
+//! | `keys.rs`     | packed keys of btree nodes          |
+//! | `node.rs`     | btree node headers and their sets   |
+//! | `sb.rs`       | superblocks                         |
+//! | `values.rs`   | values of keys                      |
 
 pub(crate) mod bkey;
+pub(crate) mod compress;
 pub(crate) mod jset;
 pub(crate) mod keys;
 pub(crate) mod node;
