@@ -34,7 +34,7 @@ int bch_rs_add_source(struct fs_context *fc, const char *path);
 void bch_rs_fc_log(struct fs_context *fc, char level, const char *text);
 int bch_rs_param_text(const struct fs_parameter *param, const char **text);
 
-void bch_rs_set_readahead(struct super_block *sb);
+void bch_rs_set_readahead(struct super_block *sb, u64 bytes);
 void bch_rs_set_fsid(struct kstatfs *st, const u8 *uuid);
 const char *bch_rs_dentry_name(const struct dentry *dentry, size_t *len);
 void bch_rs_free_link_later(struct delayed_call *done, char *link);

@@ -129,9 +129,11 @@ int bch_rs_param_text(const struct fs_parameter *param, const char **text)
 	return 0;
 }
 
-void bch_rs_set_readahead(struct super_block *sb)
+void bch_rs_set_readahead(struct super_block *sb, u64 bytes)
 {
-	sb->s_bdi->ra_pages = VM_READAHEAD_PAGES;
+	sb->s_bdi->ra_pages = min_t(u64, bytes >> PAGE_SHIFT, ULONG_MAX);
+	if (!sb->s_bdi->ra_pages)
+		sb->s_bdi->ra_pages = VM_READAHEAD_PAGES;
 	sb->s_bdi->io_pages = SZ_1M >> PAGE_SHIFT;
 }
 

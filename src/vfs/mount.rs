@@ -36,6 +36,7 @@ use crate::{
         SubvolInum, //
     },
     init::Filesystem,
+    sb::SbState,
     sys::{
         block::BlockDevice,
         fs::{
@@ -129,7 +130,8 @@ impl FileSystem for Bcachefs {
     }
 
     fn params(mount: &Mount) -> SuperParams {
-        let sb = &mount.fs.view.sb().sb;
+        let state = mount.fs.view.sb();
+        let sb = &state.sb;
         let block_bytes = sb.block_bytes();
         SuperParams {
             magic: MAGIC,
@@ -140,6 +142,7 @@ impl FileSystem for Bcachefs {
             time_range: seconds(mount.times.granularity_ns()),
             uuid: sb.user_uuid().0,
             acl: mount.has_acl(),
+            readahead_bytes: readahead_bytes(state),
         }
     }
 
@@ -178,6 +181,14 @@ impl FileSystem for Bcachefs {
             .show(&mount.given, Some(&st.sb), to)
             .map_err(|_| Errno::ENOMEM)
     }
+}
+
+/// How much to read ahead: so much for each device. C: `bch2_fs_ra_pages()`.
+fn readahead_bytes(state: &SbState) -> u64 {
+    let each = state.opts.get(OptId::DevReadahead);
+    state
+        .devices()
+        .fold(0, |all: u64, _| all.saturating_add(each))
 }
 
 /// The longest file. C: `MAX_LFS_FILESIZE`.

@@ -70,6 +70,8 @@ pub struct SuperParams {
     pub uuid: [u8; 16],
     /// Whether access control lists count.
     pub acl: bool,
+    /// How many bytes of a file to read ahead at most; 0 for the kernel's default.
+    pub readahead_bytes: u64,
 }
 
 impl<T: FileSystem> Mounted<T> {
@@ -165,7 +167,7 @@ pub(super) unsafe fn fill<T: Complete>(
         bindings::super_set_uuid(sb, params.uuid.as_ptr(), 16);
         bindings::super_set_sysfs_name_uuid(sb);
         check(bindings::super_setup_bdi(sb))?;
-        bindings::bch_rs_set_readahead(sb);
+        bindings::bch_rs_set_readahead(sb, params.readahead_bytes);
     }
     // SAFETY: All that the type's invariants ask for was set just now.
     let root = T::root(unsafe { SuperBlock::from_raw(sb) })?;
