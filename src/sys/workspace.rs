@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What decompression works with, kept for the next time: the memory of decompressors, and
-//! buffers. Reads would otherwise allocate and free hundreds of KiB each.
+//! buffers. Reads would otherwise allocate and free hundreds of KiB each. The kernel can have it
+//! back when memory is short.
 
 use super::{
     compress::Codecs,
+    shrinker::{
+        Shrink,
+        Shrinker, //
+    },
     sync::SpinLock, //
 };
 use crate::{
-    env::Vec,
+    env::{
+        Arc,
+        Vec, //
+    },
     error::Result, //
 };
 use core::ops::{
@@ -47,26 +55,10 @@ impl Buffer {
     }
 }
 
-/// The workspaces of a filesystem that nobody is using.
-///
-/// C: the mempools of `struct bch_fs_compress`.
-pub struct Workspaces(SpinLock<Vec<Workspace>>);
+/// Workspaces that nobody is using.
+struct Kept(SpinLock<Vec<Workspace>>);
 
-impl Workspaces {
-    /// None so far.
-    pub fn try_new() -> Result<Self> {
-        Ok(Self(SpinLock::try_new(Vec::with_capacity(KEPT_MAX)?)?))
-    }
-
-    /// One for the caller alone, until that is dropped.
-    pub fn get(&self) -> Lease<'_> {
-        let kept = self.0.lock().pop();
-        Lease {
-            all: self,
-            space: kept.unwrap_or_default(),
-        }
-    }
-
+impl Kept {
     /// Keeps `space`, or gives it back when there are enough.
     fn keep(&self, space: Workspace) -> Option<Workspace> {
         let mut kept = self.0.lock();
@@ -77,11 +69,54 @@ impl Workspaces {
         let _ = kept.push(space);
         None
     }
+
+    fn take(&self) -> Option<Workspace> {
+        self.0.lock().pop()
+    }
+}
+
+impl Shrink for Kept {
+    fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    fn scan(&self, nr: usize) -> usize {
+        // Freed without the lock.
+        (0..nr).map_while(|_| self.take()).count()
+    }
+}
+
+/// The workspaces of a filesystem.
+///
+/// C: the mempools of `struct bch_fs_compress`.
+pub struct Workspaces {
+    kept: Arc<Kept>,
+    _shrinker: Shrinker<Kept>,
+}
+
+impl Workspaces {
+    /// None so far.
+    pub fn try_new() -> Result<Self> {
+        let kept = Kept(SpinLock::try_new(Vec::with_capacity(KEPT_MAX)?)?);
+        let kept = Arc::try_new(kept)?;
+        Ok(Self {
+            _shrinker: Shrinker::register(c"bcachefs-workspaces", kept.clone())?,
+            kept,
+        })
+    }
+
+    /// One for the caller alone, until that is dropped.
+    pub fn get(&self) -> Lease<'_> {
+        Lease {
+            kept: &self.kept,
+            space: self.kept.take().unwrap_or_default(),
+        }
+    }
 }
 
 /// A workspace in use; goes back when dropped.
 pub struct Lease<'a> {
-    all: &'a Workspaces,
+    kept: &'a Kept,
     space: Workspace,
 }
 
@@ -102,7 +137,7 @@ impl DerefMut for Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         // What is too much is freed here, without the lock.
-        drop(self.all.keep(core::mem::take(&mut self.space)));
+        drop(self.kept.keep(core::mem::take(&mut self.space)));
     }
 }
 
@@ -128,6 +163,9 @@ mod tests {
         let all = Workspaces::try_new().unwrap();
         let many: std::vec::Vec<_> = (0..KEPT_MAX + 3).map(|_| all.get()).collect();
         drop(many);
-        assert_eq!(all.0.lock().len(), KEPT_MAX);
+        assert_eq!(all.kept.count(), KEPT_MAX);
+        assert_eq!(all.kept.scan(3), 3);
+        assert_eq!(all.kept.count(), KEPT_MAX - 3);
+        assert_eq!(all.kept.scan(KEPT_MAX), KEPT_MAX - 3);
     }
 }
