@@ -347,7 +347,7 @@ impl<F: Owner> Completion for Op<F> {
 
     fn complete(mut read: Finished<Self>) {
         let result = match read.outcome() {
-            Outcome::Done => decode(&mut read),
+            Outcome::Done => finish(&mut read),
             Outcome::Failed => Err(Error::Io),
             Outcome::Deferred => return again(read, None),
         };
@@ -366,7 +366,7 @@ impl<F: Owner> Completion for Op<F> {
 }
 
 /// Makes file data of what the device has transferred.
-fn decode<F: Owner>(read: &mut Finished<Op<F>>) -> Result {
+fn finish<F: Owner>(read: &mut Finished<Op<F>>) -> Result {
     let op = read.payload();
     if op.is_quick() {
         return Ok(());
@@ -376,11 +376,11 @@ fn decode<F: Owner>(read: &mut Finished<Op<F>>) -> Result {
         return Ok(());
     }
     let (op, stored, ranges) = read.staged();
-    expand(op.fs.view().sb(), &op.replica, op.lead, &stored, ranges)
+    expand_to_ranges(op.fs.view().sb(), &op.replica, op.lead, &stored, ranges)
 }
 
 /// Decompresses `stored`, and gives the ranges what is behind the first `lead` bytes.
-fn expand(
+fn expand_to_ranges(
     sb: &SbState,
     replica: &Replica,
     lead: usize,
