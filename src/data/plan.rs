@@ -144,7 +144,7 @@ pub(crate) fn source(
 }
 
 /// The value contradicts itself in a way that its validator should not have let pass.
-fn malformed(what: Invalid) -> Error {
+pub(super) fn malformed(what: Invalid) -> Error {
     pr_err!("extent: {what}");
     Error::DataKeyInvalid
 }

@@ -106,6 +106,13 @@ impl<'a> Segments<'a> {
         })
     }
 
+    /// The first extent that ends behind sector `at`.
+    pub(crate) fn key_from(&mut self, at: u64) -> Result<Option<Key<'_>>> {
+        self.place(at)?;
+        let inum = self.file.inum;
+        Ok(self.iter.current().filter(|k| k.k.p.inode == inum))
+    }
+
     /// Makes the iterator stand on the first extent that ends behind sector `at`.
     fn place(&mut self, at: u64) -> Result {
         let inum = self.file.inum;
@@ -144,7 +151,29 @@ fn segment_of(view: &View, key: &Key<'_>, at: u64) -> Result<Segment> {
             source: plan::source(key, whole, sizes, sb)?,
         });
     };
+    with_indirect(view, key, idx, at, |v, piece, begin| {
+        Ok(Segment {
+            start: begin,
+            end: begin.wrapping_add(piece.len.into()),
+            source: plan::source(v, piece, sizes, sb)?,
+        })
+    })
+}
+
+/// Passes to `f` the indirect extent that sector `at` of a file is in, by way of `key`, a reflink
+/// pointer to sector `idx` of the reflink btree; the piece of it that the pointer refers to; and
+/// the sector of the file at which that piece begins.
+///
+/// C: `bch2_lookup_indirect_extent()`.
+pub(super) fn with_indirect<T>(
+    view: &View,
+    key: &Key<'_>,
+    idx: u64,
+    at: u64,
+    f: impl FnOnce(&Key<'_>, Piece, u64) -> Result<T>,
+) -> Result<T> {
     // A reflink pointer may span several indirect extents, and start or end within one.
+    let start = key.k.start_offset();
     let target = idx.wrapping_add(at.wrapping_sub(start));
     let mut iter = view.iter(
         BtreeId::REFLINK,
@@ -160,10 +189,5 @@ fn segment_of(view: &View, key: &Key<'_>, at: u64) -> Result<Segment> {
         into: num::low_u32(first.wrapping_sub(v.k.start_offset())),
         len: num::low_u32(last.wrapping_sub(first)),
     };
-    let begin = start.wrapping_add(first.wrapping_sub(idx));
-    Ok(Segment {
-        start: begin,
-        end: begin.wrapping_add(piece.len.into()),
-        source: plan::source(&v, piece, sizes, sb)?,
-    })
+    f(&v, piece, start.wrapping_add(first.wrapping_sub(idx)))
 }
