@@ -15,6 +15,7 @@
 #include <linux/crc64.h>
 #include <linux/exportfs.h>
 #include <linux/filelock.h>
+#include <linux/fiemap.h>
 #include <linux/fileattr.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
@@ -32,6 +33,7 @@
 #include <linux/siphash.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
+#include <linux/uio.h>
 #include <linux/workqueue.h>
 #include <linux/xattr.h>
 #include <linux/xxhash.h>

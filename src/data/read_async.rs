@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reads into the page cache.
+//! Reads into the page cache, and direct reads.
 //!
 //! Each extent that folios need data of becomes one read from the replica that is best. Checksummed
 //! data is read whole: into the folios what they need, into scratch memory the rest. It is verified
@@ -51,6 +51,7 @@ use crate::{
             Scratch,
             MAX_VECS, //
         },
+        fs::DirectRead,
         iomap::{
             FolioRange,
             RangeReader,
@@ -96,6 +97,7 @@ impl<F: Owner> Reads<F> {
             file,
             end,
             ahead,
+            exposed: false,
             segments: Segments::new(fs.view(), file),
             segment: None,
             open: None,
@@ -120,6 +122,26 @@ impl<F: Owner> Reads<F> {
     }
 }
 
+impl<F: Owner> Reads<F> {
+    /// Reads what a direct read asks for.
+    ///
+    /// C: `bch2_direct_IO_read()`.
+    pub fn direct(&self, fs: &Arc<F>, file: FileId, request: DirectRead<'_>) {
+        let mut reader = self.reader(fs, file, request.end(), false);
+        reader.exposed = request.is_exposed();
+        request.read(&mut reader);
+    }
+}
+
+/// Whether the data at byte `pos` has to be checked or decoded after it was read.
+pub fn is_encoded_at<F: Owner>(fs: &Arc<F>, file: FileId, pos: u64) -> bool {
+    let segment = Segments::new(fs.view(), file).at(pos / SECTOR);
+    segment.is_ok_and(|s| match s.source {
+        Source::Replicas(replicas) => replicas.first().crc.is_encoded(),
+        Source::Zeros | Source::Inline(_) => false,
+    })
+}
+
 /// Reads ranges of one file. Dropping it sends what is not sent yet.
 pub struct Reader<'a, F: Owner> {
     pool: &'a Pool<Op<F>>,
@@ -127,6 +149,8 @@ pub struct Reader<'a, F: Owner> {
     file: FileId,
     end: u64,
     ahead: bool,
+    /// Others can write to the memory of the ranges, so nothing may be checked there.
+    exposed: bool,
     segments: Segments<'a>,
     /// The segment of the last range.
     segment: Option<Segment>,

@@ -18,7 +18,10 @@ pub use staged::{
 
 use super::{
     block::BlockDevice,
-    iomap::FolioRange,
+    iomap::{
+        FolioRange,
+        Holder, //
+    },
     workqueue::WorkQueue, //
 };
 use crate::{
@@ -96,6 +99,8 @@ struct Header<T> {
     nr_lead: u16,
     /// From which vector on they are scratch again.
     tail_at: u16,
+    /// Whose the ranges are.
+    holder: Holder,
     /// All vectors are scratch, and ranges are held back.
     is_staged: bool,
     /// How many ranges are held back.
@@ -169,6 +174,7 @@ impl<T: Completion> Pool<T> {
             outcome: Outcome::Deferred,
             nr_lead: 0,
             tail_at: u16::MAX,
+            holder: Holder::PageCache,
             is_staged: false,
             nr_held: 0,
             payload: ManuallyDrop::new(payload),
@@ -211,8 +217,8 @@ impl<T: Completion> Drop for Pool<T> {
 /// # Invariants
 ///
 /// Bio and header are initialised and owned by the value. Vectors `nr_lead..tail_at` are ranges
-/// from [`FolioRange::into_page`], each to be ended once; all others are scratch memory, each from
-/// one allocation.
+/// of `holder` from [`FolioRange::into_page`], each to be ended once; all others are scratch memory,
+/// each from one allocation.
 ///
 /// There is room for `bi_max_vecs` vectors, of which the block layer knows the first `bi_vcnt` and
 /// leaves the others alone. The last `nr_held` of these hold ranges too, the first one at the end.
@@ -307,6 +313,7 @@ impl<T: Completion> Bio<T> {
     /// Takes everything apart: `each` gets the ranges in order.
     fn dismantle(mut self, mut each: impl FnMut(FolioRange)) {
         let (lead, tail) = (self.header().nr_lead, self.header().tail_at);
+        let holder = self.header().holder;
         // Before any range ends: with the last one, an unmount may go on, and what the payload
         // holds must not be the last reference then.
         // SAFETY: The payload is there until here, and never used after.
@@ -317,14 +324,16 @@ impl<T: Completion> Bio<T> {
                 // SAFETY: By the type invariant an allocation of that many bytes, freed once.
                 unsafe { bindings::bch_rs_free_scratch(page, order_of(vec.bv_len)) };
             } else {
+                let len = num::usize_of_u32(vec.bv_len);
                 // SAFETY: By the type invariant the vector came from `into_page()`.
-                each(unsafe { FolioRange::from_page(page, offset, num::usize_of_u32(vec.bv_len)) });
+                each(unsafe { FolioRange::from_page(page, offset, len, holder) });
             }
         }
         for vec in self.held().iter().rev() {
-            let (offset, len) = (vec.bv_offset, num::usize_of_u32(vec.bv_len));
+            let offset = num::usize_of_u32(vec.bv_offset);
+            let len = num::usize_of_u32(vec.bv_len);
             // SAFETY: As above.
-            each(unsafe { FolioRange::from_page(vec.bv_page, num::usize_of_u32(offset), len) });
+            each(unsafe { FolioRange::from_page(vec.bv_page, offset, len, holder) });
         }
         // SAFETY: The bio is ours, `self` is gone.
         unsafe { bindings::bio_put(self.0.as_ptr()) };
@@ -357,8 +366,16 @@ impl<T: Completion> Read<T> {
         &mut self.0.header_mut().payload
     }
 
-    /// Appends a range; gives it back when there is no room.
+    /// Appends a range; gives it back when there is no room, or when somebody else waits for it
+    /// than for those before.
     pub fn push(&mut self, range: FolioRange) -> Result<(), FolioRange> {
+        let holder = range.holder();
+        let no_vec = usize::from(self.0.header().nr_lead) == self.0.vecs().len();
+        if no_vec && self.0.header().nr_held == 0 {
+            self.0.header_mut().holder = holder;
+        } else if self.0.header().holder != holder {
+            return Err(range);
+        }
         let (page, offset, len) = range.into_page();
         let done = match self.0.header().is_staged {
             true => self.0.hold(page, offset, len),
@@ -368,7 +385,7 @@ impl<T: Completion> Read<T> {
             return Ok(());
         }
         // SAFETY: From `into_page()`, and not stored.
-        Err(unsafe { FolioRange::from_page(page, offset, len) })
+        Err(unsafe { FolioRange::from_page(page, offset, len, holder) })
     }
 
     /// Appends `nr_bytes` of scratch memory: at the front, or at the end, after which no range may

@@ -117,6 +117,13 @@ impl BlockDevice {
         unsafe { bindings::bdev_logical_block_size(self.bdev.as_ptr()) }
     }
 
+    /// What must be zero in the address and the length of memory that the device is to transfer to.
+    pub fn memory_mask(&self) -> u32 {
+        // SAFETY: The device is open by the type invariant.
+        let dma = unsafe { bindings::bdev_dma_alignment(self.bdev.as_ptr()) };
+        dma | self.logical_block_bytes().wrapping_sub(1)
+    }
+
     /// Reads `buf` full from `sector` on and waits for it. The length has to be a multiple of 512;
     /// neither it nor the sector needs to be one of the device's blocks.
     pub fn read(&self, sector: u64, buf: &mut [u8]) -> Result {

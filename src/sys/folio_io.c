@@ -7,6 +7,7 @@
 #include <linux/iomap.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/uio.h>
 
 #include "folio_io.h"
 
@@ -36,6 +37,11 @@ loff_t bch_rs_folio_pos(struct folio *folio)
 void bch_rs_flush_folio(struct folio *folio)
 {
 	flush_dcache_folio(folio);
+}
+
+struct page *bch_rs_page_at(struct page *page, size_t offset)
+{
+	return page + (offset >> PAGE_SHIFT);
 }
 
 struct page *bch_rs_alloc_scratch(unsigned int order)
@@ -84,4 +90,58 @@ int bch_rs_file_open(struct inode *inode, struct file *file)
 {
 	file->f_mode |= FMODE_CAN_ODIRECT;
 	return generic_file_open(inode, file);
+}
+
+/* Reads at most `limit` bytes, a multiple of the device's block size. */
+ssize_t bch_rs_direct_read(struct kiocb *iocb, struct iov_iter *to,
+			   const struct iomap_ops *ops,
+			   const struct iomap_dio_ops *dops, bool bounce,
+			   size_t limit)
+{
+	size_t count = iov_iter_count(to);
+	ssize_t ret;
+
+	file_accessed(iocb->ki_filp);
+	iov_iter_truncate(to, limit);
+	ret = iomap_dio_rw(iocb, to, ops, dops,
+			   bounce ? IOMAP_DIO_BOUNCE : 0, NULL, 0);
+	/* Somebody else may have the request already. */
+	if (ret != -EIOCBQUEUED && count > limit)
+		iov_iter_reexpand(to, iov_iter_count(to) + (count - limit));
+	return ret;
+}
+
+/*
+ * Takes contiguous memory off the front of what is left of a bio: its first
+ * page, the offset into that page, and the length; 0 if nothing is left.
+ */
+size_t bch_rs_direct_piece(struct bio *bio, struct bvec_iter *left,
+			   struct page **page, size_t *offset)
+{
+	struct bio_vec vec;
+
+	if (!left->bi_size)
+		return 0;
+	vec = mp_bvec_iter_bvec(bio->bi_io_vec, *left);
+	*page = vec.bv_page + (vec.bv_offset >> PAGE_SHIFT);
+	*offset = offset_in_page(vec.bv_offset);
+	bio_advance_iter_single(bio, left, vec.bv_len);
+	return vec.bv_len;
+}
+
+void bch_rs_direct_hold(struct bio *bio)
+{
+	bio_inc_remaining(bio);
+}
+
+void bch_rs_direct_end(struct bio *bio, int error)
+{
+	if (error)
+		WRITE_ONCE(bio->bi_status, errno_to_blk_status(error));
+	bio_endio(bio);
+}
+
+void bch_rs_direct_in_task(struct bio *bio)
+{
+	bio_set_flag(bio, BIO_COMPLETE_IN_TASK);
 }

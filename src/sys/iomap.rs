@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reading into the page cache through iomap.
+//! Reading into the page cache through iomap, and ranges of memory that wait for data.
 //!
 //! iomap keeps the state of folios: which blocks are up to date, which reads are under way. It is
 //! told nothing of disk addresses: the mapping is always "mapped", and every range of a folio that
@@ -21,23 +21,35 @@ use core::{
     ptr::{
         self,
         NonNull, //
-    },
-    slice, //
+    }, //
 };
 
-/// A range of a locked folio that waits for its data. Whoever holds it has to end it, which
-/// dropping does too, with an error.
+/// A range of memory that waits for a file's data: of a locked folio in the page cache, or of what
+/// a direct read is to fill. Whoever holds it has to end it, which dropping does too, with an
+/// error.
 ///
 /// # Invariants
 ///
-/// - iomap has handed out the bytes from `offset` on, `len` of them, all within the folio, and
-///   they have not been given back by `iomap_finish_folio_read()`. Until then the folio stays
-///   locked, and nobody else reads or writes these bytes.
-/// - The kernel has no high memory: a folio's bytes are contiguous in its address space.
+/// - The `len` bytes from `offset` bytes behind the start of `page` on are contiguous in the
+///   kernel's address space, which is so within a folio and within a piece of a bio: there is no
+///   high memory. They stay where they are until the range has ended.
+/// - `holder` counts on exactly one call that ends the range.
+/// - In the page cache, nobody else reads or writes these bytes; the memory of a direct read may be
+///   changed by its owner at any time.
 pub struct FolioRange {
-    folio: NonNull<bindings::folio>,
+    page: NonNull<bindings::page>,
     offset: usize,
     len: usize,
+    holder: Holder,
+}
+
+/// Who waits for a range.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// iomap, which has handed out bytes of a folio.
+    PageCache,
+    /// A bio of a direct read: one of its remaining parts.
+    Direct(NonNull<bindings::bio>),
 }
 
 // SAFETY: A read may be ended by any thread.
@@ -55,56 +67,75 @@ impl FolioRange {
         let Some(rest) = self.len.checked_sub(at).filter(|&n| n != 0) else {
             return (self, None);
         };
-        let (folio, offset, _) = self.into_parts();
-        // INVARIANT: Both parts together are the range `self` was, which is given up.
+        let (page, offset, _, holder) = self.into_parts();
+        if let Holder::Direct(bio) = holder {
+            // SAFETY: The bio is not done: the range that is cut is one of its parts.
+            unsafe { bindings::bch_rs_direct_hold(bio.as_ptr()) };
+        }
+        // INVARIANT: Both parts together are the range `self` was, which is given up. iomap counts
+        // bytes, and a bio has one part more now.
         let head = Self {
-            folio,
+            page,
             offset,
             len: at,
+            holder,
         };
         let tail = Self {
-            folio,
+            page,
             offset: offset.wrapping_add(at),
             len: rest,
+            holder,
         };
         (head, Some(tail))
     }
 
-    /// The bytes.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: By the type invariant the range is within the folio, contiguous, and ours alone.
-        unsafe {
-            let page = bindings::bch_rs_folio_page(self.folio.as_ptr(), 0);
-            let base: *mut u8 = bindings::bch_rs_page_address(page).cast();
-            slice::from_raw_parts_mut(base.add(self.offset), self.len)
-        }
-    }
-
     /// Ends the range, its data being `data`, followed by zeros.
-    pub fn fill(mut self, data: &[u8]) {
-        super::copy_and_fill(self.bytes_mut(), data);
+    pub fn fill(self, data: &[u8]) {
+        let nr_data = data.len().min(self.len);
+        // SAFETY: By the type invariant the range is contiguous and stays. No reference to it is
+        // made, as others may be writing to the memory of a direct read.
+        unsafe {
+            let base: *mut u8 = bindings::bch_rs_page_address(self.page.as_ptr()).cast();
+            let to = base.add(self.offset);
+            ptr::copy_nonoverlapping(data.as_ptr(), to, nr_data);
+            ptr::write_bytes(to.add(nr_data), 0, self.len.wrapping_sub(nr_data));
+        }
         self.end(Ok(()));
     }
 
-    /// Ends the range. With success its bytes are marked up to date. Not with an error in
-    /// interrupt context.
+    /// Ends the range. With success its bytes are valid. Not with an error in interrupt context.
     pub fn end(self, result: Result) {
-        let (folio, offset, len) = self.into_parts();
+        let (page, offset, len, holder) = self.into_parts();
         let errno = match result {
             Ok(()) => 0,
             Err(e) => e.to_errno().wrapping_neg(),
         };
         // SAFETY: By the type invariant the range is waiting for exactly this call, and `self` is
-        // gone.
-        unsafe { bindings::iomap_finish_folio_read(folio.as_ptr(), offset, len, errno) };
+        // gone. A page in the page cache has a folio.
+        unsafe {
+            match holder {
+                Holder::PageCache => {
+                    let mut start = 0;
+                    let folio = bindings::bch_rs_page_folio(page.as_ptr(), &mut start);
+                    let offset = start.wrapping_add(offset);
+                    bindings::iomap_finish_folio_read(folio, offset, len, errno);
+                }
+                Holder::Direct(bio) => bindings::bch_rs_direct_end(bio.as_ptr(), errno),
+            }
+        }
+    }
+
+    /// Who waits for the range.
+    pub(super) fn holder(&self) -> Holder {
+        self.holder
     }
 
     /// The page the range starts in, the offset into that page, and the length; the obligation to
     /// end the range goes to the caller.
     pub(super) fn into_page(self) -> (*mut bindings::page, usize, usize) {
-        let (folio, offset, len) = self.into_parts();
-        // SAFETY: By the type invariant `offset` is within the folio.
-        let page = unsafe { bindings::bch_rs_folio_page(folio.as_ptr(), offset) };
+        let (page, offset, len, _) = self.into_parts();
+        // SAFETY: By the type invariant `offset` is within what `page` is the start of.
+        let page = unsafe { bindings::bch_rs_page_at(page.as_ptr(), offset) };
         (page, offset & PAGE_MASK, len)
     }
 
@@ -112,22 +143,26 @@ impl FolioRange {
     ///
     /// # Safety
     ///
-    /// The arguments came from `into_page()` of a range that has not been remade or ended since.
-    pub(super) unsafe fn from_page(page: *mut bindings::page, offset: usize, len: usize) -> Self {
-        let mut start: usize = 0;
-        // SAFETY: The page belongs to a locked folio by the function's contract.
-        let folio = unsafe { bindings::bch_rs_page_folio(page, &mut start) };
-        // INVARIANT: The same range as before `into_page()`.
+    /// The arguments came from `into_page()` of a range of `holder` that has not been remade or
+    /// ended since. For a new range, they must be as the type's invariants say.
+    pub(super) unsafe fn from_page(
+        page: *mut bindings::page,
+        offset: usize,
+        len: usize,
+        holder: Holder,
+    ) -> Self {
+        // INVARIANT: By the function's contract.
         Self {
-            // SAFETY: Every page has a folio.
-            folio: unsafe { NonNull::new_unchecked(folio) },
-            offset: start.wrapping_add(offset),
+            // SAFETY: By the function's contract it is a page.
+            page: unsafe { NonNull::new_unchecked(page) },
+            offset,
             len,
+            holder,
         }
     }
 
-    fn into_parts(self) -> (NonNull<bindings::folio>, usize, usize) {
-        let parts = (self.folio, self.offset, self.len);
+    fn into_parts(self) -> (NonNull<bindings::page>, usize, usize, Holder) {
+        let parts = (self.page, self.offset, self.len, self.holder);
         core::mem::forget(self);
         parts
     }
@@ -137,9 +172,10 @@ impl Drop for FolioRange {
     fn drop(&mut self) {
         // INVARIANT: The range moves to a value that is ended.
         let range = Self {
-            folio: self.folio,
+            page: self.page,
             offset: self.offset,
             len: self.len,
+            holder: self.holder,
         };
         range.end(Err(Error::Io));
     }
@@ -256,11 +292,12 @@ impl<R: RangeReader> Ops<R> {
         // SAFETY: The folio is valid.
         let offset = pos.wrapping_sub(unsafe { bindings::bch_rs_folio_pos(folio.as_ptr()) });
         // INVARIANT: The range that iomap asks for, within the folio; returning 0 tells iomap that
-        // `iomap_finish_folio_read()` will follow.
-        let range = FolioRange {
-            folio,
-            offset: num::usize_of(num::u64_of_bits(offset)),
-            len,
+        // `iomap_finish_folio_read()` will follow. The folio is locked until then.
+        // SAFETY: As just said; the folio's first page is a page.
+        let range = unsafe {
+            let page = bindings::bch_rs_folio_page(folio.as_ptr(), 0);
+            let offset = num::usize_of(num::u64_of_bits(offset));
+            FolioRange::from_page(page, offset, len, Holder::PageCache)
         };
         // SAFETY: By the function's contract `read_ctx` is the `R` borrowed by the caller of
         // iomap.
@@ -300,7 +337,7 @@ unsafe extern "C" fn begin_mapped(
 }
 
 /// `IOMAP_MAPPED`.
-const MAP_MAPPED: u16 = 2;
+pub(super) const MAP_MAPPED: u16 = 2;
 
 /// Lets the page cache use folios of up to `1 << max_order` pages for a file.
 ///

@@ -9,17 +9,24 @@ use super::{
 use crate::{
     data::{
         self,
-        read_async::Owner,
+        fiemap,
+        read_async::{
+            self,
+            Owner, //
+        },
         FileId,
         Seek, //
     },
     init::Filesystem,
     snapshots::View,
     sys::{
+        block::BlockDevice,
         fs::{
+            DirectRead,
             FileData,
             INode,
             LockedFolio,
+            MapList,
             Result, //
         },
         iomap::Readahead,
@@ -56,6 +63,36 @@ impl FileData for Bcachefs {
         let file = file_id(inode);
         let mut reader = mount.reads.reader(&mount.fs, file, u64::MAX, false);
         folio.read(&mut reader);
+    }
+
+    fn direct_device(inode: &INode<Self>) -> Option<&BlockDevice> {
+        let mount = inode.sb().data();
+        Some(&mount.fs.view.sb().dev(mount.direct?)?.bdev)
+    }
+
+    fn is_encoded_at(inode: &INode<Self>, pos: u64) -> bool {
+        read_async::is_encoded_at(&inode.sb().data().fs, file_id(inode), pos)
+    }
+
+    fn read_direct(inode: &INode<Self>, request: DirectRead<'_>) {
+        let mount = inode.sb().data();
+        mount.reads.direct(&mount.fs, file_id(inode), request);
+    }
+
+    fn map(inode: &INode<Self>, from: u64, to: u64, list: &mut MapList<'_>) -> Result {
+        let view = &inode.sb().data().fs.view;
+        let mut refused = Ok(());
+        let walked = fiemap::map(view, file_id(inode), from, to, |m| {
+            match list.add(m.logical, m.physical, m.len, m.flags.0) {
+                Ok(more) => Ok(more),
+                Err(e) => {
+                    refused = Err(e);
+                    Ok(false)
+                }
+            }
+        });
+        walked.map_err(|e| reported("mapping the data", inode.ino(), e))?;
+        refused
     }
 
     fn seek(inode: &INode<Self>, pos: u64, hole: bool) -> Result<Option<u64>> {

@@ -17,6 +17,7 @@ use crate::{
     env::{
         num::sat_u32,
         pr_info,
+        units::DevIdx,
         Arc,
         Box,
         Vec, //
@@ -76,6 +77,8 @@ pub struct Mount {
     pub(super) reads: Reads<Filesystem>,
     /// The filesystem.
     pub(super) fs: Arc<Filesystem>,
+    /// The device whose block size direct reads have to keep to: that with the largest blocks.
+    pub(super) direct: Option<DevIdx>,
     /// How times are stored.
     pub(super) times: TimeUnits,
     /// The options given at mount.
@@ -220,8 +223,12 @@ fn start(devs: Vec<BlockDevice>, options: &Opts, read_only: bool) -> crate::erro
         fs.view.sb().name(),
         header.version()
     );
+    let devices = fs.view.sb().devices();
+    let direct = devices.max_by_key(|d| d.bdev.logical_block_bytes());
+    let direct = direct.map(|d| d.idx);
     Ok(Mount {
         reads: Reads::try_new()?,
+        direct,
         times,
         given: Box::try_new(options.clone())?,
         fs,

@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Regular files: reading through the page cache.
+//! Regular files: reading through the page cache and past it.
 
 use super::{
     attr,
+    direct::{
+        self,
+        DirectRead, //
+    },
+    fiemap::{
+        self,
+        MapList, //
+    },
     inode::INode,
     xattr,
     Complete,
@@ -14,10 +22,13 @@ use crate::{
     bindings,
     env::num,
     error::errno::Errno,
-    sys::iomap::{
-        self,
-        RangeReader,
-        Readahead, //
+    sys::{
+        block::BlockDevice,
+        iomap::{
+            self,
+            RangeReader,
+            Readahead, //
+        }, //
     },
 };
 use core::{
@@ -36,6 +47,19 @@ pub trait FileData: FileSystem {
 
     /// Reads one folio.
     fn read_folio(inode: &INode<Self>, folio: LockedFolio);
+
+    /// The device whose block size direct reads have to keep to.
+    fn direct_device(inode: &INode<Self>) -> Option<&BlockDevice>;
+
+    /// Whether the data at byte `pos` has to be checked or decoded after it was read. Decides only
+    /// how a direct read from there on is done best.
+    fn is_encoded_at(inode: &INode<Self>, pos: u64) -> bool;
+
+    /// Reads what `request` asks for.
+    fn read_direct(inode: &INode<Self>, request: DirectRead<'_>);
+
+    /// The mappings of the data between bytes `from` and `to`.
+    fn map(inode: &INode<Self>, from: u64, to: u64, list: &mut MapList<'_>) -> Result;
 
     /// The first byte of a hole (or else of data) at or behind byte `pos`, if there is one. The
     /// end of the file is a hole.
@@ -76,13 +100,14 @@ impl<T: Complete> Tables<T> {
         listxattr: Some(xattr::listxattr::<T>),
         get_inode_acl: Some(super::acl::get_inode_acl::<T>),
         fileattr_get: Some(attr::fileattr_get::<T>),
+        fiemap: Some(fiemap::fiemap::<T>),
         ..pin_init::zeroed()
     };
 
     const FILE: bindings::file_operations = bindings::file_operations {
         llseek: Some(llseek::<T>),
         open: Some(bindings::bch_rs_file_open),
-        read_iter: Some(read_iter),
+        read_iter: Some(read_iter::<T>),
         mmap_prepare: Some(bindings::generic_file_readonly_mmap_prepare),
         splice_read: Some(bindings::filemap_splice_read),
         setlease: Some(bindings::generic_setlease),
@@ -148,15 +173,23 @@ unsafe extern "C" fn read_folio<T: FileData>(
     0
 }
 
-/// `->read_iter`. Direct reads go through the page cache too: data has to be checked, and often
-/// decoded, before user space may have it.
+/// `->read_iter`.
 ///
 /// # Safety
 ///
 /// For the VFS to call.
-unsafe extern "C" fn read_iter(iocb: *mut bindings::kiocb, to: *mut bindings::iov_iter) -> isize {
+unsafe extern "C" fn read_iter<T: FileData>(
+    iocb: *mut bindings::kiocb,
+    to: *mut bindings::iov_iter,
+) -> isize {
     // SAFETY: The arguments are passed on.
-    unsafe { bindings::filemap_read(iocb, to, 0) }
+    unsafe {
+        if (*iocb).ki_flags & num::i32_of_bits(bindings::IOCB_DIRECT) != 0 {
+            direct::read::<T>(iocb, to)
+        } else {
+            bindings::filemap_read(iocb, to, 0)
+        }
+    }
 }
 
 /// `->llseek`.

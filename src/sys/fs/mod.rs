@@ -11,6 +11,8 @@
 //! | `attr.rs`    | statx, file flags, `statfs`                                               |
 //! | `context.rs` | mount requests: options, sharing of superblocks, messages to the caller    |
 //! | `dir.rs`     | lookup and readdir                                                        |
+//! | `direct.rs`  | direct reads, past the page cache                                         |
+//! | `fiemap.rs`  | where the data of a file is                                               |
 //! | `file.rs`    | regular files: the page cache                                             |
 //! | `inode.rs`   | inodes and the cache they are in                                          |
 //! | `link.rs`    | symbolic links                                                            |
@@ -28,6 +30,8 @@ mod acl;
 mod attr;
 mod context;
 mod dir;
+mod direct;
+mod fiemap;
 mod file;
 mod inode;
 mod link;
@@ -41,6 +45,8 @@ pub use self::{
     attr::{FileFlags, FsStat, Stat},
     context::MountLog,
     dir::DirEmitter,
+    direct::DirectRead,
+    fiemap::MapList,
     file::{FileData, LockedFolio},
     inode::{INode, INodeParams, INodeRef},
     sb::{SuperBlock, SuperParams},
