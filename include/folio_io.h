@@ -38,6 +38,7 @@ struct inode *bch_rs_rac_inode(struct readahead_control *rac);
 void bch_rs_mapping_set_orders(struct address_space *mapping,
 			       unsigned int max_order);
 int bch_rs_file_open(struct inode *inode, struct file *file);
+bool bch_rs_dir_is_narrow(const struct file *file);
 
 ssize_t bch_rs_direct_read(struct kiocb *iocb, struct iov_iter *to,
 			   const struct iomap_ops *ops,

@@ -199,6 +199,7 @@ errors! {
 
     // Files and directories.
     InodeNotFound, NotFound, ENOENT, "no such inode";
+    NameNotFound, NotFound, ENOENT, "the directory has no name of the inode";
     InodeInvalid, Key, EIO, "an inode's key can not be right";
     DirentInvalid, Key, EIO, "a directory entry that may be the one wanted can not be read";
     StrHashUnknown, Unsupported, EOPNOTSUPP, "names are hashed in an unknown way";

@@ -11,6 +11,8 @@
 //! | `xattr.rs`   | extended attributes                                                     |
 //! | `options.rs` | options of an inode as extended attributes                              |
 //! | `acl.rs`     | access control lists                                                    |
+//! | `cookie.rs`  | positions in directories for callers with 31 bits for them              |
+//! | `handle.rs`  | handles of files, and the directories above them                        |
 //! | `symlink.rs` | where symbolic links lead                                               |
 //! | `stat.rs`    | what `stat` and `statfs` show                                           |
 //!
@@ -22,7 +24,9 @@ mod fold;
 mod probe;
 
 pub mod acl;
+pub mod cookie;
 pub mod dirent;
+pub mod handle;
 pub mod inode;
 pub mod options;
 pub mod stat;

@@ -116,6 +116,36 @@ pub fn user_flags(inode: &Inode) -> u32 {
     out
 }
 
+/// The same flags as `FS_IOC_FSGETXATTR` numbers them.
+const XFLAG_NUMBERS: [(InodeFlags, u32); 5] = [
+    (InodeFlags::IMMUTABLE, 0x8),
+    (InodeFlags::APPEND, 0x10),
+    (InodeFlags::SYNC, 0x20),
+    (InodeFlags::NOATIME, 0x40),
+    (InodeFlags::NODUMP, 0x80),
+];
+/// C: `FS_XFLAG_PROJINHERIT`.
+const XFLAG_PROJINHERIT: u32 = 0x200;
+/// The bit of the project in [`Inode::fields_set`].
+const PROJECT_IS_SET: u16 = 1 << 2;
+
+/// The flags of an inode as `FS_IOC_FSGETXATTR` shows them. A project that was set, not inherited,
+/// is shown as one that is inherited; case is not shown here.
+///
+/// C: `bch2_fileattr_get()`.
+pub fn user_xflags(inode: &Inode) -> u32 {
+    let mut out = 0;
+    for (flag, number) in XFLAG_NUMBERS {
+        if inode.flags.has(flag) {
+            out |= number;
+        }
+    }
+    if inode.fields_set & PROJECT_IS_SET != 0 {
+        out |= XFLAG_PROJINHERIT;
+    }
+    out
+}
+
 /// What `statfs` shows.
 ///
 /// C: `struct kstatfs`.
@@ -161,6 +191,7 @@ impl StatFs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::values::inode::INODE_OPTIONS;
 
     #[test]
     fn attributes() {
@@ -176,5 +207,14 @@ mod tests {
         assert_eq!((a.mtime.sec, a.mtime.nsec), (1, 1));
         assert_eq!(a.links, 0);
         assert_eq!(user_flags(&inode), 0x20);
+        assert_eq!(user_xflags(&inode), 0x10);
+        let project = Inode {
+            fields_set: PROJECT_IS_SET,
+            casefold: 2,
+            ..Inode::default()
+        };
+        assert_eq!(INODE_OPTIONS[2], "project");
+        assert_eq!(user_flags(&project), FLAG_CASEFOLD);
+        assert_eq!(user_xflags(&project), 0x200);
     }
 }

@@ -3,6 +3,7 @@
  * Page cache accessors that are macros or inline functions in the kernel's headers.
  */
 #include <linux/bio.h>
+#include <linux/compat.h>
 #include <linux/fs.h>
 #include <linux/iomap.h>
 #include <linux/mm.h>
@@ -90,6 +91,20 @@ int bch_rs_file_open(struct inode *inode, struct file *file)
 {
 	file->f_mode |= FMODE_CAN_ODIRECT;
 	return generic_file_open(inode, file);
+}
+
+/* Whether the caller, or a client of the server it is, has 31 bits for positions. */
+bool bch_rs_dir_is_narrow(const struct file *file)
+{
+	if (file->f_mode & FMODE_32BITHASH)
+		return true;
+	if (file->f_mode & FMODE_64BITHASH)
+		return false;
+#ifdef CONFIG_COMPAT
+	return in_compat_syscall();
+#else
+	return BITS_PER_LONG == 32;
+#endif
 }
 
 /* Reads at most `limit` bytes, a multiple of the device's block size. */

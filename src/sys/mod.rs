@@ -30,7 +30,10 @@ pub mod sync;
 pub mod workqueue;
 pub mod workspace;
 
-use crate::error::errno::Errno;
+use crate::{
+    env::num,
+    error::errno::Errno, //
+};
 use core::ffi::c_int;
 
 /// The result of a C function that returns 0 or a negative errno.
@@ -56,6 +59,11 @@ fn returned(result: Result<(), Errno>) -> c_int {
         Ok(()) => 0,
         Err(e) => e.0.wrapping_neg(),
     }
+}
+
+/// An errno in the place of a number, for callbacks that return a long.
+fn failed(e: Errno) -> isize {
+    num::isize_of_bits(num::usize_of_u32(e.0.unsigned_abs())).wrapping_neg()
 }
 
 /// An errno in the place of a pointer, for callbacks that return one.

@@ -14,7 +14,10 @@ use crate::{
         InodeFlags, //
     },
     fs::{
-        stat::user_flags,
+        stat::{
+            user_flags,
+            user_xflags, //
+        },
         symlink, //
     },
     sys::fs::{
@@ -37,6 +40,9 @@ const STATX_FLAGS: [(InodeFlags, u32); 3] = [
     (InodeFlags::NODUMP, 0x40),
 ];
 
+/// Bytes in a sector, to which memory of direct reads and writes should be aligned. Others work too.
+const SECTOR: u32 = 512;
+
 impl Attributes for Bcachefs {
     const XATTRS: &'static [Option<&'static XattrHandler<Self>>] = &xattr::HANDLERS;
 
@@ -53,6 +59,14 @@ impl Attributes for Bcachefs {
             }
         }
         stat.set_attributes(on, known);
+        let block = inode.sb().data().fs.view.sb().sb.block_bytes();
+        stat.set_block_bytes(block);
+        if i.is_dir() && inode.size() == 0 {
+            stat.set_size(block.into());
+        }
+        if i.is_regular() {
+            stat.set_direct_alignment(SECTOR, block);
+        }
     }
 
     fn flags(inode: &INode<Self>) -> FileFlags {
@@ -60,6 +74,7 @@ impl Attributes for Bcachefs {
         let project = option(i.project).and_then(|v| u32::try_from(v).ok());
         FileFlags {
             flags: user_flags(i),
+            xflags: user_xflags(i),
             project: project.unwrap_or(0),
         }
     }

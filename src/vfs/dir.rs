@@ -10,7 +10,13 @@ use super::{
 use crate::{
     error::errno::Errno,
     format::values::dirent::NAME_MAX,
-    fs::dirent,
+    fs::{
+        cookie::{
+            Cookies,
+            COOKIE_END, //
+        },
+        dirent, //
+    },
     sys::fs::{
         DirEmitter,
         Directory,
@@ -19,6 +25,8 @@ use crate::{
         Result, //
     },
 };
+
+const _: () = assert!(COOKIE_END == DirEmitter::NARROW_END);
 
 impl Directory for Bcachefs {
     fn lookup(dir: &INode<Self>, name: &[u8]) -> Result<Option<INodeRef<Self>>> {
@@ -46,5 +54,13 @@ impl Directory for Bcachefs {
         .map_err(|e| reported("reading the directory", dir.ino(), e))?;
         to.advance(next);
         Ok(())
+    }
+
+    fn narrow(dir: &INode<Self>, pos: u64) -> u32 {
+        Cookies::of(&dir.data().inode).narrow(pos)
+    }
+
+    fn widen(dir: &INode<Self>, cookie: u32) -> u64 {
+        Cookies::of(&dir.data().inode).widen(cookie)
     }
 }

@@ -7,8 +7,10 @@
 //! |------------|-------------------------------------------------------------------|
 //! | `attr.rs`  | statx, file flags, symbolic links                                 |
 //! | `dir.rs`   | lookup and readdir                                                |
+//! | `export.rs` | handles of files, for NFS servers                                |
 //! | `errno.rs` | the one place where an [`Error`](crate::error::Error) becomes an errno |
 //! | `file.rs`  | data of regular files                                             |
+//! | `ioctl.rs` | ioctl(2)                                                          |
 //! | `inode.rs` | inodes: from the btree to the VFS                                 |
 //! | `mount.rs` | mounting, remounting, `statfs`, options                           |
 //! | `xattr.rs` | extended attributes and access control lists                      |
@@ -16,8 +18,10 @@
 mod attr;
 mod dir;
 mod errno;
+mod export;
 mod file;
 mod inode;
+mod ioctl;
 mod mount;
 mod xattr;
 

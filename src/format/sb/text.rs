@@ -95,9 +95,9 @@ impl fmt::Display for Uuid {
 #[derive(Clone, Copy, Debug)]
 pub struct Padded<'a>(pub &'a [u8]);
 
-impl Padded<'_> {
+impl<'a> Padded<'a> {
     /// The bytes of the text.
-    pub fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &'a [u8] {
         self.0.split(|b| *b == 0).next().unwrap_or(&[])
     }
 

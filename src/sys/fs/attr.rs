@@ -28,6 +28,8 @@ use core::{
 /// A `kstat` that is being filled in, for as long as `'a`.
 pub struct Stat<'a> {
     stat: *mut bindings::kstat,
+    /// What is asked for.
+    wanted: u32,
     call: PhantomData<&'a mut bindings::kstat>,
 }
 
@@ -47,6 +49,31 @@ impl Stat<'_> {
         let stat = unsafe { &mut *self.stat };
         stat.subvol = id;
         stat.result_mask |= bindings::STATX_SUBVOL;
+    }
+
+    /// The size in bytes, where it is not that of the inode.
+    pub fn set_size(&mut self, bytes: u64) {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.stat).size = num::i64_of_bits(bytes) };
+    }
+
+    /// How many bytes are best read or written at a time.
+    pub fn set_block_bytes(&mut self, bytes: u32) {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.stat).blksize = bytes };
+    }
+
+    /// What the address of the memory and the place in the file should be multiples of in direct
+    /// reads and writes, in bytes. Only shown when asked for.
+    pub fn set_direct_alignment(&mut self, memory: u32, offset: u32) {
+        if self.wanted & bindings::STATX_DIOALIGN == 0 {
+            return;
+        }
+        // SAFETY: By the type invariant.
+        let stat = unsafe { &mut *self.stat };
+        stat.dio_mem_align = memory;
+        stat.dio_offset_align = offset;
+        stat.result_mask |= bindings::STATX_DIOALIGN;
     }
 
     /// Sets the attributes `on` (`STATX_ATTR_*`) out of the `known` ones.
@@ -79,6 +106,7 @@ pub(super) unsafe extern "C" fn getattr<T: Attributes>(
     // INVARIANT: The VFS passed it for this call.
     let mut stat = Stat {
         stat,
+        wanted: request_mask,
         call: PhantomData,
     };
     T::stat(inode, &mut stat);
@@ -90,6 +118,8 @@ pub(super) unsafe extern "C" fn getattr<T: Attributes>(
 pub struct FileFlags {
     /// For `FS_IOC_GETFLAGS` (`FS_*_FL`).
     pub flags: u32,
+    /// For `FS_IOC_FSGETXATTR` (`FS_XFLAG_*`).
+    pub xflags: u32,
     /// The project that quota counts it for; 0 for none.
     pub project: u32,
 }
@@ -107,7 +137,8 @@ pub(super) unsafe extern "C" fn fileattr_get<T: Attributes>(
     unsafe {
         let file = T::flags(INode::<T>::from_raw((*dentry).d_inode));
         let fa: *mut bindings::file_kattr = fa.cast();
-        bindings::fileattr_fill_flags(fa.cast(), file.flags);
+        (*fa).flags = file.flags;
+        (*fa).fsx_xflags = file.xflags;
         (*fa).fsx_projid = file.project;
     }
     0

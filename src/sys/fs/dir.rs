@@ -5,14 +5,18 @@
 use super::{
     attr,
     inode::INode,
+    ioctl,
     xattr,
     Complete,
-    Directory,
-    Result, //
+    Directory, //
 };
 use crate::{
     bindings,
-    env::num,
+    env::{
+        num,
+        Box, //
+    },
+    error::errno::Errno,
     sys::{
         err_ptr,
         returned, //
@@ -34,14 +38,41 @@ use core::{
 /// The context of a readdir(3) call that lasts as long as `'a`.
 pub struct DirEmitter<'a> {
     ctx: *mut bindings::dir_context,
+    /// For callers that have 31 bits for positions.
+    narrow: Option<Narrow<'a>>,
     call: PhantomData<&'a mut ()>,
 }
 
+/// Translates positions.
+struct Narrow<'a> {
+    /// The position that is gone on from.
+    pos: u64,
+    /// The short form of a position.
+    short: &'a dyn Fn(u64) -> u32,
+    resume: &'a mut Resume,
+    /// An entry was refused.
+    full: bool,
+}
+
+/// Where an open directory is read on, if the caller goes on where it was: short positions are not
+/// exact.
+#[derive(Default)]
+struct Resume {
+    /// The short position of the entry emitted last, and the position behind it.
+    after: Option<(u32, u64)>,
+}
+
 impl DirEmitter<'_> {
+    /// The short form of the position behind all entries.
+    pub const NARROW_END: u32 = 0x7fff_ffff;
+
     /// The first position that is wanted, at least 2.
     pub fn pos(&self) -> u64 {
-        // SAFETY: By the type invariant.
-        num::u64_of_bits(unsafe { (*self.ctx).pos })
+        match &self.narrow {
+            Some(narrow) => narrow.pos,
+            // SAFETY: By the type invariant.
+            None => num::u64_of_bits(unsafe { (*self.ctx).pos }),
+        }
     }
 
     /// Emits an entry with position `pos`. Returns `false` if there is no room for it: it comes
@@ -50,17 +81,48 @@ impl DirEmitter<'_> {
         let Ok(len) = c_int::try_from(name.len()) else {
             return true;
         };
+        let short = self.narrow.as_ref().map(|narrow| (narrow.short)(pos));
+        let (shown, ino) = match short {
+            // 0 would be no entry at all.
+            Some(short) => (short.into(), u64::from(num::low_u32(ino).max(1))),
+            None => (pos, ino),
+        };
         // SAFETY: By the type invariant; the name is readable for its length.
-        unsafe {
-            (*self.ctx).pos = num::i64_of_bits(pos);
+        let taken = unsafe {
+            (*self.ctx).pos = num::i64_of_bits(shown);
             bindings::dir_emit(self.ctx, name.as_ptr(), len, ino, c_uint::from(kind))
+        };
+        if let (Some(narrow), Some(short)) = (&mut self.narrow, short) {
+            match taken {
+                true => narrow.resume.after = Some((short, pos.saturating_add(1))),
+                false => narrow.full = true,
+            }
+        }
+        taken
+    }
+
+    /// Goes on behind the entry at `pos`, which was emitted.
+    fn step_over(&mut self, pos: u64) {
+        let next = pos.saturating_add(1);
+        match &mut self.narrow {
+            Some(narrow) => narrow.pos = next,
+            // SAFETY: By the type invariant.
+            None => unsafe { (*self.ctx).pos = num::i64_of_bits(next) },
         }
     }
 
     /// Makes `pos` the position to go on from: after the last entry emitted, or at the end.
     pub fn advance(&mut self, pos: u64) {
+        let shown = match &mut self.narrow {
+            Some(narrow) if narrow.full => {
+                narrow.pos = pos;
+                (narrow.short)(pos).into()
+            }
+            Some(_) => u64::from(Self::NARROW_END),
+            None => pos,
+        };
         // SAFETY: By the type invariant.
-        unsafe { (*self.ctx).pos = num::i64_of_bits(pos) };
+        unsafe { (*self.ctx).pos = num::i64_of_bits(shown) };
     }
 }
 
@@ -78,8 +140,13 @@ impl<T: Complete> Tables<T> {
     };
 
     const FILE: bindings::file_operations = bindings::file_operations {
-        llseek: Some(bindings::generic_file_llseek),
+        open: Some(open),
+        release: Some(release),
+        llseek: Some(llseek),
         read: Some(bindings::generic_read_dir),
+        unlocked_ioctl: Some(ioctl::ioctl::<T>),
+        #[cfg(CONFIG_COMPAT)]
+        compat_ioctl: Some(ioctl::compat_ioctl::<T>),
         iterate_shared: Some(iterate::<T>),
         setlease: Some(bindings::generic_setlease),
         ..pin_init::zeroed()
@@ -124,6 +191,53 @@ unsafe extern "C" fn lookup<T: Directory>(
     }
 }
 
+/// `->open`.
+///
+/// # Safety
+///
+/// For the VFS to call.
+unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    match Box::try_new(Resume::default()) {
+        // SAFETY: The VFS passes a file that is being opened.
+        Ok(resume) => unsafe { (*file).private_data = resume.into_raw().cast() },
+        Err(_) => return Errno::ENOMEM.0.wrapping_neg(),
+    }
+    0
+}
+
+/// `->release`.
+///
+/// # Safety
+///
+/// For the VFS to call.
+unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    // SAFETY: From `open()`, and not used any more.
+    unsafe { drop(Box::<Resume>::from_raw((*file).private_data.cast())) };
+    0
+}
+
+/// `->llseek`.
+///
+/// # Safety
+///
+/// For the VFS to call.
+unsafe extern "C" fn llseek(
+    file: *mut bindings::file,
+    offset: bindings::loff_t,
+    whence: c_int,
+) -> bindings::loff_t {
+    // SAFETY: An open directory of ours, whose `private_data` is from `open()`; the VFS holds the
+    // lock of its position.
+    unsafe {
+        (*(*file).private_data.cast::<Resume>()).after = None;
+        let end = match bindings::bch_rs_dir_is_narrow(file) {
+            true => i64::from(DirEmitter::NARROW_END),
+            false => i64::MAX,
+        };
+        bindings::generic_file_llseek_size(file, offset, whence, end, end)
+    }
+}
+
 /// `->iterate_shared`.
 ///
 /// # Safety
@@ -133,18 +247,45 @@ unsafe extern "C" fn iterate<T: Directory>(
     file: *mut bindings::file,
     ctx: *mut bindings::dir_context,
 ) -> c_int {
-    // SAFETY: `file` is an open directory of ours.
-    let dir = unsafe {
-        if !bindings::dir_emit_dots(file, ctx) {
-            return 0;
-        }
-        INode::<T>::from_raw(bindings::file_inode(file))
+    // SAFETY: `file` is an open directory of ours, whose `private_data` is from `open()`; the VFS
+    // holds the lock of its position.
+    let (dir, above, resume, is_narrow) = unsafe {
+        (
+            INode::<T>::from_raw(bindings::file_inode(file)),
+            bindings::d_parent_ino((*file).__bindgen_anon_1.f_path.dentry),
+            &mut *(*file).private_data.cast::<Resume>(),
+            bindings::bch_rs_dir_is_narrow(file),
+        )
     };
+    // SAFETY: The VFS passes a context.
+    let pos = num::u64_of_bits(unsafe { (*ctx).pos });
+    let short = |pos| T::narrow(dir, pos);
+    let narrow = is_narrow.then(|| {
+        let cookie = u32::try_from(pos).unwrap_or(DirEmitter::NARROW_END);
+        let after = resume.after.filter(|&(last, _)| last == cookie);
+        Narrow {
+            pos: after.map_or_else(|| T::widen(dir, cookie), |(_, next)| next),
+            short: &short,
+            resume,
+            full: false,
+        }
+    });
     // INVARIANT: The VFS passed the context for this call.
     let mut to = DirEmitter {
         ctx,
+        narrow,
         call: PhantomData,
     };
-    let result: Result = T::readdir(dir, &mut to);
-    returned(result)
+    for (at, name, ino) in [(0, &b"."[..], dir.ino()), (1, b"..", num::u64_of(above))] {
+        if to.pos() == at {
+            if !to.emit(at, name, ino, DT_DIR) {
+                return 0;
+            }
+            to.step_over(at);
+        }
+    }
+    returned(T::readdir(dir, &mut to))
 }
+
+/// C: the constant of that name.
+const DT_DIR: u8 = 4;

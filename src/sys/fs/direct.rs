@@ -14,10 +14,13 @@ use crate::{
     bindings,
     env::num,
     error::errno::Errno,
-    sys::iomap::{
-        FolioRange,
-        Holder,
-        RangeReader, //
+    sys::{
+        failed,
+        iomap::{
+            FolioRange,
+            Holder,
+            RangeReader, //
+        }, //
     },
 };
 use core::{
@@ -138,10 +141,6 @@ pub(super) unsafe fn read<T: FileData>(
             num::usize_of(limit),
         )
     }
-}
-
-fn failed(e: Errno) -> isize {
-    isize::try_from(e.0).map_or(isize::MIN, isize::wrapping_neg)
 }
 
 /// The operation tables of direct reads.

@@ -13,6 +13,7 @@ use super::{
         MapList, //
     },
     inode::INode,
+    ioctl,
     xattr,
     Complete,
     FileSystem,
@@ -110,6 +111,9 @@ impl<T: Complete> Tables<T> {
         read_iter: Some(read_iter::<T>),
         mmap_prepare: Some(bindings::generic_file_readonly_mmap_prepare),
         splice_read: Some(bindings::filemap_splice_read),
+        unlocked_ioctl: Some(ioctl::ioctl::<T>),
+        #[cfg(CONFIG_COMPAT)]
+        compat_ioctl: Some(ioctl::compat_ioctl::<T>),
         setlease: Some(bindings::generic_setlease),
         ..pin_init::zeroed()
     };

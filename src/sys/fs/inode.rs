@@ -104,6 +104,12 @@ impl<T: FileSystem> INode<T> {
         unsafe { (&raw const (*self.as_ptr()).i_mode).read_volatile() }
     }
 
+    /// Distinguishes inodes that had the same number one after the other.
+    pub fn generation(&self) -> u32 {
+        // SAFETY: Set once before the inode was complete.
+        unsafe { (*self.as_ptr()).i_generation }
+    }
+
     /// The file's size in bytes.
     pub fn size(&self) -> u64 {
         // SAFETY: The inode is valid by the type invariant.

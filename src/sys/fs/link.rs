@@ -29,6 +29,7 @@ impl<T: Complete> Tables<T> {
         get_link: Some(get_link::<T>),
         getattr: Some(attr::getattr::<T>),
         listxattr: Some(xattr::listxattr::<T>),
+        fileattr_get: Some(attr::fileattr_get::<T>),
         ..pin_init::zeroed()
     };
 

@@ -12,9 +12,11 @@
 //! | `context.rs` | mount requests: options, sharing of superblocks, messages to the caller    |
 //! | `dir.rs`     | lookup and readdir                                                        |
 //! | `direct.rs`  | direct reads, past the page cache                                         |
+//! | `export.rs`  | handles of files, for NFS servers                                         |
 //! | `fiemap.rs`  | where the data of a file is                                               |
 //! | `file.rs`    | regular files: the page cache                                             |
 //! | `inode.rs`   | inodes and the cache they are in                                          |
+//! | `ioctl.rs`   | ioctl(2)                                                                  |
 //! | `link.rs`    | symbolic links                                                            |
 //! | `sb.rs`      | superblocks                                                               |
 //! | `seq.rs`     | text for `/proc/mounts`                                                   |
@@ -31,9 +33,11 @@ mod attr;
 mod context;
 mod dir;
 mod direct;
+mod export;
 mod fiemap;
 mod file;
 mod inode;
+mod ioctl;
 mod link;
 mod sb;
 mod seq;
@@ -46,9 +50,14 @@ pub use self::{
     context::MountLog,
     dir::DirEmitter,
     direct::DirectRead,
+    export::{
+        Exported,
+        HANDLE_BYTES, //
+    },
     fiemap::MapList,
     file::{FileData, LockedFolio},
     inode::{INode, INodeParams, INodeRef},
+    ioctl::Controls,
     sb::{SuperBlock, SuperParams},
     seq::Seq,
     types::{FsType, Registration},
@@ -132,6 +141,13 @@ pub trait Directory: FileSystem {
     /// Emits the entries from `to.pos()` on, in the order of their positions, until `emit()`
     /// returns `false`. "." and ".." have positions 0 and 1 and are not this function's.
     fn readdir(dir: &INode<Self>, to: &mut DirEmitter<'_>) -> Result;
+
+    /// A position in a form that 31 bits are enough for; less than [`DirEmitter::NARROW_END`].
+    /// Several positions may have the same one, and those below 2 are as they are.
+    fn narrow(dir: &INode<Self>, pos: u64) -> u32;
+
+    /// The first position whose short form is `cookie`.
+    fn widen(dir: &INode<Self>, cookie: u32) -> u64;
 }
 
 /// Attributes of all kinds of files, and symbolic links.
@@ -165,6 +181,6 @@ pub trait Attributes: FileSystem {
 }
 
 /// Everything that the operation tables need.
-pub trait Complete: FileSystem + Directory + Attributes + FileData {}
+pub trait Complete: FileSystem + Directory + Attributes + FileData + Exported + Controls {}
 
-impl<T: FileSystem + Directory + Attributes + FileData> Complete for T {}
+impl<T: FileSystem + Directory + Attributes + FileData + Exported + Controls> Complete for T {}

@@ -161,6 +161,7 @@ pub(super) unsafe fn fill<T: Complete>(
         (*sb).s_time_max = params.time_range.1;
         (*sb).s_op = &Tables::<T>::SUPER;
         (*sb).s_xattr = super::xattr::table::<T>();
+        (*sb).s_export_op = super::export::table::<T>().cast();
         if params.acl {
             (*sb).s_flags |= bindings::SB_POSIXACL;
         }
