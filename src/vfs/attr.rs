@@ -40,7 +40,7 @@ const STATX_FLAGS: [(InodeFlags, u32); 3] = [
     (InodeFlags::NODUMP, 0x40),
 ];
 
-/// Bytes in a sector, to which memory of direct reads and writes should be aligned. Others work too.
+/// Bytes in a sector, to which memory of direct reads should be aligned. Other memory works too.
 const SECTOR: u32 = 512;
 
 impl Attributes for Bcachefs {

@@ -34,10 +34,14 @@ pub struct Stat<'a> {
 }
 
 impl Stat<'_> {
+    fn raw(&mut self) -> &mut bindings::kstat {
+        // SAFETY: By the type invariant.
+        unsafe { &mut *self.stat }
+    }
+
     /// When the file was made: seconds since 1970 and nanoseconds.
     pub fn set_birth_time(&mut self, seconds: i64, ns: u32) {
-        // SAFETY: By the type invariant.
-        let stat = unsafe { &mut *self.stat };
+        let stat = self.raw();
         stat.btime.tv_sec = seconds;
         stat.btime.tv_nsec = isize::try_from(ns).unwrap_or(0);
         stat.result_mask |= bindings::STATX_BTIME;
@@ -45,41 +49,35 @@ impl Stat<'_> {
 
     /// The subvolume the file is in.
     pub fn set_subvolume(&mut self, id: u64) {
-        // SAFETY: By the type invariant.
-        let stat = unsafe { &mut *self.stat };
+        let stat = self.raw();
         stat.subvol = id;
         stat.result_mask |= bindings::STATX_SUBVOL;
     }
 
     /// The size in bytes, where it is not that of the inode.
     pub fn set_size(&mut self, bytes: u64) {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.stat).size = num::i64_of_bits(bytes) };
+        self.raw().size = num::i64_of_bits(bytes);
     }
 
     /// How many bytes are best read or written at a time.
     pub fn set_block_bytes(&mut self, bytes: u32) {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.stat).blksize = bytes };
+        self.raw().blksize = bytes;
     }
 
     /// What the address of the memory and the place in the file should be multiples of in direct
     /// reads and writes, in bytes. Only shown when asked for.
     pub fn set_direct_alignment(&mut self, memory: u32, offset: u32) {
-        if self.wanted & bindings::STATX_DIOALIGN == 0 {
-            return;
+        if self.wanted & bindings::STATX_DIOALIGN != 0 {
+            let stat = self.raw();
+            stat.dio_mem_align = memory;
+            stat.dio_offset_align = offset;
+            stat.result_mask |= bindings::STATX_DIOALIGN;
         }
-        // SAFETY: By the type invariant.
-        let stat = unsafe { &mut *self.stat };
-        stat.dio_mem_align = memory;
-        stat.dio_offset_align = offset;
-        stat.result_mask |= bindings::STATX_DIOALIGN;
     }
 
     /// Sets the attributes `on` (`STATX_ATTR_*`) out of the `known` ones.
     pub fn set_attributes(&mut self, on: u32, known: u32) {
-        // SAFETY: By the type invariant.
-        let stat = unsafe { &mut *self.stat };
+        let stat = self.raw();
         stat.attributes |= u64::from(on);
         stat.attributes_mask |= u64::from(known);
     }

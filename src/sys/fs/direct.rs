@@ -123,8 +123,8 @@ pub(super) unsafe fn read<T: FileData>(
     };
     // SAFETY: By the function's contract.
     let unaligned = unsafe { bindings::iov_iter_alignment(to) };
-    let bounce = unaligned & num::usize_of_u32(device.memory_mask()) != 0
-        || T::is_encoded_at(inode, pos);
+    let bounce =
+        unaligned & num::usize_of_u32(device.memory_mask()) != 0 || T::is_encoded_at(inode, pos);
     let ops = if bounce {
         &Tables::<T>::BOUNCED
     } else {

@@ -183,7 +183,9 @@ unsafe extern "C" fn fh_to_parent<T: Exported>(
 /// # Safety
 ///
 /// For the VFS to call.
-unsafe extern "C" fn get_parent<T: Exported>(child: *mut bindings::dentry) -> *mut bindings::dentry {
+unsafe extern "C" fn get_parent<T: Exported>(
+    child: *mut bindings::dentry,
+) -> *mut bindings::dentry {
     // SAFETY: The dentry is of a directory of ours.
     obtain(T::parent(unsafe { INode::<T>::from_raw((*child).d_inode) }))
 }
