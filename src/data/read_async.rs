@@ -266,7 +266,8 @@ impl<F: Owner> Reader<'_, F> {
             replica: *replica,
             lead: num::usize_of(lead),
         };
-        if !replica.is_here {
+        // What others can write to gets only what has been checked elsewhere.
+        if !replica.is_here || self.exposed && replica.crc.is_encoded() {
             return self.start_deferred(op, len);
         }
         let dev = &device(self.fs.view(), replica)?.bdev;
@@ -305,8 +306,8 @@ impl<F: Owner> Reader<'_, F> {
         })
     }
 
-    /// Starts a read of up to `len` bytes that no device has as they are: they are rebuilt when it
-    /// is sent.
+    /// Starts a read of up to `len` bytes that no device has as they are, or that can not be read
+    /// to where they are wanted: when it is sent, they are read synchronously, or rebuilt.
     fn start_deferred(&self, op: Op<F>, len: u64) -> Result<Open<F>> {
         let any = self.fs.view().sb().devices().next();
         let dev = &any.ok_or(Error::Io)?.bdev;

@@ -217,8 +217,8 @@ impl<T: Completion> Drop for Pool<T> {
 /// # Invariants
 ///
 /// Bio and header are initialised and owned by the value. Vectors `nr_lead..tail_at` are ranges
-/// of `holder` from [`FolioRange::into_page`], each to be ended once; all others are scratch memory,
-/// each from one allocation.
+/// of `holder` from [`FolioRange::into_page`], each to be ended once; all others are scratch
+/// memory, each from one allocation.
 ///
 /// There is room for `bi_max_vecs` vectors, of which the block layer knows the first `bi_vcnt` and
 /// leaves the others alone. The last `nr_held` of these hold ranges too, the first one at the end.

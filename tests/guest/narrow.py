@@ -77,10 +77,11 @@ class Directory:
     def all_entries(self):
         if sorted(e[2] for e in self.whole) != self.want:
             return f'{len(self.whole)} entries, expected {len(self.want)}'
+        above = os.fsencode(self.path)
         for ino, off, name in self.whole:
             if off > END:
                 return f'{name!r}: position {off:x}'
-            if name not in (b'.', b'..') and ino != os.lstat(os.path.join(os.fsencode(self.path), name)).st_ino & 0xffffffff:
+            if name not in (b'.', b'..') and ino != os.lstat(os.path.join(above, name)).st_ino & 0xffffffff:
                 return f'{name!r}: inode number {ino}'
         if self.whole[-1][1] != END:
             return f'the last position is {self.whole[-1][1]:x}'
