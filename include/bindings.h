@@ -8,6 +8,8 @@
 
 #include <linux/hrtimer_types.h>
 
+#include <crypto/chacha.h>
+#include <crypto/poly1305.h>
 #include <crypto/sha2.h>
 #include <linux/bio.h>
 #include <linux/blkdev.h>

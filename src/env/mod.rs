@@ -7,6 +7,9 @@
 //! |------------------|----------------------------------------------------------------|
 //! | `kernel.rs`      | memory and time on the `kernel` crate (kernel build only)       |
 //! | `kernel_hash.rs` | checksums and hashes by the kernel's functions (kernel only)    |
+//! | `crypt.rs`       | ChaCha20, Poly1305, and keys in memory                          |
+//! | `kernel_crypt.rs` | their parts that are the kernel's (kernel only)                |
+//! | `host_crypt.rs`  | their parts that are of crates (host only)                     |
 //! | `host.rs`        | memory and time on the standard library (host build only)       |
 //! | `host_hash.rs`   | checksums and hashes by crates (host only)                      |
 //! | `log.rs`         | [`pr_err!`](crate::env::pr_err), [`pr_warn!`](crate::env::pr_warn), [`pr_info!`](crate::env::pr_info) |
@@ -17,6 +20,7 @@
 //! Allocation is fallible everywhere: [`Vec`], [`Box`] and [`Arc`] return
 //! [`Error::NoMemory`](crate::error::Error::NoMemory).
 
+pub mod crypt;
 #[cfg_attr(kernel, path = "kernel_hash.rs")]
 #[cfg_attr(not(kernel), path = "host_hash.rs")]
 pub mod hash;
