@@ -13,11 +13,13 @@
 //! | `aux_tree.rs`   | [`AuxTree`](aux_tree::AuxTree): the search tree beside a sorted set      |
 //! | `node_keys.rs`  | [`NodeKeys`](node_keys::NodeKeys): all keys of a node in memory         |
 //! | `checksum.rs`   | [`Running`](checksum::Running): checksums of pieces, merging            |
+//! | `crypt.rs`      | [`Seal`](crypt::Seal): checksums that need a key, and decryption        |
 //! | `str_hash.rs`   | [`HashInfo`](str_hash::HashInfo): hashes of names                       |
 //! | `time.rs`       | [`TimeUnits`](time::TimeUnits): times as stored                         |
 
 pub mod aux_tree;
 pub mod checksum;
+pub mod crypt;
 pub mod eytzinger;
 pub mod key_format;
 pub mod merge;

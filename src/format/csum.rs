@@ -15,6 +15,46 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CsumType(pub u8);
 
+/// The value of a checksum.
+///
+/// C: `struct bch_csum`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Csum {
+    /// Low 64 bits.
+    pub lo: u64,
+    /// High 64 bits; only message authentication codes have them.
+    pub hi: u64,
+}
+
+impl Csum {
+    /// A message authentication code, cut to what `kind` keeps of it.
+    pub fn of_mac(mac: [u8; 16], kind: CsumType) -> Self {
+        let mut halves = [[0; 8]; 2];
+        let kept = mac.iter().take(kind.stored_bytes().into());
+        for (to, from) in halves.as_flattened_mut().iter_mut().zip(kept) {
+            *to = *from;
+        }
+        let [lo, hi] = halves.map(u64::from_le_bytes);
+        Self { lo, hi }
+    }
+
+    /// Whether both are the same, in a time that does not tell where they differ.
+    ///
+    /// C: `bch2_crc_cmp()`.
+    pub fn matches(self, other: Self) -> bool {
+        core::hint::black_box((self.lo ^ other.lo) | (self.hi ^ other.hi)) == 0
+    }
+}
+
+impl fmt::Display for Csum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.hi {
+            0 => write!(f, "{:x}", self.lo),
+            hi => write!(f, "{hi:x}:{:x}", self.lo),
+        }
+    }
+}
+
 /// Name and stored bytes of each kind, by number.
 const KINDS: &[(&str, u8)] = &[
     ("none", 0),
@@ -117,6 +157,18 @@ mod tests {
             CsumType::CRC64_NONZERO.checksum(&[0; 8]),
             CsumType::CRC64.checksum(&[0; 8])
         );
+    }
+
+    #[test]
+    fn codes_are_cut() {
+        let mac = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+        let long = Csum::of_mac(mac, CsumType::CHACHA20_POLY1305_128);
+        let short = Csum::of_mac(mac, CsumType::CHACHA20_POLY1305_80);
+        assert_eq!(long.lo, 0x0807_0605_0403_0201);
+        assert_eq!(long.hi, 0x100f_0e0d_0c0b_0a09);
+        assert_eq!((short.lo, short.hi), (long.lo, 0x0a09));
+        assert!(short.matches(short) && !short.matches(long));
+        assert_eq!(long.to_string(), "100f0e0d0c0b0a09:807060504030201");
     }
 
     #[test]

@@ -46,6 +46,9 @@ mod text;
 pub const JSET_MAGIC: u64 = 0x2452_35c1_a362_5032;
 /// Bytes from a journal entry's start to its first record.
 pub const JSET_HEADER_BYTES: usize = 56;
+/// From which byte on an entry may be encrypted: the end of the header and the records. C:
+/// `encrypted_start` in `struct jset`.
+pub const JSET_SEALED_AT: usize = 44;
 /// The largest journal entry, in bytes. C: `JOURNAL_ENTRY_SIZE_MAX`.
 pub const JSET_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a record's header.
@@ -81,6 +84,7 @@ pub struct RawJset {
 }
 
 const _: () = assert!(size_of::<RawJset>() == JSET_HEADER_BYTES);
+const _: () = assert!(core::mem::offset_of!(RawJset, unused_read_clock) == JSET_SEALED_AT);
 
 impl RawJset {
     /// Reads a header off the front of `bytes`. `None` when they are too short.

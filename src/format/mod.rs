@@ -12,6 +12,7 @@
 //! | `jset.rs`     | [`RawJset`](jset::RawJset), [`Entry`](jset::Entry): journal entries and their records |
 //! | `key_type.rs` | [`KeyType`](key_type::KeyType): the kinds of values                     |
 //! | `node.rs`     | [`RawNode`](node::RawNode), [`Bset`](node::Bset): btree node headers       |
+//! | `nonce.rs`    | [`Nonce`](nonce::Nonce): what makes each encrypted object's key stream its own |
 //! | `opts/`       | [`Opts`](opts::Opts): the options                                      |
 //! | `sb/`         | [`Superblock`](sb::Superblock): the superblock                          |
 //! | `values/`     | the values of keys, by type: [`values`]                                |
@@ -27,6 +28,7 @@ pub mod data_type;
 pub mod jset;
 pub mod key_type;
 pub mod node;
+pub mod nonce;
 pub mod opts;
 pub mod sb;
 pub mod values;

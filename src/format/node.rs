@@ -13,6 +13,7 @@ use super::{
         RawBpos, //
     },
     btree_id::BtreeId,
+    csum::Csum, //
 };
 use zerocopy::{
     little_endian::{
@@ -34,6 +35,9 @@ use zerocopy_derive::{
 pub const NODE_HEADER_BYTES: usize = 160;
 /// Bytes from the start of a later set of keys to its first key.
 pub const ENTRY_HEADER_BYTES: usize = 40;
+/// The part of a node's header that is encrypted with the first set of keys: from the flags to
+/// before the set's own header.
+pub const NODE_SEALED: core::ops::Range<usize> = 24..136;
 /// Bytes of a checksum; it covers everything after itself up to the last key.
 pub const CSUM_BYTES: usize = 16;
 /// Fields in a packed key.
@@ -72,6 +76,15 @@ pub struct RawCsum {
     pub lo: U64,
     /// High 64 bits; only the message authentication codes use them.
     pub hi: U64,
+}
+
+impl From<RawCsum> for Csum {
+    fn from(raw: RawCsum) -> Self {
+        Csum {
+            lo: raw.lo.get(),
+            hi: raw.hi.get(),
+        }
+    }
 }
 
 /// How the keys of a node are packed, as stored.
@@ -178,6 +191,8 @@ pub struct RawNodeEntry {
 }
 
 const _: () = assert!(size_of::<RawNode>() == NODE_HEADER_BYTES);
+const _: () = assert!(core::mem::offset_of!(RawNode, flags) == NODE_SEALED.start);
+const _: () = assert!(core::mem::offset_of!(RawNode, keys) == NODE_SEALED.end);
 const _: () = assert!(size_of::<RawNodeEntry>() == ENTRY_HEADER_BYTES);
 
 /// One set of keys in a node: its header, decoded, and where its bytes are.

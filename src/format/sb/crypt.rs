@@ -43,12 +43,15 @@ pub struct Crypt {
     key: [u8; 32],
 }
 
+/// Bytes of the key with the magic number in front of it. C: `struct bch_encrypted_key`.
+pub const SEALED_BYTES: usize = 40;
 /// Bytes of the section, without its header.
 const CRYPT_BYTES: usize = 56;
 const _: () = assert!(size_of::<Crypt>() == CRYPT_BYTES);
 
 impl Crypt {
-    pub(super) fn read(body: &[u8]) -> Option<Self> {
+    /// Reads the section off the front of its body. `None` when that is too short.
+    pub fn read(body: &[u8]) -> Option<Self> {
         Self::read_from_prefix(body).ok().map(|(c, _)| c)
     }
 
@@ -57,9 +60,24 @@ impl Crypt {
         self.key_magic.get() != KEY_MAGIC
     }
 
-    /// The key's words as stored: the magic number, then the key.
-    pub fn stored_key(&self) -> (u64, [u8; 32]) {
-        (self.key_magic.get(), self.key)
+    /// The key, if it is not encrypted.
+    pub fn plain_key(&self) -> Option<&[u8]> {
+        (!self.needs_passphrase()).then_some(&self.key)
+    }
+
+    /// The magic number and the key as they are stored.
+    pub fn sealed_key(&self, to: &mut [u8; SEALED_BYTES]) {
+        let bytes = self.key_magic.to_bytes().into_iter().chain(self.key);
+        for (to, from) in to.iter_mut().zip(bytes) {
+            *to = from;
+        }
+    }
+
+    /// The key of what [`sealed_key`](Self::sealed_key) gave, decrypted if need be; `None` when
+    /// there is no magic number in front, because it was decrypted with another key.
+    pub fn split_key(bytes: &[u8; SEALED_BYTES]) -> Option<&[u8]> {
+        let (magic, key) = bytes.split_first_chunk()?;
+        (u64::from_le_bytes(*magic) == KEY_MAGIC).then_some(key)
     }
 
     /// log2 of scrypt's N, r and p.
