@@ -40,6 +40,8 @@ const char *bch_rs_dentry_name(const struct dentry *dentry, size_t *len);
 void bch_rs_free_link_later(struct delayed_call *done, char *link);
 bool bch_rs_capable_admin(void);
 
+long bch_rs_read_user_key(const char *description, u8 *to, size_t len);
+
 struct posix_acl *bch_rs_acl_alloc(unsigned int count);
 void bch_rs_acl_set(struct posix_acl *acl, unsigned int at, u16 tag, u16 perm,
 		    u32 id);

@@ -8,6 +8,10 @@ use super::{
 };
 use crate::{
     algo::{
+        crypt::{
+            Seal,
+            Unusable, //
+        },
         key_format::KeyFormat,
         node_keys::NodeKeys,
         raw_set::check_set, //
@@ -15,6 +19,7 @@ use crate::{
     env::{
         num::{
             round_up_pow2,
+            sat_u32,
             u64_of,
             usize_of, //
         },
@@ -37,6 +42,7 @@ use crate::{
             RawNode,
             BSET_MAGIC, //
         },
+        nonce::Nonce,
         values::{
             extent_entry::Ptr,
             validate::Origin, //
@@ -51,6 +57,7 @@ use crate::{
         SbState, //
     },
 };
+use core::ops::Range;
 
 /// What reading a node needs besides the pointer.
 pub(super) struct Reader<'a> {
@@ -79,8 +86,9 @@ impl core::fmt::Display for Copy<'_> {
 }
 
 /// The sets of keys of one node, as they are found.
-struct Sets<'a> {
-    keys: Vec<&'a [u8]>,
+struct Sets {
+    /// Where their keys are.
+    keys: Vec<Range<usize>>,
     /// Bytes of the node gone through.
     done: usize,
 }
@@ -143,12 +151,12 @@ impl Reader<'_> {
             pr_err!("{at}: {e}");
             return Err(e);
         }
-        self.decode(&at, &buf)
+        self.decode(&at, &mut buf)
     }
 
     /// C: `bch2_btree_node_read_done()`.
     #[inline(never)]
-    fn decode(&self, at: &Copy<'_>, buf: &[u8]) -> Result<Node> {
+    fn decode(&self, at: &Copy<'_>, buf: &mut [u8]) -> Result<Node> {
         let (head, range) = self.check_header(at, buf)?;
         let format = match KeyFormat::decode(head.format()) {
             Ok(format) => format,
@@ -163,14 +171,19 @@ impl Reader<'_> {
             false => range,
         };
         let sets = self.collect_sets(at, buf, &head, &format, bounds)?;
-        let keys = NodeKeys::build(format, &sets.keys, bounds.0, bounds.1)?;
+        let mut slices = Vec::with_capacity(sets.keys.len())?;
+        for range in sets.keys {
+            slices.push(buf.get(range).unwrap_or_default())?;
+        }
+        let keys = NodeKeys::build(format, &slices, bounds.0, bounds.1)?;
         let invalid = self.find_invalid(at, &keys)?;
         Ok(Node::new(at.ptr, head.keys().seq(), range, keys, invalid))
     }
 
-    /// Whether this is the node the pointer asks for; its header and range.
+    /// Whether this is the node the pointer asks for; its header and range. Its first set of keys
+    /// is checked and decrypted with it.
     #[inline(never)]
-    fn check_header(&self, at: &Copy<'_>, buf: &[u8]) -> Result<(RawNode, (Bpos, Bpos))> {
+    fn check_header(&self, at: &Copy<'_>, buf: &mut [u8]) -> Result<(RawNode, (Bpos, Bpos))> {
         let magic = filesystem_magic(&self.st.sb.uuid().0) ^ BSET_MAGIC;
         let head = RawNode::read(buf).filter(|n| n.magic() == magic);
         let Some(head) = head else {
@@ -186,7 +199,8 @@ impl Reader<'_> {
         }
         refuse_big_endian(at, head.keys())?;
         // The first set's checksum covers the header, check it before more is believed.
-        self.checked(at, 0, Bset::first(buf))?;
+        self.open_set(at, 0, buf)?;
+        let head = RawNode::read(buf).unwrap_or(head);
         if head.btree() != u64::from(at.ptr.btree.0) {
             pr_err!("{at}: belongs to btree number {}", head.btree());
             return Err(Error::NodeWrongBtree);
@@ -207,56 +221,69 @@ impl Reader<'_> {
         Ok((head, range))
     }
 
-    /// A set of keys whose checksum is right.
-    fn checked<'b>(&self, at: &Copy<'_>, offset: usize, set: Option<Bset<'b>>) -> Result<Bset<'b>> {
+    /// Checks the set of keys at the start of `bytes`, `offset` bytes into the node, against its
+    /// checksum, and decrypts it.
+    fn open_set(&self, at: &Copy<'_>, offset: usize, bytes: &mut [u8]) -> Result {
         let sector = offset >> SECTOR_SHIFT;
+        let set = set_at(offset, bytes);
         let Some(set) = set else {
             pr_err!("{at}: set of keys at sector {sector} goes beyond the end of the node");
             return Err(Error::NodeTruncated);
         };
         let kind = CsumType(set.head.csum_type());
-        if kind.is_encryption() {
-            pr_err!("{at}: encrypted");
-            return Err(Error::NodeEncrypted);
-        }
-        let Some(computed) = kind.checksum(set.covered) else {
-            pr_err!("{at}: set of keys at sector {sector} has an unknown checksum type {kind}");
-            return Err(Error::NodeChecksumKind);
+        let seal = Seal {
+            key: self.st.key(),
+            nonce: Nonce::node(&set.head, sat_u32(offset)),
         };
-        if (computed, 0) != (set.csum.lo.get(), set.csum.hi.get()) {
+        let computed = match seal.checksum(kind, core::iter::once(set.covered)) {
+            Ok(computed) => computed,
+            Err(Unusable::NoKey) => {
+                pr_err!("{at}: set of keys at sector {sector} is encrypted, and there is no key");
+                return Err(Error::NodeNoKey);
+            }
+            Err(Unusable::Kind) => {
+                pr_err!("{at}: set of keys at sector {sector} has an unknown checksum type {kind}");
+                return Err(Error::NodeChecksumKind);
+            }
+        };
+        let stored = set.csum.into();
+        if !computed.matches(stored) {
             pr_err!(
                 "{at}: set of keys at sector {sector} does not match its checksum ({kind}): \
-                 {:x} stored, {computed:x} computed",
-                set.csum.lo.get()
+                 {stored} stored, {computed} computed"
             );
             return Err(Error::NodeChecksum);
         }
-        Ok(set)
+        seal.open_set(kind, bytes, offset == 0);
+        Ok(())
     }
 
-    /// Finds and checks all sets of a node.
+    /// Finds, checks and decrypts all sets of a node, of which [`check_header`](Self::check_header)
+    /// has done the first.
     #[inline(never)]
-    fn collect_sets<'b>(
+    fn collect_sets(
         &self,
         at: &Copy<'_>,
-        buf: &'b [u8],
+        buf: &mut [u8],
         head: &RawNode,
         format: &KeyFormat,
         bounds: (Bpos, Bpos),
-    ) -> Result<Sets<'b>> {
+    ) -> Result<Sets> {
         let mut sets = Sets {
             keys: Vec::new(),
             done: 0,
         };
         let block = u64::from(self.st.sb.block_bytes());
-        while let Some(rest) = buf.get(sets.done..).filter(|r| !r.is_empty()) {
-            let first = sets.done == 0;
-            let set = match (first, Bset::peek_later(rest)) {
-                (true, _) => self.checked(at, 0, Bset::first(rest))?,
-                (false, Some(peek)) if peek.seq() == head.keys().seq() => {
-                    self.checked(at, sets.done, Bset::later(rest))?
+        while let Some(rest) = buf.get_mut(sets.done..).filter(|r| !r.is_empty()) {
+            if sets.done != 0 {
+                match Bset::peek_later(rest) {
+                    Some(peek) if peek.seq() == head.keys().seq() => (),
+                    _ => break,
                 }
-                _ => break,
+                self.open_set(at, sets.done, rest)?;
+            }
+            let Some(set) = set_at(sets.done, rest) else {
+                break;
             };
             self.check_set_header(at, sets.done, &set)?;
             if self.is_void(at, sets.done, &set)? {
@@ -276,7 +303,8 @@ impl Reader<'_> {
                     );
                     Error::NodeKeys
                 })?;
-                sets.keys.push(set.keys)?;
+                let end = sets.done.saturating_add(set.total_bytes());
+                sets.keys.push(end.saturating_sub(set.keys.len())..end)?;
             }
             let len = round_up_pow2(u64_of(set.total_bytes()), block).unwrap_or(block);
             sets.done = sets.done.saturating_add(usize_of(len.max(block)));
@@ -344,6 +372,14 @@ impl Reader<'_> {
             place = placed.next;
         }
         Ok(invalid)
+    }
+}
+
+/// The set of keys at the start of `bytes`, `offset` bytes into its node.
+fn set_at(offset: usize, bytes: &[u8]) -> Option<Bset<'_>> {
+    match offset {
+        0 => Bset::first(bytes),
+        _ => Bset::later(bytes),
     }
 }
 

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From what a device holds to what a file holds: the stored bytes are checked, then decompressed.
+//! From what a device holds to what a file holds: the stored bytes are checked, then
+//! decrypted, then decompressed.
 
 use super::{
     decompress,
     plan::Replica, //
 };
 use crate::{
-    algo::checksum,
+    algo::crypt::{
+        Seal,
+        Unusable, //
+    },
     env::{
         num,
         Vec, //
@@ -23,6 +27,13 @@ use crate::{
 /// Bytes in a sector.
 const SECTOR: u64 = 512;
 
+fn seal<'a>(sb: &'a SbState, replica: &Replica) -> Seal<'a> {
+    Seal {
+        key: sb.key(),
+        nonce: replica.nonce,
+    }
+}
+
 /// Checks how large an extent is that has to be decompressed, before there is memory for it.
 ///
 /// C: the check against `encoded_extent_max` in `bch2_bio_uncompress()`.
@@ -37,16 +48,30 @@ pub(super) fn check_size(sb: &SbState, replica: &Replica) -> Result {
 }
 
 /// Checks what was read of a replica, in pieces, against its checksum.
-pub(super) fn check<'a>(replica: &Replica, pieces: impl Iterator<Item = &'a [u8]>) -> Result {
-    let kind = replica.csum_type();
-    if kind.is_encryption() {
-        return Err(Error::DataEncrypted);
+pub(super) fn check<'a>(
+    sb: &SbState,
+    replica: &Replica,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> Result {
+    match seal(sb, replica).checksum(replica.csum_type(), pieces) {
+        Ok(found) if replica.matches(found) => Ok(()),
+        Ok(_) => Err(Error::DataChecksum),
+        Err(Unusable::NoKey) => Err(Error::DataNoKey),
+        Err(Unusable::Kind) => Err(Error::DataChecksumKind),
     }
-    let found = checksum::of_pieces(kind, pieces).ok_or(Error::DataChecksumKind)?;
-    if !replica.matches(found) {
-        return Err(Error::DataChecksum);
+}
+
+/// Decrypts what was read of a replica and found good: `pieces` follow each other, the first begins
+/// with byte `skip` of it.
+pub(super) fn decrypt<'a>(
+    sb: &SbState,
+    replica: &Replica,
+    skip: u64,
+    pieces: impl Iterator<Item = &'a mut [u8]>,
+) {
+    if let Some(mut stream) = seal(sb, replica).stream(replica.csum_type(), skip) {
+        pieces.for_each(|piece| stream.apply(piece));
     }
-    Ok(())
 }
 
 /// Decompresses what was read of a replica and found good.
@@ -70,9 +95,9 @@ pub(super) fn uncompressed_bytes(replica: &Replica) -> usize {
     num::usize_of(u64::from(replica.crc.uncompressed_size).saturating_mul(SECTOR))
 }
 
-/// Whether the bytes on the device are those of the file, so that they can be read to their final
-/// place before they are checked.
+/// Whether the bytes on the device are those of the file, apart from encryption, so that they can
+/// be read to their final place before they are checked.
 #[cfg(kernel)]
 pub(super) fn is_in_place(replica: &Replica) -> bool {
-    !replica.crc.is_compressed() && !replica.csum_type().is_encryption()
+    !replica.crc.is_compressed()
 }

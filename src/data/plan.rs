@@ -15,9 +15,16 @@ use crate::{
         Result, //
     },
     format::{
-        bkey::Key,
-        csum::CsumType,
+        bkey::{
+            Key,
+            Version, //
+        },
+        csum::{
+            Csum,
+            CsumType, //
+        },
         key_type::KeyType,
+        nonce::Nonce,
         values::{
             crc::Crc,
             extent::{
@@ -82,6 +89,8 @@ pub(crate) struct Replica {
     /// How the data is encoded. What has to be read are `compressed_size` sectors for encoded data,
     /// and the piece alone for other data, of which any part can be read.
     pub(crate) crc: Crc,
+    /// Of the encoded data's start, should it be encrypted.
+    pub(crate) nonce: Nonce,
 }
 
 impl Replica {
@@ -91,8 +100,11 @@ impl Replica {
     }
 
     /// Whether the data that was read matches its checksum, which is `found` of it.
-    pub(crate) fn matches(&self, found: u64) -> bool {
-        self.crc.csum_lo == found && self.crc.csum_hi == 0
+    pub(crate) fn matches(&self, found: Csum) -> bool {
+        found.matches(Csum {
+            lo: self.crc.csum_lo,
+            hi: self.crc.csum_hi,
+        })
     }
 }
 
@@ -220,7 +232,7 @@ fn replicas(
         if ptr.ptr.cached && ptr.crc.csum_type.0 == CsumType::NONE.0 {
             continue;
         }
-        let replica = replica_of(&ptr, piece).ok_or(Error::DataExtentInvalid)?;
+        let replica = replica_of(&ptr, key.k.version, piece).ok_or(Error::DataExtentInvalid)?;
         // What has to be rebuilt comes last; what can be verified is better than what can not.
         let unverified = ptr.crc.csum_type.0 == CsumType::NONE.0;
         let rank = u8::from(rank.is_none()) << 4
@@ -240,7 +252,7 @@ fn replicas(
 }
 
 /// The copy of `piece` behind one pointer; `None` when the piece is not within the data.
-fn replica_of(p: &DecodedPtr, piece: Piece) -> Option<Replica> {
+fn replica_of(p: &DecodedPtr, version: Version, piece: Piece) -> Option<Replica> {
     let skip = u32::from(p.crc.offset).checked_add(piece.into)?;
     let end = skip.checked_add(piece.len)?;
     let replica = Replica {
@@ -251,6 +263,7 @@ fn replica_of(p: &DecodedPtr, piece: Piece) -> Option<Replica> {
         sector: p.ptr.offset.0,
         skip,
         crc: p.crc,
+        nonce: Nonce::extent(version, &p.crc),
     };
     if p.crc.is_encoded() {
         if end > p.crc.uncompressed_size {

@@ -162,8 +162,10 @@ impl Reader<'_> {
         let nr_stored = u64::from(replica.crc.compressed_size).saturating_mul(SECTOR);
         let mut stored = Vec::from_elem(0u8, num::usize_of(nr_stored))?;
         fetch(replica.sector, &mut stored)?;
-        decode::check(replica, core::iter::once(&*stored))?;
-        let data = decode::expand(self.view.sb(), replica, stored)?;
+        let sb = self.view.sb();
+        decode::check(sb, replica, core::iter::once(&*stored))?;
+        decode::decrypt(sb, replica, 0, core::iter::once(&mut *stored));
+        let data = decode::expand(sb, replica, stored)?;
         let from = u64::from(replica.skip)
             .saturating_mul(SECTOR)
             .saturating_add(num::u64_of(skip));

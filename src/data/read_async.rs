@@ -396,7 +396,9 @@ fn finish<F: Owner>(read: &mut Finished<Op<F>>) -> Result {
     if op.is_quick() {
         return Ok(());
     }
-    decode::check(&op.replica, read.pieces())?;
+    decode::check(op.fs.view().sb(), &op.replica, read.pieces())?;
+    let (op, skip, pieces) = read.wanted_mut();
+    decode::decrypt(op.fs.view().sb(), &op.replica, num::u64_of(skip), pieces);
     if decode::is_in_place(&op.replica) {
         return Ok(());
     }

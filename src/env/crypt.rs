@@ -12,7 +12,10 @@ use core::fmt;
 #[cfg_attr(not(kernel), path = "host_crypt.rs")]
 mod primitives;
 
-pub use primitives::Poly1305;
+pub use primitives::{
+    wipe,
+    Poly1305, //
+};
 
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 32;

@@ -25,7 +25,7 @@ type Rounds = ::chacha20::cipher::typenum::U10;
 const MAC_BLOCK_BYTES: usize = 16;
 
 /// Overwrites `bytes`, whether anybody reads them again or not.
-pub(super) fn wipe(bytes: &mut [u8]) {
+pub fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     ::core::hint::black_box(bytes);
 }

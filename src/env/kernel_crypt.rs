@@ -20,7 +20,7 @@ const _: () = assert!(PIECE_BYTES % BLOCK_BYTES == 0);
 const ROUNDS: i32 = 20;
 
 /// Overwrites `bytes`, whether anybody reads them again or not.
-pub(super) fn wipe(bytes: &mut [u8]) {
+pub fn wipe(bytes: &mut [u8]) {
     // SAFETY: `bytes` is writable for its length.
     unsafe { bindings::memzero_explicit(bytes.as_mut_ptr().cast(), bytes.len()) };
 }

@@ -120,7 +120,12 @@ errors! {
     DevicesMissing, Io, ENXIO, "devices are missing";
     DevicesMissingData, Io, ENXIO, "devices with user data are missing";
     DevicesNone, InvalidArg, EINVAL, "no device to mount";
-    EncryptionUnsupported, Unsupported, EOPNOTSUPP, "the filesystem is encrypted, which is not supported yet";
+    KeyMissing, NotFound, ENOKEY, "the filesystem is encrypted and its key is in no keyring: run bcachefs unlock";
+    KeyExpired, InvalidArg, EKEYEXPIRED, "the filesystem is encrypted and its key in the keyring has expired";
+    KeyRevoked, InvalidArg, EKEYREVOKED, "the filesystem is encrypted and its key in the keyring was revoked";
+    KeyRefused, InvalidArg, EACCES, "the filesystem is encrypted and its key can not be had from the keyring";
+    KeySize, InvalidArg, EINVAL, "the key in the keyring has the wrong size for an encrypted filesystem";
+    KeyWrong, InvalidArg, EINVAL, "the key in the keyring is not that of the filesystem";
 
     // Options.
     OptionUnknown, InvalidArg, EINVAL, "unknown option";
@@ -154,7 +159,7 @@ errors! {
     NodeFormat, Topology, EIO, "a btree node's key format can not be right";
     NodeChecksum, Checksum, EIO, "btree node checksum does not match";
     NodeChecksumKind, Unsupported, EOPNOTSUPP, "a btree node has an unknown kind of checksum";
-    NodeEncrypted, Unsupported, EOPNOTSUPP, "a btree node is encrypted";
+    NodeNoKey, Topology, EIO, "a btree node is encrypted, but the filesystem has no key";
     NodeVersion, Unsupported, EOPNOTSUPP, "a btree node has an unsupported version";
     NodeBigEndian, Unsupported, EOPNOTSUPP, "a btree node was written by a big-endian machine";
     NodeTruncated, Topology, EIO, "a set of keys goes beyond the end of its btree node";
@@ -185,7 +190,7 @@ errors! {
     DataCompressionKind, Unsupported, EOPNOTSUPP, "data is compressed in an unknown way";
     DataTooLarge, Key, EIO, "a compressed extent is larger than the filesystem allows";
     DataDecompress, Checksum, EIO, "data can not be decompressed";
-    DataEncrypted, Unsupported, EOPNOTSUPP, "the data is encrypted";
+    DataNoKey, Key, EIO, "the data is encrypted, but the filesystem has no key";
     StripeMissing, Coherency, EIO, "an extent's stripe does not exist";
     StripeInvalid, Key, EIO, "a stripe's key can not be right";
     StripeMismatch, Coherency, EIO, "an extent is not where its stripe says";

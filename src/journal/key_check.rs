@@ -31,6 +31,7 @@ pub struct KeyCheck {
     version: Version,
     sizes: EntrySizes,
     node_sectors: u32,
+    has_key: bool,
     devs: Vec<Option<DevGeometry>>,
 }
 
@@ -49,6 +50,7 @@ impl KeyCheck {
             version: st.sb.version(),
             sizes: EntrySizes::with_superblock(st.sb.extent_type_u64s().all()),
             node_sectors: u32::from(st.sb.node_sectors()),
+            has_key: st.key().is_some(),
             devs,
         })
     }
@@ -75,6 +77,7 @@ impl KeyCheck {
             sizes: &self.sizes,
             node_sectors: self.node_sectors,
             devs: &self.devs,
+            has_key: self.has_key,
             ..ValidateCtx::new(btree, level)
         };
         validate_key(key, &ctx)

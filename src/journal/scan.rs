@@ -7,6 +7,10 @@ use super::{
     window::Window, //
 };
 use crate::{
+    algo::crypt::{
+        Seal,
+        Unusable, //
+    },
     env::{
         num::{
             round_up_pow2,
@@ -25,8 +29,10 @@ use crate::{
         jset::{
             RawJset,
             JSET_BYTES_MAX,
-            JSET_HEADER_BYTES, //
+            JSET_HEADER_BYTES,
+            JSET_SEALED_AT, //
         },
+        nonce::Nonce,
     },
     sb::{
         Device,
@@ -186,9 +192,10 @@ impl Scan<'_> {
         else {
             return Ok(Here::Damaged(found));
         };
-        if !checksum_matches(&head, covered) {
+        let (kind, seal) = (CsumType(head.csum_type()), self.seal(&head));
+        if let Err(why) = check_sum(&seal, &head, covered) {
             crate::env::pr_warn!(
-                "{}: journal entry at sector {sector} (seq {}) does not match its checksum",
+                "{}: journal entry at sector {sector} (seq {}) {why}",
                 dev.bdev.name(),
                 found.seq
             );
@@ -196,6 +203,7 @@ impl Scan<'_> {
             return Ok(Here::Damaged(found));
         }
         self.check_header(dev, sector, &head)?;
+        let head = open_header(&seal, kind, whole).unwrap_or(head);
         if !head.is_no_flush() && head.last_seq() > head.seq() {
             crate::env::pr_warn!(
                 "{}: journal entry at sector {sector}: last_seq {} is above its seq {}",
@@ -211,8 +219,19 @@ impl Scan<'_> {
         }
         if found.seq >= self.need_from {
             found.bytes.extend_from_slice(whole)?;
+            if let Some(sealed) = found.bytes.get_mut(JSET_SEALED_AT..) {
+                seal.decrypt(kind, 0, sealed);
+            }
         }
         Ok(Here::Entry(found, len))
+    }
+
+    /// What the entry is encrypted with, if it is.
+    fn seal(&self, head: &RawJset) -> Seal<'_> {
+        Seal {
+            key: self.st.key(),
+            nonce: Nonce::journal(head.seq()),
+        }
     }
 
     /// What a header with a right checksum may still ask for that we can not do.
@@ -264,10 +283,21 @@ fn bucket_range(dev: &Device, nr: u64) -> Option<(u64, u64)> {
     Some((start, start.checked_add(sectors)?))
 }
 
-/// Whether a journal entry's checksum is the one its header has.
-fn checksum_matches(head: &RawJset, covered: &[u8]) -> bool {
-    let computed = CsumType(head.csum_type()).checksum(covered);
-    computed == Some(head.csum().lo.get()) && head.csum().hi.get() == 0
+/// Whether a journal entry's checksum is the one its header has; says what is wrong.
+fn check_sum(seal: &Seal<'_>, head: &RawJset, covered: &[u8]) -> Result<(), &'static str> {
+    match seal.checksum(CsumType(head.csum_type()), core::iter::once(covered)) {
+        Ok(sum) if sum.matches(head.csum().into()) => Ok(()),
+        Ok(_) => Err("does not match its checksum"),
+        Err(Unusable::NoKey) => Err("is encrypted, but the filesystem has no key"),
+        Err(Unusable::Kind) => Err("has an unknown kind of checksum"),
+    }
+}
+
+/// The header of the entry in `bytes`, decrypted: its end is encrypted with the records.
+fn open_header(seal: &Seal<'_>, kind: CsumType, bytes: &[u8]) -> Option<RawJset> {
+    let mut header = *bytes.first_chunk::<JSET_HEADER_BYTES>()?;
+    seal.decrypt(kind, 0, header.get_mut(JSET_SEALED_AT..)?);
+    RawJset::read(&header)
 }
 
 fn report_io(dev: &Device, sector: u64, e: Error) {

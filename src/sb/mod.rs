@@ -6,6 +6,7 @@
 //! |----------------|----------------------------------------------------------------------|
 //! | `state.rs`     | [`SbState`]: superblock, options and devices of a filesystem; [`Device`] |
 //! | `open.rs`      | [`open`]: from block devices to an [`SbState`]                         |
+//! | `key.rs`       | the key of an encrypted filesystem, from the keyrings                 |
 //! | `read.rs`      | the superblock of one device, and what is printed about it            |
 //! | `io_errors.rs` | [`IoErrors`]: what a device did wrong since the mount                  |
 //!
@@ -14,6 +15,7 @@
 //! reported.
 
 mod io_errors;
+mod key;
 mod open;
 mod read;
 mod state;

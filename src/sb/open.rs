@@ -4,6 +4,7 @@
 
 use super::{
     io_errors::IoErrors,
+    key,
     read::read_super,
     state::{
         Device,
@@ -71,13 +72,14 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
         return Err(Error::DevicesNone);
     };
     let sb = best.own.try_clone()?;
-    check_readable(&sb, best.bdev.name())?;
+    let key = key::find(&sb, best.bdev.name())?;
 
     let all = options(&sb, opts)?;
     let devs = place(candidates, &sb, &all)?;
     let state = SbState {
         sb,
         opts: all,
+        key,
         workspaces: Workspaces::try_new()?,
         devs,
     };
@@ -93,18 +95,6 @@ fn options(sb: &Superblock, opts: &Opts) -> Result<Box<Opts>> {
     *all = Opts::from_superblock(sb);
     all.apply(opts);
     Ok(all)
-}
-
-/// Refuses what can be recognised but not read.
-fn check_readable(sb: &Superblock, name: &str) -> Result {
-    if sb.is_encrypted() {
-        pr_err!(
-            "{name}: filesystem {} is encrypted, which is not supported yet",
-            sb.user_uuid()
-        );
-        return Err(Error::EncryptionUnsupported);
-    }
-    Ok(())
 }
 
 /// Puts the devices into their slots, leaving out those that do not belong there.

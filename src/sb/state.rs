@@ -5,6 +5,7 @@
 use super::io_errors::IoErrors;
 use crate::{
     env::{
+        crypt::Key,
         units::DevIdx,
         Box,
         Vec, //
@@ -65,6 +66,8 @@ pub struct SbState {
     pub sb: Superblock,
     /// The options in effect: those of the mount, else those of the superblock, else defaults.
     pub opts: Box<Opts>,
+    /// The key of what is encrypted.
+    pub(super) key: Option<Key>,
     /// What data is decompressed with.
     pub workspaces: Workspaces,
     /// By slot.
@@ -80,6 +83,13 @@ impl SbState {
     /// The device in slot `idx`, which has to be there.
     pub fn dev_or_gone(&self, idx: DevIdx) -> Result<&Device> {
         self.dev(idx).ok_or(Error::DeviceGone)
+    }
+
+    /// The key of what is encrypted; `None` when the filesystem has none.
+    ///
+    /// C: `chacha20_key`, `chacha20_key_set` of `struct bch_fs`.
+    pub fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
     }
 
     /// The devices that are there, by slot.

@@ -44,7 +44,10 @@ use core::{
     slice, //
 };
 use kernel::str::CStrExt as _;
-use staged::bytes;
+use staged::{
+    bytes,
+    bytes_mut, //
+};
 
 /// The most ranges and scratch pages together that a read can have.
 pub const MAX_VECS: usize = 256;
@@ -504,6 +507,23 @@ impl<T: Completion> Finished<T> {
                 Held::new(self.0.held()),
             )
         }
+    }
+
+    /// The payload, how many bytes that were read are of no interest, and those that follow, in
+    /// pieces: the bytes of the ranges, or, of a read that was staged, all.
+    pub fn wanted_mut(&mut self) -> (&T, usize, impl Iterator<Item = &mut [u8]>) {
+        let header = self.0.header();
+        let (lead, tail) = match header.is_staged {
+            true => (0, usize::MAX),
+            false => (usize::from(header.nr_lead), usize::from(header.tail_at)),
+        };
+        let vecs = self.0.vecs();
+        let lead_bytes = vecs.iter().take(lead);
+        let lead_bytes = lead_bytes.fold(0, |n, v| num::usize_of_u32(v.bv_len).wrapping_add(n));
+        // SAFETY: The device is done. Each vector has memory of its own, which nobody else looks
+        // at: scratch, or folios that are locked and not up to date. `self` is borrowed as long.
+        let pieces = vecs.iter().map(|v| unsafe { bytes_mut(v) });
+        (&header.payload, lead_bytes, pieces.take(tail).skip(lead))
     }
 
     /// How many bytes the ranges have, without scratch memory.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What takes macros, variable argument lists or stack objects to call: block devices, mounting,
- * inodes.
+ * inodes, keys.
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
@@ -10,11 +10,14 @@
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
+#include <linux/key.h>
 #include <linux/posix_acl.h>
 #include <linux/slab.h>
 #include <linux/pagemap.h>
 #include <linux/statfs.h>
 #include <linux/vmalloc.h>
+
+#include <keys/user-type.h>
 
 #include "glue.h"
 
@@ -156,6 +159,34 @@ void bch_rs_free_link_later(struct delayed_call *done, char *link)
 bool bch_rs_capable_admin(void)
 {
 	return capable(CAP_SYS_ADMIN);
+}
+
+/*
+ * Copies a key of type "user" that the keyrings of the calling process hold, up
+ * to len bytes of it. Returns the key's length.
+ */
+long bch_rs_read_user_key(const char *description, u8 *to, size_t len)
+{
+	const struct user_key_payload *payload;
+	struct key *key;
+	long ret;
+
+	key = request_key(&key_type_user, description, NULL);
+	if (IS_ERR(key))
+		return PTR_ERR(key);
+
+	down_read(&key->sem);
+	/* There is none any more if the key was revoked just now. */
+	payload = user_key_payload_locked(key);
+	if (payload) {
+		memcpy(to, payload->data, min_t(size_t, payload->datalen, len));
+		ret = payload->datalen;
+	} else {
+		ret = -EKEYREVOKED;
+	}
+	up_read(&key->sem);
+	key_put(key);
+	return ret;
 }
 
 struct posix_acl *bch_rs_acl_alloc(unsigned int count)

@@ -10,6 +10,7 @@
 //! | `compress.rs`  | decompressors                                                           |
 //! | `fs/`          | filesystem types, mounts, inodes, directories, attributes: see there     |
 //! | `iomap.rs`     | reading into the page cache                                             |
+//! | `keyring.rs`   | keys that a process holds                                               |
 //! | `memory.rs`    | how much memory the machine has                                         |
 //! | `raid.rs`      | lost blocks from parity                                                 |
 //! | `shrinker.rs`  | giving memory back under pressure                                       |
@@ -23,6 +24,7 @@ pub mod block;
 pub mod compress;
 pub mod fs;
 pub mod iomap;
+pub mod keyring;
 pub mod memory;
 pub mod raid;
 pub mod shrinker;

@@ -19,7 +19,8 @@ fn array<const N: usize>(text: &str) -> [u8; N] {
     hex(text).try_into().unwrap()
 }
 
-const SUNSCREEN: &[u8] = b"Ladies and Gentlemen of the class of '99: If I could offer you only one \
+const SUNSCREEN: &[u8] =
+    b"Ladies and Gentlemen of the class of '99: If I could offer you only one \
 tip for the future, sunscreen would be it.";
 
 /// RFC 8439, 2.4.2.

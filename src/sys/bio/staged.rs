@@ -36,6 +36,16 @@ pub(super) unsafe fn bytes<'a>(vec: &bindings::bio_vec) -> &'a [u8] {
     unsafe { slice::from_raw_parts(address(vec), num::usize_of_u32(vec.bv_len)) }
 }
 
+/// The bytes of a vector, to be changed.
+///
+/// # Safety
+///
+/// Its memory must be valid, and nobody else have access to it for as long as `'a`.
+pub(super) unsafe fn bytes_mut<'a>(vec: &bindings::bio_vec) -> &'a mut [u8] {
+    // SAFETY: By the function's contract.
+    unsafe { slice::from_raw_parts_mut(address(vec), num::usize_of_u32(vec.bv_len)) }
+}
+
 /// What the device has transferred to scratch memory.
 ///
 /// # Invariants
@@ -127,8 +137,7 @@ impl<'a> Held<'a> {
         let mut rest = data;
         for vec in self.0.iter().rev() {
             // SAFETY: By the type invariant these bytes are ours.
-            let to =
-                unsafe { slice::from_raw_parts_mut(address(vec), num::usize_of_u32(vec.bv_len)) };
+            let to = unsafe { bytes_mut(vec) };
             let (now, later) = rest.split_at_checked(to.len()).unwrap_or((rest, &[]));
             copy_and_fill(to, now);
             rest = later;

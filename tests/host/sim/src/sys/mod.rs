@@ -6,6 +6,7 @@
 //! |---------------|----------------------------------------------------------------|
 //! | `block.rs`    | [`BlockDevice`](block::BlockDevice) in a file or in memory      |
 //! | `compress.rs` | decompression                                                   |
+//! | `keyring.rs`  | keys, by thread                                                 |
 //! | `memory.rs`   | how much memory there is                                        |
 //! | `raid.rs`     | lost blocks from parity                                         |
 //! | `shrinker.rs` | memory reclaim that never asks                                  |
@@ -15,6 +16,7 @@
 
 pub mod block;
 pub mod compress;
+pub mod keyring;
 pub mod memory;
 pub mod raid;
 pub mod shrinker;
