@@ -23,6 +23,8 @@ targets! {
     compress::gzip,
     compress::lz4,
     compress::zstd,
+    crypt::section,
+    crypt::set,
     jset::header,
     jset::entries,
     keys::first_set,

@@ -11,10 +11,7 @@ use sim::{
     format::{
         opts::Opts,
         sb::{
-            copies::{
-                choose,
-                ReadSectors, //
-            },
+            copies::choose,
             show::{
                 to_text,
                 Detail, //
@@ -25,6 +22,7 @@ use sim::{
     golden::{
         images,
         json::Json,
+        unlock::Bytes,
         Image, //
     },
     sb::{
@@ -34,21 +32,6 @@ use sim::{
     sys::block::BlockDevice,
 };
 use std::sync::Arc;
-
-struct Bytes<'a>(&'a [u8]);
-
-impl ReadSectors for Bytes<'_> {
-    fn nr_sectors(&self) -> u64 {
-        self.0.len() as u64 / 512
-    }
-
-    fn read(&self, sector: u64, buf: &mut [u8]) -> Result<()> {
-        let at = sector as usize * 512;
-        let from = self.0.get(at..at + buf.len());
-        buf.copy_from_slice(from.ok_or(Error::DeviceReadPastEnd)?);
-        Ok(())
-    }
-}
 
 fn images() -> Vec<Image> {
     match images::folder() {
@@ -104,13 +87,10 @@ fn every_image_is_as_c_shows_it() {
             check_text(&image.name, device, idx, want);
         }
         let nr = contents.len();
-        match opened(contents, "") {
-            Ok(state) => assert_eq!(state.devices().count(), nr, "{}", image.name),
-            Err(e) => {
-                assert_eq!(e, Error::EncryptionUnsupported, "{}", image.name);
-                assert!(image.name.contains("encrypted"));
-            }
-        }
+        let state = opened(contents, "").unwrap();
+        assert_eq!(state.devices().count(), nr, "{}", image.name);
+        let encrypted = image.name.contains("encrypted");
+        assert_eq!(state.key().is_some(), encrypted, "{}", image.name);
     }
 }
 
@@ -194,10 +174,7 @@ fn without_images() {
     assert_eq!(refusal(Vec::new(), ""), Error::DevicesNone);
     assert_eq!(refusal(vec![vec![0; 1 << 20]], ""), Error::SbMagic);
     assert_eq!(refusal(vec![Vec::new()], ""), Error::SbPastDevice);
-    assert_eq!(
-        refusal(vec![disk(ENCRYPTED)], ""),
-        Error::EncryptionUnsupported
-    );
+    assert_eq!(refusal(vec![disk(ENCRYPTED)], ""), Error::KeyMissing);
     assert_eq!(refusal(vec![disk(THREEDEV_1)], ""), Error::DevicesMissing);
     let state = opened(vec![disk(THREEDEV_1)], "very_degraded,errors=ro").unwrap();
     let dev = state.dev(sim::env::units::DevIdx(1)).unwrap();

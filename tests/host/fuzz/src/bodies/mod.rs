@@ -6,6 +6,7 @@
 //! |---------------|-------------------------------------|
 //! | `bkey.rs`     | key headers and positions           |
 //! | `compress.rs` | compressed data                     |
+//! | `crypt.rs`    | keys and encrypted sets of keys     |
 //! | `jset.rs`     | journal entries                     |
 //! | `keys.rs`     | packed keys of btree nodes          |
 //! | `node.rs`     | btree node headers and their sets   |
@@ -14,6 +15,7 @@
 
 pub(crate) mod bkey;
 pub(crate) mod compress;
+pub(crate) mod crypt;
 pub(crate) mod jset;
 pub(crate) mod keys;
 pub(crate) mod node;

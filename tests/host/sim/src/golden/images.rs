@@ -99,11 +99,30 @@ impl Image {
         Json::parse(&read_file(&self.manifest)?)
     }
 
-    /// The bytes of each device.
+    /// The bytes of each device. If the filesystem is encrypted, its key is put into the thread's
+    /// keyring.
     pub fn unpack(&self) -> Result<Vec<Vec<u8>>, String> {
+        let devices = self.unpack_locked()?;
+        if let (Some(passphrase), Some(first)) = (self.passphrase()?, devices.first()) {
+            super::unlock::unlock(first, &passphrase)?;
+        }
+        Ok(devices)
+    }
+
+    /// What protects the filesystem's key, if it is encrypted.
+    pub fn passphrase(&self) -> Result<Option<String>, String> {
+        let json = self.json()?;
+        match json.get("base") {
+            Some(base) => self.base(base)?.passphrase(),
+            None => Ok(json.get("passphrase").map(Json::text)),
+        }
+    }
+
+    /// The bytes of each device.
+    pub fn unpack_locked(&self) -> Result<Vec<Vec<u8>>, String> {
         let json = self.json()?;
         if let Some(base) = json.get("base") {
-            let mut devices = self.base(base)?.unpack()?;
+            let mut devices = self.base(base)?.unpack_locked()?;
             for patch in json.get("patches").map_or(&[][..], Json::list) {
                 apply(devices.first_mut().ok_or("no device")?, patch)?;
             }

@@ -7,6 +7,7 @@
 //! |---------------|--------------------------------------------------------------|
 //! | `json.rs`     | reading JSON                                                  |
 //! | `images.rs`   | [`Image`]: finding and unpacking images                       |
+//! | `unlock.rs`   | the keys of encrypted images, from their passphrases           |
 //! | `manifest.rs` | [`Manifest`], and comparing a tree with one                    |
 //! | `tree.rs`     | [`walk`]: everything in a filesystem, as a manifest has it     |
 
@@ -14,6 +15,7 @@ pub mod images;
 pub mod json;
 pub mod manifest;
 pub mod tree;
+pub mod unlock;
 
 pub use images::Image;
 pub use manifest::{
