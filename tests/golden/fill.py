@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """fill.py KIND DIR - fill a mounted filesystem with files whose contents compress well.
 
-KIND: empty, small, tree (every kind of object, a large directory), limits (many extents, deep
+KIND: empty, few, small, tree (every kind of object, a large directory), limits (many extents, deep
 directories, many links), compressed (a directory for each kind). The same files every time.
 """
 import ctypes
@@ -38,6 +38,19 @@ def files(top):
     with open(f'{top}/sizes/65537', 'r+b') as f:
         f.seek(8192)
         f.write(content(99, 5000))
+
+
+def few(top):
+    # Encrypted, these do not compress any more.
+    for n, size in enumerate((0, 1, 511, 512, 4096, 4097, 20000)):
+        put(f'{top}/{size}', content(n, size))
+    os.mkdir(f'{top}/directory')
+    put(f'{top}/directory/file', content(99, 9000))
+    with open(f'{top}/20000', 'r+b') as f:
+        f.seek(8192)
+        f.write(content(100, 1000))
+    os.symlink('directory/file', f'{top}/link')
+    os.setxattr(f'{top}/1', 'user.comment', b'one byte')
 
 
 def small(top):
@@ -158,7 +171,8 @@ def times(top):
 
 def main():
     kind, top = sys.argv[1:]
-    {'empty': lambda _: None, 'small': small, 'tree': tree, 'limits': limits, 'compressed': compressed}[kind](top)
+    {'empty': lambda _: None, 'few': few, 'small': small, 'tree': tree, 'limits': limits,
+     'compressed': compressed}[kind](top)
     ctypes.CDLL(None).sync()
     if os.path.isdir(f'{top}/lost+found'):
         os.utime(f'{top}/lost+found', ns=(TIME, TIME))
