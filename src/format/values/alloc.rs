@@ -151,8 +151,16 @@ impl Alloc {
     }
 
     fn decode_v4(v: &[u8]) -> Result<Self, Invalid> {
-        let raw: RawAllocV4 = raw::padded(v, 48)?;
+        let mut raw: RawAllocV4 = raw::padded(v, 48)?;
         let flags = u64::from(raw.flags.get());
+        let backpointers_start = low_u8(bits(flags, 2, 8));
+        // Where backpointers begin, the fields of later versions are not.
+        if backpointers_start < 7 {
+            raw.journal_seq_empty = U64::ZERO;
+        }
+        if backpointers_start < V4_U64S {
+            raw.stripe_sectors = U32::ZERO;
+        }
         Ok(Self {
             journal_seq_nonempty: raw.journal_seq_nonempty.get(),
             journal_seq_empty: raw.journal_seq_empty.get(),
@@ -168,7 +176,7 @@ impl Alloc {
             io_time: raw.io_time.map(U64::get),
             stripe: raw.stripe.get(),
             nr_external_backpointers: raw.nr_external_backpointers.get(),
-            backpointers_start: low_u8(bits(flags, 2, 8)),
+            backpointers_start,
             nr_backpointers: low_u8(bits(flags, 8, 14)),
         })
     }

@@ -2,6 +2,8 @@
 
 //! Values as the C implementation wrote them, and properties that hold for any bytes.
 
+mod old_formats;
+
 use super::{
     accounting::{
         counters,
