@@ -18,7 +18,10 @@ use crate::{
         bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType,
-        values::subvolume::Subvolume, //
+        values::subvolume::{
+            SubvolState,
+            Subvolume, //
+        },
     },
 };
 
@@ -39,7 +42,9 @@ impl Subvolumes {
         while let Some(key) = iter.next()? {
             match u32::try_from(key.k.p.offset) {
                 Ok(id) if key.k.key_type == KeyType::SUBVOLUME => {
-                    by_id.push((id, check(&key, id, table)))?;
+                    if let Some(known) = check(&key, id, table) {
+                        by_id.push((id, known))?;
+                    }
                 }
                 _ => pr_err!("subvolumes: key {} is no subvolume", key.k),
             }
@@ -57,17 +62,64 @@ impl Subvolumes {
     }
 }
 
-fn check(key: &Key<'_>, id: u32, table: &Table) -> Known {
-    let subvol = Subvolume::decode(key.v).map_err(|invalid| {
-        pr_err!("subvolume {id}: {invalid}");
-        Error::SubvolumeInvalid
-    })?;
+/// What is known of a subvolume. `None` when it is deleted: what is left of it says so to whoever
+/// removes its contents, and is nobody else's business.
+///
+/// C: `bch2_subvolume_get_key_inlined()`.
+fn check(key: &Key<'_>, id: u32, table: &Table) -> Option<Known> {
+    let subvol = match Subvolume::decode(key.v) {
+        Ok(subvol) if subvol.state == SubvolState::Deleted => return None,
+        Ok(subvol) => subvol,
+        Err(invalid) => {
+            pr_err!("subvolume {id}: {invalid}");
+            return Some(Err(Error::SubvolumeInvalid));
+        }
+    };
     if !table.contains(subvol.snapshot) {
         pr_err!(
             "subvolume {id}: its snapshot {} does not exist",
             subvol.snapshot
         );
-        return Err(Error::SubvolumeSnapshotMissing);
+        return Some(Err(Error::SubvolumeSnapshotMissing));
     }
-    Ok(subvol)
+    Some(Ok(subvol))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::bkey::Bkey;
+
+    /// `struct bch_subvolume`: flags, snapshot, inode, two parents, creation time, state.
+    fn value(flags: u32, state: u32) -> [u8; 48] {
+        let mut v = [0; 48];
+        v[..4].copy_from_slice(&flags.to_le_bytes());
+        v[4..8].copy_from_slice(&77u32.to_le_bytes());
+        v[8..16].copy_from_slice(&4096u64.to_le_bytes());
+        v[40..44].copy_from_slice(&state.to_le_bytes());
+        v
+    }
+
+    fn checked(v: &[u8]) -> Option<Error> {
+        let k = Bkey {
+            key_type: KeyType::SUBVOLUME,
+            ..Bkey::default()
+        };
+        check(&Key { k, v }, 5, &Table::default()).map(|known| known.unwrap_err())
+    }
+
+    #[test]
+    fn deleted_subvolumes_do_not_exist() {
+        // The others miss their snapshot here, which is worth a message.
+        let missing = Some(Error::SubvolumeSnapshotMissing);
+        assert_eq!(checked(&value(0, 0x3c6b_2d4c)), None);
+        assert_eq!(checked(&value(4, 0x3c6b_2d4c)), None);
+        assert_eq!(checked(&value(4, 0x2d35_8e8f)), missing, "unlinked");
+        assert_eq!(checked(&value(4, 0)), missing, "unlinked, before 1.39");
+        assert_eq!(checked(&value(0, 0)), missing);
+        // The value as it was up to 1.4: 32 bytes, and 16 at the very first.
+        assert_eq!(checked(&value(0, 0)[..32]), missing);
+        assert_eq!(checked(&value(0, 0)[..16]), missing);
+        assert_eq!(checked(&value(0, 0)[..8]), Some(Error::SubvolumeInvalid));
+    }
 }
