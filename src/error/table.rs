@@ -128,8 +128,10 @@ errors! {
     KeyWrong, InvalidArg, EINVAL, "the key in the keyring is not that of the filesystem";
 
     // Options.
+    CasefoldingInUse, Unsupported, EOPNOTSUPP, "casefolding is in use and can not be disabled";
     OptionUnknown, InvalidArg, EINVAL, "unknown option";
     OptionNotForMount, InvalidArg, EINVAL, "not an option for mounting";
+    OptionUnsupported, Unsupported, EOPNOTSUPP, "an option asks for what is not supported yet";
     OptionValue, InvalidArg, EINVAL, "invalid value for an option";
 
     // Journal.
@@ -208,11 +210,11 @@ errors! {
     InodeInvalid, Key, EIO, "an inode's key can not be right";
     DirentInvalid, Key, EIO, "a directory entry that may be the one wanted can not be read";
     StrHashUnknown, Unsupported, EOPNOTSUPP, "names are hashed in an unknown way";
-    CasefoldUnicode, Unsupported, EOPNOTSUPP, "a name beyond ASCII has to be given exactly as it is listed";
-    NameTooLong, InvalidArg, ENAMETOOLONG, "the name is too long";
+    CasefoldDirButDisabled, Unsupported, EOPNOTSUPP, "the directory compares names without case, which is turned off or not in this kernel";
     XattrNotFound, NotFound, ENODATA, "no such attribute";
     XattrInvalid, Key, EIO, "an attribute that may be the one wanted can not be read";
     XattrBufferTooSmall, InvalidArg, ERANGE, "the attribute does not fit the buffer";
     AclInvalid, Key, EINVAL, "an access control list can not be right";
+    QuotaInvalid, Key, EIO, "the limits of a quota can not be right";
     SymlinkInvalid, Key, EIO, "a symbolic link's target can not be right";
 }

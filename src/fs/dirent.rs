@@ -102,13 +102,14 @@ pub fn lookup(
     name: &[u8],
 ) -> Result<Option<SubvolInum>> {
     let folded;
-    let name = if !folds_case(inode) {
-        name
-    } else if name.is_ascii() {
-        folded = fold(name)?;
-        folded.as_bytes()
+    let name = if folds_case(view.sb(), inode) {
+        folded = fold(view.sb(), name)?;
+        match &folded {
+            Some(folded) => folded.as_bytes(),
+            None => return Ok(None),
+        }
     } else {
-        return lookup_as_listed(view, dir, name).map(Some);
+        name
     };
     let hash = hash_info(dir, inode)?.dirent(name);
     let mut unreadable = false;
@@ -127,20 +128,6 @@ pub fn lookup(
         None if unreadable => Err(Error::DirentInvalid),
         None => Ok(None),
     }
-}
-
-/// Looks for an entry whose name is `name` letter for letter, in a directory that compares names
-/// without case: whatever is listed can be opened. There may be another entry that differs in case
-/// only, so that a name that was not found is an error.
-fn lookup_as_listed(view: &View, dir: SubvolInum, name: &[u8]) -> Result<SubvolInum> {
-    let mut found = None;
-    readdir(view, dir, FIRST_OFFSET, |e| {
-        if e.name == name {
-            found = Some(e.target);
-        }
-        found.is_none()
-    })?;
-    found.ok_or(Error::CasefoldUnicode)
 }
 
 /// Lists the entries of the directory `dir` from offset `from` on, without `.` and `..`. `emit`

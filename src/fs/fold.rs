@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Names compared without case.
-//!
-//! The rules are Unicode's; for names of ASCII characters they are simple, and only those are
-//! compared without case yet. Other names have to be given as they are listed.
 
 use crate::{
+    env::pr_err,
     error::{
         Error,
         Result, //
     },
-    format::values::{
-        dirent::NAME_MAX,
-        inode::{
-            option,
-            Inode, //
+    format::{
+        opts::OptId,
+        values::{
+            dirent::NAME_MAX,
+            inode::{
+                option,
+                Inode, //
+            },
         },
     },
+    sb::SbState,
 };
 
 /// A name as it is hashed and compared.
 pub(super) struct Folded {
-    bytes: [u8; NAME_MAX],
+    /// One byte longer than the longest name: [`Encoding::fold`] asks for it.
+    ///
+    /// [`Encoding::fold`]: crate::sys::unicode::Encoding::fold
+    bytes: [u8; NAME_MAX + 1],
     len: usize,
 }
 
@@ -32,26 +37,30 @@ impl Folded {
     }
 }
 
-/// Whether names in this directory are compared without case.
+/// Whether names in this directory are compared without case: by its own option, else by that of
+/// the filesystem.
 ///
 /// C: `bch2_inode_casefold()`.
-pub(super) fn folds_case(dir: &Inode) -> bool {
-    option(dir.casefold).is_some_and(|v| v != 0)
+pub fn folds_case(st: &SbState, dir: &Inode) -> bool {
+    match option(dir.casefold) {
+        Some(v) => v != 0,
+        None => st.opts.is_on(OptId::Casefold),
+    }
 }
 
-/// `name`, which has ASCII characters only, without case.
+/// `name` without case. `None` when no entry can have such a name: those of directories that
+/// compare without case are UTF-8, and not too long when folded either.
 ///
 /// C: `bch2_casefold()`.
-pub(super) fn fold(name: &[u8]) -> Result<Folded> {
-    let mut bytes = [0; NAME_MAX];
-    let Some(out) = bytes.get_mut(..name.len()) else {
-        return Err(Error::NameTooLong);
+pub(super) fn fold(st: &SbState, name: &[u8]) -> Result<Option<Folded>> {
+    let Some(encoding) = &st.encoding else {
+        pr_err!(
+            "{}: a name can not be looked up without case: turned off, or not in this kernel",
+            st.name()
+        );
+        return Err(Error::CasefoldDirButDisabled);
     };
-    for (to, from) in out.iter_mut().zip(name) {
-        *to = from.to_ascii_lowercase();
-    }
-    Ok(Folded {
-        bytes,
-        len: name.len(),
-    })
+    let mut bytes = [0; NAME_MAX + 1];
+    let len = encoding.fold(name, &mut bytes);
+    Ok(len.map(|len| Folded { bytes, len }))
 }

@@ -13,6 +13,7 @@
 //! | `acl.rs`     | access control lists                                                    |
 //! | `cookie.rs`  | positions in directories for callers with 31 bits for them              |
 //! | `handle.rs`  | handles of files, and the directories above them                        |
+//! | `quota.rs`   | quotas: limits, and what is in use                                     |
 //! | `symlink.rs` | where symbolic links lead                                               |
 //! | `stat.rs`    | what `stat` and `statfs` show                                           |
 //!
@@ -29,8 +30,10 @@ pub mod dirent;
 pub mod handle;
 pub mod inode;
 pub mod options;
+pub mod quota;
 pub mod stat;
 pub mod symlink;
 pub mod xattr;
 
+pub use fold::folds_case;
 pub use inode::SubvolInum;

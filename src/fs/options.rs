@@ -3,10 +3,26 @@
 //! The options of an inode: user space sees those set on the inode itself as attributes
 //! `bcachefs.*`, and those in effect, inherited ones too, as `bcachefs_effective.*`.
 
-use crate::format::values::inode::{
-    Inode,
-    INODE_OPTIONS, //
+use crate::{
+    env::units::DevIdx,
+    format::{
+        opts::{
+            table::{
+                self,
+                Kind,
+                INODE, //
+            },
+            text::write_value,
+        },
+        sb::groups::Target,
+        values::inode::{
+            Inode,
+            INODE_OPTIONS, //
+        },
+    },
+    sb::SbState,
 };
+use core::fmt;
 
 /// An option of an inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +68,30 @@ pub fn options(inode: &Inode) -> impl Iterator<Item = InodeOption> {
     })
 }
 
+/// Whether there is an option of inodes with this name.
+pub fn is_known(name: &[u8]) -> bool {
+    table::options().any(|o| o.is(INODE) && o.name.as_bytes() == name)
+}
+
+impl InodeOption {
+    /// Writes the value as user space gets it: numbers, names of choices, labels, devices.
+    ///
+    /// C: `__bch2_xattr_bcachefs_get()`, `bch2_target_to_text()`.
+    pub fn write(&self, st: &SbState, to: &mut dyn fmt::Write) -> fmt::Result {
+        let Some(info) = table::lookup(self.name) else {
+            return write!(to, "{}", self.value);
+        };
+        match (info.kind, Target::decode(self.value)) {
+            (Kind::Target, Target::Device(dev)) => match st.dev(DevIdx(dev)) {
+                Some(there) => write!(to, "/dev/{}", there.bdev.name()),
+                None if st.sb.member(dev).is_some() => write!(to, "offline device {dev}"),
+                None => write!(to, "invalid device {dev}"),
+            },
+            _ => write_value(Some(&st.sb), info, self.value, to),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,5 +109,7 @@ mod tests {
             .collect();
         assert_eq!(shown, [("compression", 0, false), ("casefold", 1, true)]);
         assert_eq!(options(&Inode::default()).count(), 0);
+        assert!(is_known(b"project") && is_known(b"nocow"));
+        assert!(!is_known(b"fsck") && !is_known(b""));
     }
 }

@@ -11,7 +11,6 @@ use crate::{
     format::values::{
         dirent::NAME_MAX,
         inode::{
-            option,
             Inode,
             InodeFlags, //
         },
@@ -100,17 +99,18 @@ const FLAG_NUMBERS: [(InodeFlags, u32); 5] = [
 /// C: `FS_CASEFOLD_FL`.
 const FLAG_CASEFOLD: u32 = 0x4000_0000;
 
-/// The flags of an inode that user space knows, numbered its way.
+/// The flags of an inode that user space knows, numbered its way; `folds_case` is one that may come
+/// from the filesystem.
 ///
-/// C: `bch_flags_to_uflags`.
-pub fn user_flags(inode: &Inode) -> u32 {
+/// C: `bch_flags_to_uflags`, `bch2_fileattr_get()`.
+pub fn user_flags(inode: &Inode, folds_case: bool) -> u32 {
     let mut out = 0;
     for (flag, number) in FLAG_NUMBERS {
         if inode.flags.has(flag) {
             out |= number;
         }
     }
-    if option(inode.casefold).is_some_and(|v| v != 0) {
+    if folds_case {
         out |= FLAG_CASEFOLD;
     }
     out
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!((a.rdev.major, a.rdev.minor), (8, 17));
         assert_eq!((a.mtime.sec, a.mtime.nsec), (1, 1));
         assert_eq!(a.links, 0);
-        assert_eq!(user_flags(&inode), 0x20);
+        assert_eq!(user_flags(&inode, false), 0x20);
         assert_eq!(user_xflags(&inode), 0x10);
         let project = Inode {
             fields_set: PROJECT_IS_SET,
@@ -214,7 +214,7 @@ mod tests {
             ..Inode::default()
         };
         assert_eq!(INODE_OPTIONS[2], "project");
-        assert_eq!(user_flags(&project), FLAG_CASEFOLD);
+        assert_eq!(user_flags(&project, true), FLAG_CASEFOLD);
         assert_eq!(user_xflags(&project), 0x200);
     }
 }

@@ -4,9 +4,11 @@
 //!
 //! | file       | holds                                                        |
 //! |------------|--------------------------------------------------------------|
+//! | `options.rs` | options that ask for what can not be done yet                |
 //! | `start.rs` | [`Filesystem`]: from opened devices to something that can be read |
 //! | `state.rs` | [`State`]: starting, read-only, emergency read-only            |
 
+mod options;
 mod start;
 mod state;
 

@@ -2,7 +2,10 @@
 
 //! From opened devices to a filesystem that can be read.
 
-use super::state::StateCell;
+use super::{
+    options,
+    state::StateCell, //
+};
 use crate::{
     alloc::{
         check_enough,
@@ -30,6 +33,7 @@ use crate::{
         },
         values::subvolume::ROOT_SUBVOL, //
     },
+    fs::quota::Quotas,
     journal, sb,
     snapshots::View,
     sys::block::BlockDevice,
@@ -45,6 +49,8 @@ pub struct Filesystem {
     pub state: StateCell,
     /// Space in use, as of the mount: nothing changes it.
     usage: Usage,
+    /// Quotas as of the mount, or why they are not known.
+    quotas: Result<Quotas>,
 }
 
 impl Filesystem {
@@ -55,7 +61,7 @@ impl Filesystem {
     ///
     /// C: `bch2_fs_open()`, `bch2_fs_start()`, `bch2_fs_recovery()`.
     pub fn start(devs: Vec<BlockDevice>, opts: &Opts) -> Result<Arc<Self>> {
-        let started = Self::recover(devs, opts);
+        let started = options::check(opts).and_then(|()| Self::recover(devs, opts));
         match started {
             Ok(fs) => Arc::try_new(fs),
             Err(e) => {
@@ -84,9 +90,18 @@ impl Filesystem {
             pr_warn!("can not read the accounting, space in use is not known: {e}");
             Usage::default()
         });
+        let quotas = Quotas::read(&view);
+        if let Err(e) = &quotas {
+            pr_warn!("can not read the quotas, they are not shown: {e}");
+        }
         let state = StateCell::try_new()?;
         state.started();
-        Ok(Self { view, state, usage })
+        Ok(Self {
+            view,
+            state,
+            usage,
+            quotas,
+        })
     }
 
     /// Whether the root directory is there. C: the pass `lookup_root_inode`.
@@ -116,6 +131,11 @@ impl Filesystem {
             }
             checked => checked,
         }
+    }
+
+    /// Quotas.
+    pub fn quotas(&self) -> Result<&Quotas> {
+        self.quotas.as_ref().map_err(|e| *e)
     }
 
     /// Space in use.

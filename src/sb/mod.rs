@@ -14,6 +14,7 @@
 //! [`format::sb`](crate::format::sb), without I/O; here the devices are asked and the decisions
 //! reported.
 
+mod encoding;
 mod io_errors;
 mod key;
 mod open;

@@ -3,6 +3,7 @@
 //! From block devices to the superblock and devices of a filesystem.
 
 use super::{
+    encoding,
     io_errors::IoErrors,
     key,
     read::read_super,
@@ -76,11 +77,13 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
 
     let all = options(&sb, opts)?;
     let devs = place(candidates, &sb, &all)?;
+    let encoding = encoding::load(&sb, &all)?;
     let state = SbState {
         sb,
         opts: all,
         key,
         workspaces: Workspaces::try_new()?,
+        encoding,
         devs,
     };
     check_all_there(&state)?;

@@ -26,6 +26,7 @@ use crate::{
     },
     sys::{
         block::BlockDevice,
+        unicode::Encoding,
         workspace::Workspaces, //
     },
 };
@@ -70,6 +71,8 @@ pub struct SbState {
     pub(super) key: Option<Key>,
     /// What data is decompressed with.
     pub workspaces: Workspaces,
+    /// The rules for comparing names without case, unless turned off or not in this kernel.
+    pub encoding: Option<Encoding>,
     /// By slot.
     pub(super) devs: Vec<Option<Device>>,
 }

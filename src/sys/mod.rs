@@ -15,6 +15,7 @@
 //! | `raid.rs`      | lost blocks from parity                                                 |
 //! | `shrinker.rs`  | giving memory back under pressure                                       |
 //! | `sync.rs`      | mutexes and spinlocks                                                   |
+//! | `unicode.rs`   | names compared without case                                             |
 //! | `workqueue.rs` | work queues                                                             |
 //! | `workspace.rs` | memory for decompression, kept for the next time                        |
 //! | `*.c`          | C for macros and variable arguments, declared in `include/`             |
@@ -29,6 +30,7 @@ pub mod memory;
 pub mod raid;
 pub mod shrinker;
 pub mod sync;
+pub mod unicode;
 pub mod workqueue;
 pub mod workspace;
 

@@ -14,6 +14,7 @@ use crate::{
         InodeFlags, //
     },
     fs::{
+        folds_case,
         stat::{
             user_flags,
             user_xflags, //
@@ -73,7 +74,7 @@ impl Attributes for Bcachefs {
         let i = &inode.data().inode;
         let project = option(i.project).and_then(|v| u32::try_from(v).ok());
         FileFlags {
-            flags: user_flags(i),
+            flags: user_flags(i, folds_case(inode.sb().data().fs.view.sb(), i)),
             xflags: user_xflags(i),
             project: project.unwrap_or(0),
         }

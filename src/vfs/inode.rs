@@ -12,6 +12,7 @@ use crate::{
         InodeFlags, //
     },
     fs::{
+        folds_case,
         inode::find,
         stat::Attr,
         SubvolInum, //
@@ -57,6 +58,7 @@ pub(super) fn load(sb: &SuperBlock<Bcachefs>, id: SubvolInum) -> Result<INodeRef
             append: inode.flags.has(InodeFlags::APPEND),
             noatime: inode.flags.has(InodeFlags::NOATIME),
             sync: inode.flags.has(InodeFlags::SYNC),
+            casefold: folds_case(mount.fs.view.sb(), &inode),
         };
         Ok((params, Node { inode, snapshot }))
     })

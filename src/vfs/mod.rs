@@ -13,6 +13,7 @@
 //! | `ioctl.rs` | ioctl(2)                                                          |
 //! | `inode.rs` | inodes: from the btree to the VFS                                 |
 //! | `mount.rs` | mounting, remounting, `statfs`, options                           |
+//! | `quota.rs` | quotactl                                                          |
 //! | `xattr.rs` | extended attributes and access control lists                      |
 
 mod attr;
@@ -23,6 +24,7 @@ mod file;
 mod inode;
 mod ioctl;
 mod mount;
+mod quota;
 mod xattr;
 
 pub use self::{

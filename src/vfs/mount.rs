@@ -52,6 +52,7 @@ use crate::{
             SuperBlock,
             SuperParams, //
         },
+        unicode::Encoding,
     },
 };
 use core::ffi::CStr;
@@ -120,6 +121,10 @@ impl FileSystem for Bcachefs {
         }
     }
 
+    fn forces_read_only(options: &Opts) -> bool {
+        options.forces_read_only()
+    }
+
     fn open(
         devs: Vec<BlockDevice>,
         options: &Opts,
@@ -176,6 +181,11 @@ impl FileSystem for Bcachefs {
             uuid: sb.user_uuid().0,
             name_max: sat_u32(s.name_max),
         })
+    }
+
+    fn encoding(mount: &Mount) -> (Option<&Encoding>, bool) {
+        let st = mount.fs.view.sb();
+        (st.encoding.as_ref(), st.has_casefolding())
     }
 
     fn show_options(mount: &Mount, to: &mut Seq<'_>) -> Result {

@@ -12,7 +12,7 @@ use crate::{
         errno::Errno,
         Error, //
     },
-    format::{opts::table, opts::text::write_value, values::xattr::XattrType},
+    format::values::xattr::XattrType,
     fs::{
         acl::{
             self,
@@ -86,6 +86,9 @@ fn option(
     name: &[u8],
     buf: Option<&mut [u8]>,
 ) -> Result<usize> {
+    if !options::is_known(name) {
+        return Err(Errno::EINVAL);
+    }
     let found = options::options(&inode.data().inode)
         .find(|o| o.name.as_bytes() == name && (o.is_own || effective))
         .ok_or(Errno::ENODATA)?;
@@ -95,13 +98,7 @@ fn option(
         full: false,
     };
     let counting = text.buf.is_empty();
-    let sb = &inode.sb().data().fs.view.sb().sb;
-    let written = match table::lookup(found.name) {
-        Some(info) => write_value(Some(sb), info, found.value, &mut text),
-        // Projects are no option of the filesystem.
-        None => fmt::write(&mut text, format_args!("{}", found.value)),
-    };
-    match written {
+    match found.write(inode.sb().data().fs.view.sb(), &mut text) {
         Ok(()) if counting || !text.full => Ok(text.len),
         _ => Err(Errno::ERANGE),
     }

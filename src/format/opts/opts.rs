@@ -325,6 +325,13 @@ impl Opts {
         Ok(())
     }
 
+    /// Whether these options make a mount read-only, whatever else was asked for.
+    ///
+    /// C: `bch2_fs_opt_version_init()`.
+    pub fn forces_read_only(&self) -> bool {
+        self.is_on(OptId::Norecovery) || self.is_on(OptId::Nochanges)
+    }
+
     /// What to do when devices are missing.
     pub fn degraded(&self) -> Degraded {
         match self.get(OptId::Degraded) {

@@ -10,7 +10,10 @@ use super::{
     section::SectionType,
     superblock::Superblock, //
 };
-use crate::error::Error;
+use crate::{
+    env::num::usize_of,
+    error::Error, //
+};
 use core::fmt;
 use zerocopy::{
     little_endian::{
@@ -60,10 +63,14 @@ impl QuotaLimits {
             .map(|(types, _)| Self { types })
     }
 
-    /// Grace times in seconds, of space and of inodes, for type 0 (user), 1 (group), 2 (project).
-    pub fn timelimits(&self, quota_type: u8) -> Option<[u32; 2]> {
-        let t = self.types.get(usize::from(quota_type))?;
-        Some(t.counters.map(|c| c.timelimit.get()))
+    /// Grace times in seconds and numbers of warnings, each of space and of inodes, for type 0
+    /// (user), 1 (group), 2 (project).
+    pub fn limits(&self, quota_type: u64) -> Option<[[u32; 2]; 2]> {
+        let t = self.types.get(usize_of(quota_type))?;
+        Some([
+            t.counters.map(|c| c.timelimit.get()),
+            t.counters.map(|c| c.warnlimit.get()),
+        ])
     }
 }
 

@@ -337,7 +337,13 @@ unsafe extern "C" fn get_tree<T: Complete>(fc: *mut bindings::fs_context) -> c_i
 /// `fc` must be a context of ours.
 unsafe fn mount<T: Complete>(fc: *mut bindings::fs_context) -> Result {
     // SAFETY: By the function's contract.
-    let request: Request<'_, T> = unsafe { request(fc) };
+    let request: Request<'_, T> = unsafe {
+        let request: Request<'_, T> = request(fc);
+        if T::forces_read_only(request.options()) {
+            (*fc).sb_flags |= num::sat_u32(bindings::SB_RDONLY);
+        }
+        request
+    };
     let proposed = Mounted::<T>::try_new(request.devices()?)?;
     // SAFETY: The context is ours during the call. `sget_fc()` moves `s_fs_info` to a superblock
     // that it makes, and leaves it where it is otherwise.

@@ -184,6 +184,9 @@ unsafe extern "C" fn lookup<T: Directory>(
         let name = bindings::bch_rs_dentry_name(dentry, &mut len);
         let inode = match T::lookup(INode::from_raw(dir), slice::from_raw_parts(name, len)) {
             Ok(Some(inode)) => inode.into_raw(),
+            // A name that does not exist is not remembered where others can stand for it: creating
+            // one of those would leave it behind.
+            Ok(None) if (*dir).i_flags & bindings::S_CASEFOLD != 0 => return core::ptr::null_mut(),
             Ok(None) => core::ptr::null_mut(),
             Err(e) => err_ptr(e),
         };

@@ -187,6 +187,8 @@ pub struct INodeParams {
     pub noatime: bool,
     /// Writes are synchronous.
     pub sync: bool,
+    /// Names in the directory are compared without case.
+    pub casefold: bool,
 }
 
 /// An inode in the kernel's table that is not complete: whoever else looks for it waits. Dropping
@@ -274,6 +276,7 @@ impl<T: Complete> NewINode<T> {
                 (bindings::S_APPEND, params.append),
                 (bindings::S_NOATIME, params.noatime),
                 (bindings::S_SYNC, params.sync),
+                (bindings::S_CASEFOLD, params.casefold),
             ] {
                 if on {
                     (*inode).i_flags |= flag;

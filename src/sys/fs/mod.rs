@@ -18,6 +18,7 @@
 //! | `inode.rs`   | inodes and the cache they are in                                          |
 //! | `ioctl.rs`   | ioctl(2)                                                                  |
 //! | `link.rs`    | symbolic links                                                            |
+//! | `quota.rs`   | quotactl                                                                  |
 //! | `sb.rs`      | superblocks                                                               |
 //! | `seq.rs`     | text for `/proc/mounts`                                                   |
 //! | `types.rs`   | filesystem types and their registration                                   |
@@ -39,6 +40,7 @@ mod file;
 mod inode;
 mod ioctl;
 mod link;
+mod quota;
 mod sb;
 mod seq;
 mod types;
@@ -58,13 +60,17 @@ pub use self::{
     file::{FileData, LockedFolio},
     inode::{INode, INodeParams, INodeRef},
     ioctl::Controls,
+    quota::{QuotaAccount, QuotaGrace, Quotas},
     sb::{SuperBlock, SuperParams},
     seq::Seq,
     types::{FsType, Registration},
     xattr::{XattrHandler, XattrList}, //
 };
 
-use super::block::BlockDevice;
+use super::{
+    block::BlockDevice,
+    unicode::Encoding, //
+};
 use crate::{
     env::Vec,
     error::errno::Errno, //
@@ -126,8 +132,15 @@ pub trait FileSystem: Sized + 'static {
         log: &MountLog<'_>,
     ) -> Result;
 
+    /// Whether the options ask for a read-only mount.
+    fn forces_read_only(options: &Self::Options) -> bool;
+
     /// Space and objects, used and free.
     fn statfs(data: &Self::Data) -> Result<FsStat>;
+
+    /// The rules for comparing names of directories that do so without case, and whether there are
+    /// such directories.
+    fn encoding(data: &Self::Data) -> (Option<&Encoding>, bool);
 
     /// Prints the mount options, each with a comma in front.
     fn show_options(data: &Self::Data, to: &mut Seq<'_>) -> Result;
@@ -181,6 +194,9 @@ pub trait Attributes: FileSystem {
 }
 
 /// Everything that the operation tables need.
-pub trait Complete: FileSystem + Directory + Attributes + FileData + Exported + Controls {}
+pub trait Complete:
+    FileSystem + Directory + Attributes + FileData + Exported + Controls + Quotas
+{
+}
 
-impl<T: FileSystem + Directory + Attributes + FileData + Exported + Controls> Complete for T {}
+impl<T: FileSystem + Directory + Attributes + FileData + Exported + Controls + Quotas> Complete for T {}

@@ -24,7 +24,8 @@ use crate::{
             BlockDevice,
             DevNr, //
         },
-        check, //
+        check,
+        unicode::Encoding, //
     },
 };
 use core::{
@@ -147,10 +148,16 @@ pub(super) unsafe fn fill<T: Complete>(
     let data = T::open(devs, request.options(), request.read_only(), &log)?;
     let data = Box::try_new(data).map_err(|_| Errno::ENOMEM)?;
     let params = T::params(&data);
+    let (encoding, in_use) = T::encoding(&data);
+    let encoding = encoding.map(Encoding::as_ptr);
     // SAFETY: Nobody else uses the data before there is a root.
     unsafe { *mounted.data.get() = data.into_raw() };
-    // SAFETY: The superblock is new and ours. The tables are constants.
+    // SAFETY: The superblock is new and ours. The tables are constants. The data, with the encoding
+    // in it, is dropped when all dentries are gone.
     unsafe {
+        if let Some(encoding) = encoding {
+            bindings::bch_rs_set_encoding(sb, encoding, in_use);
+        }
         let bits = u32::from(params.block_bits);
         (*sb).s_blocksize_bits = params.block_bits;
         (*sb).s_blocksize = 1usize.wrapping_shl(bits);
@@ -162,6 +169,7 @@ pub(super) unsafe fn fill<T: Complete>(
         (*sb).s_op = &Tables::<T>::SUPER;
         (*sb).s_xattr = super::xattr::table::<T>();
         (*sb).s_export_op = super::export::table::<T>().cast();
+        super::quota::set_operations::<T>(sb);
         if params.acl {
             (*sb).s_flags |= bindings::SB_POSIXACL;
         }

@@ -25,6 +25,7 @@ use crate::{
     fs::{
         acl,
         dirent,
+        folds_case,
         inode,
         options,
         stat,
@@ -190,7 +191,7 @@ fn properties(view: &View, path: &[u8], at: SubvolInum, inode: &Inode) -> Entry 
     if kind == "chr" || kind == "blk" {
         e.set("rdev", format!("{}:{}", attr.rdev.major, attr.rdev.minor));
     }
-    let flags = stat::user_flags(inode);
+    let flags = stat::user_flags(inode, folds_case(view.sb(), inode));
     if flags != 0 && (kind == "file" || kind == "dir") {
         e.set("flags", format!("{flags:x}"));
     }
@@ -230,7 +231,9 @@ fn xattrs(view: &View, at: SubvolInum, inode: &Inode) -> Result<Vec<String>> {
         out.insert(full, value.ok_or(Error::XattrNotFound)?);
     }
     for o in options::options(inode) {
-        let value = base64(o.value.to_string().as_bytes());
+        let mut text = String::new();
+        o.write(view.sb(), &mut text).map_err(|_| Error::Overflow)?;
+        let value = base64(text.as_bytes());
         if o.is_own {
             out.insert(format!("bcachefs.{}", o.name), value.clone());
         }

@@ -13,6 +13,7 @@
 //! | `sync.rs`     | locks                                                           |
 //!
 //! `workspace.rs` is the kernel's own: it is safe code on the modules here.
+//! | `unicode.rs`  | names compared without case                                     |
 
 pub mod block;
 pub mod compress;
@@ -24,3 +25,4 @@ pub mod sync;
 
 #[path = "../../../../../src/sys/workspace.rs"]
 pub mod workspace;
+pub mod unicode;

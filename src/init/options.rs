@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Options that ask for what can not be done yet.
+
+use crate::{
+    env::pr_err,
+    error::{
+        Error,
+        Result, //
+    },
+    format::opts::{
+        OptId,
+        Opts, //
+    },
+};
+
+/// Options and what they ask for. Ignoring one of these would be taken for having done it.
+const UNSUPPORTED: [(OptId, &str); 5] = [
+    (OptId::Fsck, "checking and repairing"),
+    (OptId::RecoveryPasses, "checking and repairing"),
+    (OptId::JournalRewind, "going back in the journal"),
+    (
+        OptId::DangerouslyReconstructAlloc,
+        "reconstructing what space is in use",
+    ),
+    (OptId::NoDataIo, "made-up file contents"),
+];
+
+/// Refuses options that ask for what can not be done yet. The others have an effect, or none on
+/// a filesystem that is only read.
+pub(super) fn check(opts: &Opts) -> Result {
+    let Some((id, what)) = UNSUPPORTED.iter().find(|(id, _)| opts.get(*id) != 0) else {
+        return Ok(());
+    };
+    pr_err!("option {}: {what} is not supported yet", id.info().name);
+    Err(Error::OptionUnsupported)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(list: &str) -> Result {
+        let mut opts = Opts::new();
+        opts.parse_list(list).unwrap();
+        check(&opts)
+    }
+
+    #[test]
+    fn what_can_not_be_done_is_refused() {
+        for list in [
+            "fsck",
+            "norecovery,fsck",
+            "recovery_passes=check_inodes",
+            "journal_rewind=77",
+            "reconstruct_alloc",
+            "dangerously_reconstruct_alloc",
+            "no_data_io",
+        ] {
+            assert_eq!(checked(list), Err(Error::OptionUnsupported), "{list}");
+        }
+        for list in [
+            "",
+            "nofsck",
+            "fsck=0",
+            "fix_errors=yes",
+            "norecovery",
+            "nochanges",
+            "journal_rewind=0",
+            "recovery_passes_exclude=check_inodes",
+            "recovery_pass_last=snapshots_read",
+            "noexcl,verbose,very_degraded,no_splitbrain_check,errors=ro",
+        ] {
+            assert_eq!(checked(list), Ok(()), "{list}");
+        }
+    }
+}
