@@ -8,6 +8,7 @@
 //! | `open.rs`      | [`open`]: from block devices to an [`SbState`]                         |
 //! | `key.rs`       | the key of an encrypted filesystem, from the keyrings                 |
 //! | `read.rs`      | the superblock of one device, and what is printed about it            |
+//! | `encoding.rs`  | the rules for comparing names without case                            |
 //! | `io_errors.rs` | [`IoErrors`]: what a device did wrong since the mount                  |
 //!
 //! What the bytes mean and which copy or device is to be believed is decided in

@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 600
-# guest: stock 600 -tree -empty -snap csum-none csum-xxhash repl2 unclean-dirty dmg-data dmg-node
+# guest: stock 900 -tree -empty -snap csum-none csum-xxhash repl2 unclean-dirty dmg-data dmg-node comp-zstd comp-lz4 comp-gzip encrypted ec casefold reflink nocow quota threedev
 """Every image that the C implementation made: mounted read-only and compared with its manifest.
 
-Images of what the module supports must be the same in every object. The others must either be the
-same too, or be refused, as a whole or file by file, with a message that says why: they are listed
-as skipped with that message. Damaged images must mount or be refused with a message, and whatever
-can be read must be what was written.
+They must be the same in every object. Damaged images must mount or be refused with a message, and
+whatever can be read must be what was written.
 
 Arguments choose images by a part of their name.
 """
@@ -20,8 +18,6 @@ import keys
 import manifest
 from common import Limit, Log, Loop, Mounted, Tap, own
 
-# What may be missing, by the name of the image without its version.
-NOT_YET = re.compile(r'casefold')
 # Damage that takes away or changes what is in the tree. Everything else must be as it was.
 CHANGES_TREE = re.compile(r'dirent-|inode-|extent-deleted|snapshot-deleted|nlink|node-|bset-|journal-'
                           r'|alloc-key-deleted')
@@ -34,15 +30,8 @@ def said(log):
     return own(lines), common.complaints(lines)
 
 
-def reason(messages):
-    """The message that says what is not supported; when none does, the last one."""
-    return next((x for x in messages if 'not supported' in x),
-                'no message of its own, the kernel limits their rate')
-
-
 def undamaged(tap, log, name):
     man = common.manifest(name)
-    optional = NOT_YET.search(name)
     files = common.unpack(name)
     if 'passphrase' in man:
         keys.unlock(files[0], man['passphrase'])
@@ -55,19 +44,10 @@ def undamaged(tap, log, name):
             messages, complaints = said(log)
             if complaints:
                 return tap.result(False, name, complaints)
-            if optional and messages and x.errno != errno.EIO:
-                return tap.skip(name, reason(messages))
             return tap.result(False, name, [f'mount: {x}'] + messages[-10:])
         messages, complaints = said(log)
     if complaints:
         return tap.result(False, name, complaints)
-    if optional and different:
-        # Refused contents are an error for the reader, other contents are right.
-        # The page cache knows one error only, so EIO it is.
-        wrong = [x for x in different if f'read_error: {errno.EIO}' not in x and 'sha256: None' not in x]
-        if not wrong:
-            return tap.skip(name, f'{len(different) // 2} files can not be read; {reason(messages)}')
-        different = wrong
     return tap.result(not different, name, different[:20] + messages[-10:])
 
 
