@@ -100,7 +100,8 @@ fn checksummed_data_is_read_whole() {
     let r = replicas_of(extent(&entries, 64, piece(8, 4), 1));
     assert_eq!((r[0].sector, r[0].skip), (1000, 40));
     assert_eq!(r[0].crc.compressed_size, 128);
-    assert!(r[0].matches(0x1234) && !r[0].matches(0x1235));
+    let sum = |lo| Csum { lo, hi: 0 };
+    assert!(r[0].matches(sum(0x1234)) && !r[0].matches(sum(0x1235)));
     // The last sector, and one beyond.
     assert!(extent(&entries, 96, piece(95, 1), 1).is_ok());
     assert_eq!(

@@ -40,6 +40,7 @@ fn replica(dev: u8, sector: u64, generation: u8) -> Replica {
         sector,
         skip: 0,
         crc: Default::default(),
+        nonce: crate::format::nonce::Nonce::default(),
     }
 }
 

@@ -12,10 +12,7 @@ use crate::{
     error::errno::Errno,
     sys::failed, //
 };
-use core::ffi::{
-    c_int,
-    c_uint, //
-};
+use core::ffi::c_uint;
 use kernel::{
     ioctl::{
         _IOR,
@@ -31,7 +28,8 @@ use kernel::{
 const LABEL_BYTES: usize = 256;
 
 const GETVERSION: u32 = _IOR::<isize>(0x76, 1);
-const GETVERSION_32: u32 = _IOR::<c_int>(0x76, 1);
+#[cfg(CONFIG_COMPAT)]
+const GETVERSION_32: u32 = _IOR::<i32>(0x76, 1);
 const GETFSLABEL: u32 = _IOR::<[u8; LABEL_BYTES]>(0x94, 49);
 const SETFSLABEL: u32 = _IOW::<[u8; LABEL_BYTES]>(0x94, 50);
 
