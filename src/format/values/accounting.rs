@@ -333,8 +333,7 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        let replicas =
-            Replicas::new(DataType::USER, 1, &[1, 2, 255]).unwrap();
+        let replicas = Replicas::new(DataType::USER, 1, &[1, 2, 255]).unwrap();
         for counted in [
             Counted::NrInodes,
             Counted::PersistentReserved(2),

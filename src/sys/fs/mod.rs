@@ -199,4 +199,7 @@ pub trait Complete:
 {
 }
 
-impl<T: FileSystem + Directory + Attributes + FileData + Exported + Controls + Quotas> Complete for T {}
+impl<T: FileSystem + Directory + Attributes + FileData + Exported + Controls + Quotas> Complete
+    for T
+{
+}

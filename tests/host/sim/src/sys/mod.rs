@@ -23,6 +23,6 @@ pub mod raid;
 pub mod shrinker;
 pub mod sync;
 
+pub mod unicode;
 #[path = "../../../../../src/sys/workspace.rs"]
 pub mod workspace;
-pub mod unicode;
