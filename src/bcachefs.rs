@@ -19,6 +19,7 @@
 //! | `data`      | extents: from a range of a file to bytes                          |
 //! | `fs`        | inodes, directories, attributes                                   |
 //! | `init`      | starting and stopping a filesystem                                |
+//! | `ctl`       | what a filesystem shows of itself in sysfs                        |
 //! | `vfs`       | translation between the VFS and the layers above                  |
 
 #[forbid(unsafe_code)]
@@ -28,6 +29,8 @@ pub mod alloc;
 mod bindings;
 #[deny(unsafe_code)]
 pub mod btree;
+#[deny(unsafe_code)]
+pub mod ctl;
 #[deny(unsafe_code)]
 pub mod data;
 pub mod env;
@@ -62,15 +65,19 @@ module! {
 
 /// The loaded module.
 struct Bcachefs {
-    /// Unregisters the filesystem type when the module goes.
+    /// Unregisters the filesystem type when the module goes. After that there is no mount.
     _registration: vfs::Registration,
+    /// Removes the directory in sysfs.
+    _sysfs: ctl::Registration,
 }
 
 impl kernel::Module for Bcachefs {
     fn init(module: &'static ThisModule) -> Result<Self> {
+        let sysfs = ctl::register().map_err(|e| Error::from_errno(-e.0))?;
         let registration = vfs::register(module).map_err(|e| Error::from_errno(-e.0))?;
         Ok(Self {
             _registration: registration,
+            _sysfs: sysfs,
         })
     }
 }

@@ -16,5 +16,6 @@ pub use accounting::for_each_of_whole;
 pub use enough::check_enough;
 pub use usage::{
     Capacity,
-    Usage, //
+    Usage,
+    UsageBase, //
 };

@@ -11,6 +11,7 @@ use crate::{
     },
     error::Result,
     format::{
+        btree_id::BtreeId,
         data_type::DataType,
         sb::members::MemberState,
         values::accounting::Counted, //
@@ -89,37 +90,74 @@ impl Capacity {
     }
 }
 
-impl Usage {
-    /// Reads the accounting.
-    ///
-    /// C: `bch2_fs_usage_read_short()`.
-    pub fn read(btrees: &Btrees, gc_percent: u64) -> Result<Self> {
+/// What the space in use is used for, in sectors.
+///
+/// C: `struct bch_fs_usage_base`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageBase {
+    /// Superblocks and journal.
+    pub hidden: u64,
+    /// Btree nodes.
+    pub btree: u64,
+    /// File data, with what allows to restore it.
+    pub data: u64,
+    /// Copies that can be thrown away.
+    pub cached: u64,
+    /// Reserved for files.
+    pub reserved: u64,
+    /// Inodes in use.
+    pub nr_inodes: u64,
+}
+
+impl UsageBase {
+    /// Adds the accounting up. [`Error::BtreeSick`](crate::error::Error::BtreeSick) when part of it
+    /// is missing: that would count as free space.
+    pub fn read(btrees: &Btrees) -> Result<Self> {
+        btrees.health.require(BtreeId::ACCOUNTING)?;
         let st = btrees.sb();
-        let (mut hidden, mut data, mut reserved, mut nr_inodes) = (0u64, 0u64, 0u64, 0u64);
+        let mut all = Self::default();
         for_each_of_whole(btrees, |counted, [a, ..]| {
             // What is below zero is damaged accounting.
             let a = u64_of_bits(a.max(0));
-            match counted {
-                Counted::NrInodes => nr_inodes = nr_inodes.saturating_add(a),
+            let (to, n) = match counted {
+                Counted::NrInodes => (&mut all.nr_inodes, a),
                 Counted::PersistentReserved(copies) => {
-                    reserved = reserved.saturating_add(a.saturating_mul(u64::from(copies)));
+                    (&mut all.reserved, a.saturating_mul(u64::from(copies)))
                 }
-                Counted::Replicas(r) if holds_files(r.data_type) => data = data.saturating_add(a),
+                Counted::Replicas(r) if r.data_type == DataType::BTREE => (&mut all.btree, a),
+                Counted::Replicas(r) if r.data_type == DataType::CACHED => (&mut all.cached, a),
+                Counted::Replicas(r) if holds_files(r.data_type) => (&mut all.data, a),
                 Counted::DevDataType(dev, DataType::SB | DataType::JOURNAL) => {
                     let bucket = st.sb.member(dev.0).map_or(0, |m| m.bucket_sectors());
-                    hidden = hidden.saturating_add(a.saturating_mul(u64::from(bucket)));
+                    (&mut all.hidden, a.saturating_mul(u64::from(bucket)))
                 }
-                _ => (),
-            }
+                _ => return,
+            };
+            *to = to.saturating_add(n);
         })?;
-        let capacity = Capacity::of(st, gc_percent).usable.saturating_sub(hidden);
-        let reserved = reserved.saturating_add(div_round_up(reserved, 1 << RESERVE_SHIFT));
+        Ok(all)
+    }
+}
+
+impl Usage {
+    /// Reads the accounting. Errors: those of [`UsageBase::read`].
+    ///
+    /// C: `bch2_fs_usage_read_short()`.
+    pub fn read(btrees: &Btrees, gc_percent: u64) -> Result<Self> {
+        let base = UsageBase::read(btrees)?;
+        let st = btrees.sb();
+        let capacity = Capacity::of(st, gc_percent)
+            .usable
+            .saturating_sub(base.hidden);
+        let extra = div_round_up(base.reserved, 1 << RESERVE_SHIFT);
+        let reserved = base.reserved.saturating_add(extra);
+        let data = base.btree.saturating_add(base.data);
         let used = data.saturating_add(reserved).min(capacity);
         Ok(Self {
             capacity,
             used,
             free: capacity.saturating_sub(used),
-            nr_inodes,
+            nr_inodes: base.nr_inodes,
         })
     }
 

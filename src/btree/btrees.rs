@@ -4,7 +4,12 @@
 
 use super::{
     cache::NodeCache,
-    health::Health,
+    fsck_ids::fsck_id,
+    health::{
+        Health,
+        Place,
+        What, //
+    },
     iter::Iter,
     node::Node,
     ptr::NodePtr,
@@ -17,7 +22,9 @@ use crate::{
         Vec, //
     },
     error::{
+        fsck::FsckError,
         Error,
+        Invalid,
         Result, //
     },
     format::{
@@ -82,7 +89,7 @@ impl Btrees {
             roots: Vec::with_capacity(usize::from(BTREE_ID_NR_MAX))?,
             cache,
             _shrinker: shrinker,
-            health: Health::new(),
+            health: Health::try_new()?,
         };
         for id in (0..BTREE_ID_NR_MAX).map(BtreeId) {
             let state = match journal.roots.get(id) {
@@ -91,8 +98,7 @@ impl Btrees {
                     Ok(node) => RootState::Node(node),
                     Err(Error::NoMemory) => return Err(Error::NoMemory),
                     Err(e) => {
-                        pr_err!("root of btree {id} (level {}): {e}", root.level);
-                        this.health.mark_sick(id);
+                        this.broken_root(id, root, e);
                         RootState::Broken(e)
                     }
                 },
@@ -100,6 +106,37 @@ impl Btrees {
             this.roots.push(state)?;
         }
         Ok(this)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn broken_root(&self, btree: BtreeId, root: &Root, e: Error) {
+        let ptr = root
+            .key()
+            .and_then(|key| NodePtr::decode(btree, root.level, &key, self.entry_sizes()).ok());
+        let place = ptr.map_or(
+            Place {
+                btree,
+                level: root.level,
+                pos: Bpos::MIN,
+                at: None,
+            },
+            |ptr| ptr.place(),
+        );
+        pr_err!("root of btree {btree} ({place}): {e}");
+        // Others were counted where they were found.
+        if matches!(e, Error::RootRange | Error::RootUnreadable) {
+            self.count(e);
+        }
+        self.st.errors.count(FsckError::BTREE_ROOT_READ_ERROR);
+        self.health.found(place, What::Node(e));
+    }
+
+    /// Counts damage under its id.
+    fn count(&self, e: Error) {
+        if let Some(id) = fsck_id(e) {
+            self.st.errors.count(id);
+        }
     }
 
     fn read_root(&self, btree: BtreeId, root: &Root) -> Result<Arc<Node>> {
@@ -124,6 +161,19 @@ impl Btrees {
         self.roots
             .get(usize::from(btree.0))
             .unwrap_or(&RootState::None)
+    }
+
+    /// Whether a btree has a root, readable or not.
+    pub fn exists(&self, btree: BtreeId) -> bool {
+        !matches!(self.root(btree), RootState::None)
+    }
+
+    /// The root node of a btree, if it has one that can be read.
+    pub fn root_node(&self, btree: BtreeId) -> Option<&Arc<Node>> {
+        match self.root(btree) {
+            RootState::Node(node) => Some(node),
+            RootState::None | RootState::Broken(_) => None,
+        }
     }
 
     /// The devices and the superblock.
@@ -159,9 +209,10 @@ impl Btrees {
             st: &self.st,
             blacklist: &self.blacklist,
             check: &self.check,
+            health: &self.health,
         };
         let node = self.cache.get(ptr.cache_key(), || reader.read(ptr));
-        let node = node.inspect_err(|e| self.note(ptr.btree, *e))?;
+        let node = node.inspect_err(|e| self.note(ptr.place(), *e))?;
         // Two pointers can name one node; only one of them can be right about its range.
         if node.max != ptr.max || ptr.min().is_some_and(|min| min != node.min) {
             return Err(self.other_range(&node, ptr));
@@ -172,23 +223,33 @@ impl Btrees {
     #[cold]
     #[inline(never)]
     fn other_range(&self, node: &Node, ptr: &NodePtr) -> Error {
-        pr_err!(
-            "btree node ({ptr}): in memory it covers {} - {}",
-            node.min,
-            node.max
-        );
         let e = Error::NodeOtherRange;
-        self.note(ptr.btree, e);
+        if node.report_once() {
+            pr_err!(
+                "btree node ({ptr}): in memory it covers {} - {} ({})",
+                node.min,
+                node.max,
+                node.place(ptr.max)
+            );
+            self.count(e);
+        }
+        self.note(ptr.place(), e);
         e
     }
 
-    /// Marks `btree` sick when `e` says that it is damaged.
+    /// Marks the btree of `place` sick when `e` says that it is damaged there.
     #[cold]
     #[inline(never)]
-    pub(super) fn note(&self, btree: BtreeId, e: Error) {
-        if e.is_corruption() && self.health.mark_sick(btree) {
-            pr_err!("btree {btree} is damaged: {e}");
+    fn note(&self, place: Place, e: Error) {
+        if e.is_corruption() && self.health.found(place, What::Node(e)) {
+            pr_err!("btree {} is damaged at {place}: {e}", place.btree);
         }
+    }
+
+    /// Keeps and counts that a key that passed for good when it was read can not be used after all.
+    pub fn bad_key(&self, place: Place, invalid: Invalid) {
+        self.st.errors.count(invalid.id);
+        self.health.found(place, What::Key(invalid));
     }
 
     /// The child of the interior node `parent` that covers `pos`.
@@ -200,14 +261,17 @@ impl Btrees {
     #[cold]
     #[inline(never)]
     fn no_child(&self, parent: &Node, pos: Bpos, e: Error) {
-        pr_err!(
-            "btree {} level {} node {} - {}: no usable pointer to the node at {pos}: {e}",
-            parent.btree,
-            parent.level,
-            parent.min,
-            parent.max
-        );
-        self.note(parent.btree, e);
+        if parent.report_once() {
+            pr_err!(
+                "btree {} node {} - {} ({}): no usable pointer to the node there: {e}",
+                parent.btree,
+                parent.min,
+                parent.max,
+                parent.place(pos)
+            );
+            self.count(e);
+        }
+        self.note(parent.place(pos), e);
     }
 
     fn find_child(&self, parent: &Node, pos: Bpos) -> Result<NodePtr> {
@@ -257,7 +321,7 @@ impl Btrees {
 
     /// The key at exactly `pos`.
     pub fn lookup(&self, btree: BtreeId, pos: Bpos) -> Result<Option<Found<'_>>> {
-        let mut iter = self.iter(btree, 0, pos);
+        let mut iter = self.iter(btree, 0, pos).until(pos);
         match iter.advance()? {
             Some(k) if k.p == pos => Ok(Some(Found { iter })),
             _ => Ok(None),
@@ -283,6 +347,11 @@ impl Found<'_> {
             k: Default::default(),
             v: &[],
         })
+    }
+
+    /// Where the key is.
+    pub fn place(&self) -> Place {
+        self.iter.place()
     }
 }
 

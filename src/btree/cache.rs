@@ -104,6 +104,11 @@ impl NodeCache {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes of memory they may take.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
     /// How many nodes were read from a device so far.
     pub fn nr_reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)

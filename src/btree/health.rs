@@ -1,19 +1,87 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which btrees were found damaged.
+//! Which btrees were found damaged, and where first.
 
-use crate::format::btree_id::BtreeId;
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering, //
+use crate::{
+    env::{
+        units::DevIdx,
+        Vec, //
+    },
+    error::{
+        Error,
+        Invalid,
+        Result, //
+    },
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId, //
+    },
+    sys::sync::Mutex,
+};
+use core::{
+    fmt,
+    sync::atomic::{
+        AtomicU64,
+        Ordering, //
+    },
 };
 
-/// The state of every btree: *checked* when fsck has been through it, *sick* when something in it
-/// was found damaged. Both stay until repair.
-#[derive(Debug, Default)]
+/// A place in a btree: what every report of damage names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The btree.
+    pub btree: BtreeId,
+    /// The level of the node.
+    pub level: u8,
+    /// The position, or the lowest one that is affected.
+    pub pos: Bpos,
+    /// The device and the sector of the node, if it has any.
+    pub at: Option<(DevIdx, u64)>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "level {} {}", self.level, self.pos)?;
+        match self.at {
+            Some((dev, sector)) => write!(f, ", device {dev} sector {sector}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What was wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A node or a pointer to one.
+    Node(Error),
+    /// One key.
+    Key(Invalid),
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            What::Node(e) => write!(f, "{e}"),
+            What::Key(invalid) => write!(f, "{invalid}"),
+        }
+    }
+}
+
+/// The state of every btree.
+///
+/// - *checked*: fsck has been through it.
+/// - *sick*: a node, or a pointer to one, can not be used, so that the btree does not say what it
+///   holds in some range. Lookups in other ranges go on. What would go wrong without an error
+///   when something is missing asks [`Health::require`] first.
+/// - *damaged*: as sick, or a key in it can not be used. That costs the key alone.
+///
+/// All stay until repair.
 pub struct Health {
     checked: AtomicU64,
     sick: AtomicU64,
+    damaged: AtomicU64,
+    /// The first damage found in each btree.
+    first: Mutex<Vec<(Place, What)>>,
 }
 
 fn bit(btree: BtreeId) -> u64 {
@@ -21,28 +89,58 @@ fn bit(btree: BtreeId) -> u64 {
 }
 
 impl Health {
-    /// Nothing checked, nothing sick.
-    pub const fn new() -> Self {
-        Self {
+    /// Nothing checked, nothing damaged.
+    pub fn try_new() -> Result<Self> {
+        Ok(Self {
             checked: AtomicU64::new(0),
             sick: AtomicU64::new(0),
+            damaged: AtomicU64::new(0),
+            first: Mutex::try_new(Vec::new())?,
+        })
+    }
+
+    /// Keeps damage found at `place`, if it is the first in its btree. A node or a pointer that
+    /// can not be used makes the btree sick. Says whether that is news.
+    pub fn found(&self, place: Place, what: What) -> bool {
+        let b = bit(place.btree);
+        if self.damaged.fetch_or(b, Ordering::Relaxed) & b == 0 {
+            // Without memory the place is lost, and it is in the log.
+            let _ = self.first.lock().push((place, what));
+        }
+        match what {
+            What::Node(_) => self.sick.fetch_or(b, Ordering::Relaxed) & b == 0,
+            What::Key(_) => false,
         }
     }
 
-    /// Notes that `btree` is damaged; says whether that is news.
-    pub fn mark_sick(&self, btree: BtreeId) -> bool {
-        self.sick.fetch_or(bit(btree), Ordering::Relaxed) & bit(btree) == 0
+    /// Whether something in `btree` can not be used.
+    pub fn is_damaged(&self, btree: BtreeId) -> bool {
+        self.damaged.load(Ordering::Relaxed) & bit(btree) != 0
     }
 
-    /// Whether `btree` was found damaged.
+    /// Whether `btree` has a range of which nothing is known.
     pub fn is_sick(&self, btree: BtreeId) -> bool {
         self.sick.load(Ordering::Relaxed) & bit(btree) != 0
+    }
+
+    /// Refuses an operation whose result would be wrong, and not an error, when a part of `btree`
+    /// is missing. Documentation/errors.rst lists these.
+    pub fn require(&self, btree: BtreeId) -> Result {
+        match self.is_sick(btree) {
+            true => Err(Error::BtreeSick),
+            false => Ok(()),
+        }
     }
 
     /// Notes that `btree` has been checked and repaired.
     pub fn mark_checked(&self, btree: BtreeId) {
         self.sick.fetch_and(!bit(btree), Ordering::Relaxed);
+        self.damaged.fetch_and(!bit(btree), Ordering::Relaxed);
         self.checked.fetch_or(bit(btree), Ordering::Relaxed);
+        let mut first = self.first.lock();
+        if let Some(at) = first.iter().position(|(p, _)| p.btree == btree) {
+            first.remove(at);
+        }
     }
 
     /// Whether `btree` has been checked.
@@ -50,7 +148,14 @@ impl Health {
         self.checked.load(Ordering::Relaxed) & bit(btree) != 0
     }
 
-    /// The damaged btrees.
+    /// The first damage found in `btree`.
+    pub fn first(&self, btree: BtreeId) -> Option<(Place, What)> {
+        let first = self.first.lock();
+        let found = first.iter().find(|(p, _)| p.btree == btree);
+        found.copied()
+    }
+
+    /// The sick btrees.
     pub fn sick(&self) -> impl Iterator<Item = BtreeId> {
         let sick = self.sick.load(Ordering::Relaxed);
         (0..64).map(BtreeId).filter(move |b| sick & bit(*b) != 0)
@@ -60,14 +165,47 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::fsck::FsckError;
+
+    fn place(btree: BtreeId, level: u8) -> Place {
+        Place {
+            btree,
+            level,
+            pos: Bpos::MIN,
+            at: None,
+        }
+    }
 
     #[test]
     fn sick_until_checked() {
-        let h = Health::new();
-        assert!(h.mark_sick(BtreeId::ALLOC));
-        assert!(!h.mark_sick(BtreeId::ALLOC));
-        assert_eq!(h.sick().collect::<Vec<_>>(), [BtreeId::ALLOC]);
+        let h = Health::try_new().unwrap();
+        let bad = What::Node(Error::NodeMagic);
+        assert!(h.found(place(BtreeId::ALLOC, 1), bad));
+        assert!(!h.found(place(BtreeId::ALLOC, 0), What::Node(Error::NodeSeq)));
+        assert_eq!(h.sick().collect::<std::vec::Vec<_>>(), [BtreeId::ALLOC]);
+        assert_eq!(h.require(BtreeId::ALLOC), Err(Error::BtreeSick));
+        assert_eq!(h.require(BtreeId::INODES), Ok(()));
+        assert_eq!(
+            h.first(BtreeId::ALLOC),
+            Some((place(BtreeId::ALLOC, 1), bad))
+        );
         h.mark_checked(BtreeId::ALLOC);
         assert!(!h.is_sick(BtreeId::ALLOC) && h.is_checked(BtreeId::ALLOC));
+        assert_eq!(h.first(BtreeId::ALLOC), None);
+    }
+
+    #[test]
+    fn a_bad_key_costs_only_itself() {
+        let h = Health::try_new().unwrap();
+        let bad = What::Key(Invalid::new(FsckError::INODE_UNPACK_ERROR, "test"));
+        assert!(!h.found(place(BtreeId::INODES, 0), bad));
+        assert!(h.is_damaged(BtreeId::INODES));
+        assert_eq!(h.require(BtreeId::INODES), Ok(()));
+        // A topology error that comes later makes it sick all the same; the first stays.
+        assert!(h.found(place(BtreeId::INODES, 1), What::Node(Error::NodeGap)));
+        assert_eq!(
+            h.first(BtreeId::INODES),
+            Some((place(BtreeId::INODES, 0), bad))
+        );
     }
 }

@@ -7,6 +7,7 @@ use super::{
         Btrees,
         RootState, //
     },
+    health::Place,
     node::Node,
 };
 use crate::{
@@ -50,9 +51,9 @@ enum Current {
 /// replace those at the same position, and deletions hide them. Deleted keys are never returned;
 /// whiteouts are.
 ///
-/// In place of a key whose value was found invalid, there is one of type `error` in btrees with
-/// snapshots and in those of extents: it hides what is older as the key itself would, and nobody
-/// takes the place for empty. In other btrees it is left out.
+/// In place of a key whose value was found invalid, there is one of type `error`: it hides what is
+/// older as the key itself would, and nobody takes the place for empty. Above level 0 it is left
+/// out; lookups look after that themselves.
 ///
 /// The iterator keeps the nodes on the path to its place, so that the next key, and keys nearby,
 /// cost no lookup from the root. It allocates nothing.
@@ -75,6 +76,8 @@ pub struct Iter<'a> {
     end: Bpos,
     /// Where to go on.
     pos: Bpos,
+    /// Nodes that only have keys beyond this are not read.
+    limit: Bpos,
     at_end: bool,
     current: Current,
 }
@@ -92,9 +95,16 @@ impl<'a> Iter<'a> {
             placed: false,
             end: Bpos::MAX,
             pos: start,
+            limit: Bpos::MAX,
             at_end: false,
             current: Current::Nowhere,
         }
+    }
+
+    /// Ends where no node up to `limit` has more keys. The last node may give keys beyond.
+    pub fn until(mut self, limit: Bpos) -> Self {
+        self.limit = limit;
+        self
     }
 
     /// The btree.
@@ -180,12 +190,16 @@ impl<'a> Iter<'a> {
         self.current = Current::Nowhere;
         while !self.at_end {
             if !self.placed {
+                if self.pos > self.limit {
+                    self.at_end = true;
+                    break;
+                }
                 self.traverse()?;
                 continue;
             }
             match self.step() {
                 Some(k) => return Ok(Some(k)),
-                None if self.end == Bpos::MAX => self.at_end = true,
+                None if self.end >= self.limit => self.at_end = true,
                 None => {
                     self.pos = self.end.successor();
                     self.placed = false;
@@ -193,11 +207,6 @@ impl<'a> Iter<'a> {
             }
         }
         Ok(None)
-    }
-
-    /// Whether an error stands in place of a key that can not be used.
-    fn shows_invalid(&self) -> bool {
-        self.btree.has_snapshots() || self.btree.is_extents()
     }
 
     /// The next key of this node or of the overlay in its range; `None` when there is none.
@@ -225,7 +234,7 @@ impl<'a> Iter<'a> {
                         self.current = Current::Node(at, k);
                         return Some(k);
                     }
-                    if self.level == 0 && self.shows_invalid() {
+                    if self.level == 0 {
                         let unusable = Bkey {
                             key_type: KeyType::ERROR,
                             ..k
@@ -262,6 +271,23 @@ impl<'a> Iter<'a> {
             }),
             Current::Overlay(index) => self.btrees.overlay().key(index),
             Current::Invalid(k) => Some(Key { k, v: &[] }),
+        }
+    }
+
+    /// Where the key is that [`advance`](Self::advance) moved to.
+    pub fn place(&self) -> Place {
+        let (pos, in_node) = match self.current {
+            Current::Nowhere => (self.pos, false),
+            Current::Node(_, k) | Current::Invalid(k) => (k.p, true),
+            Current::Overlay(index) => {
+                (self.btrees.overlay().pos(index).unwrap_or(self.pos), false)
+            }
+        };
+        Place {
+            btree: self.btree,
+            level: self.level,
+            pos,
+            at: self.node().filter(|_| in_node).map(|n| n.at),
         }
     }
 

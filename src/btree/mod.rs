@@ -6,6 +6,7 @@
 //! |--------------|------------------------------------------------------------------------|
 //! | `btrees.rs`  | [`Btrees`]: all btrees of a filesystem, and lookups                     |
 //! | `cache.rs`   | [`cache::NodeCache`]: nodes in memory, bounded, each read once           |
+//! | `fsck_ids.rs` | under which ids damaged nodes are counted                             |
 //! | `health.rs`  | [`health::Health`]: which btrees were found damaged                     |
 //! | `iter.rs`    | [`Iter`]: keys in order, journal overlay included                       |
 //! | `node.rs`    | [`Node`]: one node in memory                                            |
@@ -20,6 +21,7 @@
 
 mod btrees;
 pub mod cache;
+mod fsck_ids;
 pub mod health;
 mod iter;
 mod node;

@@ -2,11 +2,15 @@
 
 //! One node in memory.
 
-use super::ptr::NodePtr;
+use super::{
+    health::Place,
+    ptr::NodePtr, //
+};
 use crate::{
     algo::node_keys::NodeKeys,
     env::{
         num::u64_of,
+        units::DevIdx,
         Vec, //
     },
     format::{
@@ -35,10 +39,14 @@ pub struct Node {
     pub max: Bpos,
     /// The sequence number of its header.
     pub seq: u64,
+    /// The device and the sector it was read from.
+    pub at: (DevIdx, u64),
     keys: NodeKeys,
     /// Places of keys that can not be right, ascending.
     invalid: Vec<usize>,
     used: AtomicBool,
+    /// Damage of the pointers in it was reported.
+    reported: AtomicBool,
 }
 
 /// A key in a node.
@@ -57,10 +65,10 @@ impl Node {
     #[inline(never)]
     pub(super) fn new(
         ptr: &NodePtr,
+        at: (DevIdx, u64),
         seq: u64,
         range: (Bpos, Bpos),
-        keys: NodeKeys,
-        invalid: Vec<usize>,
+        (keys, invalid): (NodeKeys, Vec<usize>),
     ) -> Self {
         Self {
             btree: ptr.btree,
@@ -68,9 +76,11 @@ impl Node {
             min: range.0,
             max: range.1,
             seq,
+            at,
             keys,
             invalid,
             used: AtomicBool::new(true),
+            reported: AtomicBool::new(false),
         }
     }
 
@@ -123,6 +133,21 @@ impl Node {
     pub(super) fn touch(&self) {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether damage of the pointers in it has not been reported yet; it is now.
+    pub(super) fn report_once(&self) -> bool {
+        !self.reported.swap(true, Ordering::Relaxed)
+    }
+
+    /// Where the node is, with position `pos` in it.
+    pub fn place(&self, pos: Bpos) -> Place {
+        Place {
+            btree: self.btree,
+            level: self.level,
+            pos,
+            at: Some(self.at),
         }
     }
 

@@ -2,6 +2,7 @@
 
 //! What a parent says about a node.
 
+use super::health::Place;
 use crate::{
     error::{
         Error,
@@ -92,6 +93,16 @@ impl NodePtr {
     /// Where the copies are.
     pub fn copies(&self) -> impl Iterator<Item = Ptr> + '_ {
         self.copies.iter().flatten().copied()
+    }
+
+    /// The place of the node, as far as the pointer says.
+    pub fn place(&self) -> Place {
+        Place {
+            btree: self.btree,
+            level: self.level,
+            pos: self.min().unwrap_or(self.max),
+            at: self.copies().next().map(|p| (p.dev, p.offset.0)),
+        }
     }
 
     /// What to look for in the cache.

@@ -3,6 +3,12 @@
 //! Reading a node: from sectors on a device to a [`Node`], with everything checked on the way.
 
 use super::{
+    fsck_ids::fsck_id,
+    health::{
+        Health,
+        Place,
+        What, //
+    },
     node::Node,
     ptr::NodePtr, //
 };
@@ -29,12 +35,15 @@ use crate::{
         Vec, //
     },
     error::{
+        fsck::FsckError,
         Error,
+        Invalid,
         Result, //
     },
     format::{
         bpos::Bpos,
         csum::CsumType,
+        data_type::DataType,
         node::{
             filesystem_magic,
             Bset,
@@ -43,6 +52,7 @@ use crate::{
             BSET_MAGIC, //
         },
         nonce::Nonce,
+        sb::counters::Counter,
         values::{
             extent_entry::Ptr,
             validate::Origin, //
@@ -54,16 +64,21 @@ use crate::{
     },
     sb::{
         Device,
+        Lost,
         SbState, //
     },
 };
 use core::ops::Range;
+
+/// Unusable keys of one node that are reported one by one.
+const KEYS_REPORTED: usize = 16;
 
 /// What reading a node needs besides the pointer.
 pub(super) struct Reader<'a> {
     pub(super) st: &'a SbState,
     pub(super) blacklist: &'a Blacklist,
     pub(super) check: &'a KeyCheck,
+    pub(super) health: &'a Health,
 }
 
 /// One copy of a node, for messages.
@@ -115,16 +130,29 @@ impl Reader<'_> {
                     }
                     Err(e @ Error::NoMemory) => return Err(e),
                     Err(e) => {
-                        dev.errors.count(e);
+                        self.bad_copy(dev, e);
                         last = Some(e);
                     }
                 }
             }
         }
         for copy in ptr.copies().filter(|c| self.st.dev(c.dev).is_none()) {
-            pr_err!("btree node ({ptr}): device {} is missing", copy.dev);
+            let (dev, sector) = (copy.dev, copy.offset.0);
+            pr_err!("btree node ({ptr}): device {dev}, sector {sector}, is missing");
         }
+        self.st.damage.count(Lost::Node);
+        self.st.errors.count(FsckError::BTREE_NODE_READ_ERROR);
         Err(last.unwrap_or(Error::NodeNoDevice))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn bad_copy(&self, dev: &Device, e: Error) {
+        dev.errors.count(e);
+        self.st.damage.count(Lost::NodeCopy);
+        if let Some(id) = fsck_id(e) {
+            self.st.errors.count(id);
+        }
     }
 
     fn node_bytes(&self) -> usize {
@@ -151,6 +179,9 @@ impl Reader<'_> {
             pr_err!("{at}: {e}");
             return Err(e);
         }
+        let sectors = u64_of(buf.len() >> SECTOR_SHIFT);
+        dev.stats.count_read(DataType::BTREE, sectors);
+        self.st.counters.add(Counter::BTREE_NODE_READ, 1);
         self.decode(&at, &mut buf)
     }
 
@@ -177,7 +208,14 @@ impl Reader<'_> {
         }
         let keys = NodeKeys::build(format, &slices, bounds.0, bounds.1)?;
         let invalid = self.find_invalid(at, &keys)?;
-        Ok(Node::new(at.ptr, head.keys().seq(), range, keys, invalid))
+        let seq = head.keys().seq();
+        Ok(Node::new(
+            at.ptr,
+            (at.dev.idx, at.sector),
+            seq,
+            range,
+            (keys, invalid),
+        ))
     }
 
     /// Whether this is the node the pointer asks for; its header and range. Its first set of keys
@@ -301,6 +339,7 @@ impl Reader<'_> {
                         bad.at,
                         bad.invalid
                     );
+                    self.st.errors.count(bad.invalid.id);
                     Error::NodeKeys
                 })?;
                 let end = sets.done.saturating_add(set.total_bytes());
@@ -366,12 +405,31 @@ impl Reader<'_> {
                 .check
                 .check(btree, level, Origin::BtreeNode, &placed.key);
             if let Err(e) = checked {
-                pr_err!("{at}: key {} can not be used: {e}", placed.key.k);
+                if invalid.len() < KEYS_REPORTED {
+                    pr_err!("{at}: key {} can not be used: {e}", placed.key.k);
+                }
+                self.bad_key(at, placed.key.k.p, e);
                 invalid.push(place)?;
             }
             place = placed.next;
         }
+        if let Some(more) = invalid.len().checked_sub(KEYS_REPORTED).filter(|n| *n > 0) {
+            pr_err!("{at}: {more} more keys can not be used");
+        }
         Ok(invalid)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn bad_key(&self, at: &Copy<'_>, pos: Bpos, invalid: Invalid) {
+        self.st.damage.count(Lost::Key);
+        self.st.errors.count(invalid.id);
+        let place = Place {
+            pos,
+            at: Some((at.dev.idx, at.sector)),
+            ..at.ptr.place()
+        };
+        self.health.found(place, What::Key(invalid));
     }
 }
 

@@ -23,7 +23,14 @@ use crate::{
         Error,
         Result, //
     },
-    sb::Device,
+    format::{
+        data_type::DataType,
+        sb::counters::Counter, //
+    },
+    sb::{
+        Device,
+        Lost, //
+    },
     snapshots::View,
 };
 
@@ -60,8 +67,14 @@ pub(super) fn read_avoiding(
         };
         let skip = num::usize_of(at.saturating_sub(segment.start.saturating_mul(SECTOR)));
         match &segment.source {
-            Source::Zeros => now.fill(0),
-            Source::Inline(data) => copy_and_fill(now, data.get(skip..).unwrap_or(&[])),
+            Source::Zeros => {
+                count(view, Counter::DATA_READ_HOLE, len);
+                now.fill(0);
+            }
+            Source::Inline(data) => {
+                count(view, Counter::DATA_READ_INLINE, len);
+                copy_and_fill(now, data.get(skip..).unwrap_or(&[]));
+            }
             Source::Replicas(replicas) => {
                 let reader = Reader { view, file, at };
                 reader.any(replicas, skip, now, avoid)?;
@@ -71,6 +84,20 @@ pub(super) fn read_avoiding(
         rest = later;
     }
     Ok(total)
+}
+
+/// Counts `bytes` of data that were read.
+pub(super) fn count(view: &View, counter: u8, bytes: usize) {
+    let sectors = num::u64_of(bytes).div_ceil(SECTOR);
+    view.sb().counters.add(counter, sectors);
+}
+
+/// Counts data that a device gave.
+pub(super) fn count_read(view: &View, replica: &Replica, sectors: u64) {
+    view.sb().counters.add(Counter::DATA_READ, sectors);
+    if let Some(dev) = view.sb().dev(replica.dev) {
+        dev.stats.count_read(DataType::USER, sectors);
+    }
 }
 
 /// How to get at a replica.
@@ -116,7 +143,7 @@ impl Reader<'_> {
         buf: &mut [u8],
         avoid: Option<DevIdx>,
     ) -> Result {
-        let mut result = Err(Error::Io);
+        let (mut result, mut failure) = (Err(Error::Io), None);
         let mut failed = avoid.is_some();
         let is_avoided = |r: &Replica| Some(r.dev) == avoid;
         let here = |wanted: bool| {
@@ -132,6 +159,9 @@ impl Reader<'_> {
             result = self.one(replica, way, skip, buf);
             let e = match result {
                 Ok(()) if failed => {
+                    if let Some(e) = failure {
+                        report::count_failure(self.view, e, true);
+                    }
                     report::recovered(self.view, self.file, self.at, replica, way);
                     return Ok(());
                 }
@@ -143,8 +173,17 @@ impl Reader<'_> {
             match way {
                 // Whoever asked to avoid it has reported it.
                 Way::Direct if is_avoided(replica) => (),
-                Way::Direct => bad_replica(self.view, self.file, self.at, replica, e),
+                Way::Direct => {
+                    failure = Some(e);
+                    bad_replica(self.view, self.file, self.at, replica, e);
+                }
                 Way::Rebuilt => report::not_rebuilt(self.view, self.file, self.at, replica, e),
+            }
+        }
+        if let Err(e) = result {
+            if e != Error::NoMemory {
+                self.view.sb().damage.count(Lost::Extent);
+                report::count_failure(self.view, e, false);
             }
         }
         result
@@ -156,12 +195,16 @@ impl Reader<'_> {
             Way::Rebuilt => stripe::rebuild(self.view, replica, sector, to),
         };
         if !replica.crc.is_encoded() {
-            return read_bytes(fetch, replica.sector, skip, buf);
+            read_bytes(fetch, replica.sector, skip, buf)?;
+            let sectors = num::u64_of(buf.len()).div_ceil(SECTOR);
+            count_read(self.view, replica, sectors);
+            return Ok(());
         }
         decode::check_size(self.view.sb(), replica)?;
         let nr_stored = u64::from(replica.crc.compressed_size).saturating_mul(SECTOR);
         let mut stored = Vec::from_elem(0u8, num::usize_of(nr_stored))?;
         fetch(replica.sector, &mut stored)?;
+        count_read(self.view, replica, replica.crc.compressed_size.into());
         let sb = self.view.sb();
         decode::check(sb, replica, core::iter::once(&*stored))?;
         decode::decrypt(sb, replica, 0, core::iter::once(&mut *stored));

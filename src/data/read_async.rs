@@ -17,6 +17,8 @@ use super::{
     },
     read::{
         bad_replica,
+        count,
+        count_read,
         device,
         read_avoiding, //
     },
@@ -38,6 +40,7 @@ use crate::{
         Error,
         Result, //
     },
+    format::sb::counters::Counter,
     sb::SbState,
     snapshots::View,
     sys::{
@@ -223,10 +226,12 @@ impl<F: Owner> Reader<'_, F> {
         let end = segment.end.saturating_mul(SECTOR);
         let replica = match &segment.source {
             Source::Zeros => {
+                count(self.fs.view(), Counter::DATA_READ_HOLE, range.nr_bytes());
                 range.fill(&[]);
                 return Ok(());
             }
             Source::Inline(data) => {
+                count(self.fs.view(), Counter::DATA_READ_INLINE, range.nr_bytes());
                 range.fill(data.get(num::usize_of(skip)..).unwrap_or(&[]));
                 return Ok(());
             }
@@ -259,6 +264,11 @@ impl<F: Owner> Reader<'_, F> {
         let lead = u64::from(replica.skip)
             .saturating_mul(SECTOR)
             .saturating_add(skip);
+        let sectors = match replica.crc.is_encoded() {
+            true => replica.crc.compressed_size.into(),
+            false => len.div_ceil(SECTOR),
+        };
+        count_read(self.fs.view(), replica, sectors);
         let op = Op {
             fs: self.fs.clone(),
             file: self.file,
@@ -383,8 +393,8 @@ impl<F: Owner> Completion for Op<F> {
             Err(e) => {
                 let op = read.payload();
                 bad_replica(op.fs.view(), op.file, op.pos, &op.replica, e);
-                let avoid = Some(op.replica.dev);
-                again(read, avoid);
+                let failed = Some((op.replica.dev, e));
+                again(read, failed);
             }
         }
     }
@@ -435,13 +445,17 @@ fn expand_to_ranges(
     Ok(())
 }
 
-/// Reads the ranges synchronously, if possible not from device `avoid`.
-fn again<F: Owner>(read: Finished<Op<F>>, avoid: Option<DevIdx>) {
+/// Reads the ranges synchronously, if possible not from the device that failed before.
+fn again<F: Owner>(read: Finished<Op<F>>, failed: Option<(DevIdx, Error)>) {
     let op = read.payload();
+    let avoid = failed.map(|(dev, _)| dev);
     let data = Vec::from_elem(0u8, read.nr_range_bytes()).and_then(|mut buf| {
         read_avoiding(op.fs.view(), op.file, op.pos, &mut buf, avoid)?;
         Ok(buf)
     });
+    if let (Ok(_), Some((_, e))) = (&data, failed) {
+        report::count_failure(op.fs.view(), e, true);
+    }
     match data {
         Ok(buf) => read.end_with(&buf),
         Err(e) => read.end(Err(e)),

@@ -13,11 +13,19 @@ use crate::{
         pr_info,
         time, //
     },
-    error::Error,
-    format::values::extent_entry::{
-        Ptr,
-        StripePtr, //
+    error::{
+        fsck::FsckError,
+        Class,
+        Error, //
     },
+    format::{
+        sb::counters::Counter,
+        values::extent_entry::{
+            Ptr,
+            StripePtr, //
+        },
+    },
+    sb::Lost,
     snapshots::View,
 };
 use core::{
@@ -68,14 +76,31 @@ impl fmt::Display for Stored<'_> {
     }
 }
 
+/// Counts data that a device failed to give, which is lost unless another replica was good.
+///
+/// C: the error ids that `bch2_rbio_error()` counts.
+pub(super) fn count_failure(view: &View, error: Error, recovered: bool) {
+    let id = match (error.class(), recovered) {
+        (Class::Io, true) => FsckError::DATA_READ_IO_ERR_RECOVERED,
+        (Class::Io, false) => FsckError::DATA_READ_IO_ERR,
+        (Class::Checksum, true) => FsckError::DATA_READ_CSUM_ERR_RECOVERED,
+        (Class::Checksum, false) => FsckError::DATA_READ_CSUM_ERR,
+        _ => return,
+    };
+    view.sb().errors.count(id);
+}
+
 /// A replica of data at byte `pos` of a file could not be used.
 pub(super) fn bad_replica(view: &View, file: FileId, pos: u64, replica: &Replica, error: Error) {
+    let dev = view.sb().dev(replica.dev);
+    view.sb().damage.count(Lost::ExtentCopy);
+    view.sb().counters.add(Counter::DATA_READ_RETRY, 1);
     if admit() {
         let FileId { inum, snapshot } = file;
-        let dev = view.sb().dev(replica.dev);
         let name = dev.map_or("missing device", |d| d.bdev.name());
         pr_err!(
-            "{name}: data of inode {inum} snapshot {snapshot} offset {pos}, {}: {error}",
+            "{name}: data of inode {inum} snapshot {snapshot} offset {pos} (btree extents), {}: \
+             {error}",
             Stored(replica)
         );
     }
@@ -120,9 +145,12 @@ pub(super) fn bad_block(view: &View, at: StripePtr, block: usize, ptr: &Ptr, err
 
 /// Data at byte `pos` of a file can not be read.
 pub(super) fn unreadable(view: &View, file: FileId, pos: u64, error: Error) {
+    view.sb().damage.count(Lost::Extent);
     if admit() {
         let FileId { inum, snapshot } = file;
         let name = view.sb().name();
-        pr_err!("{name}: data of inode {inum} snapshot {snapshot} offset {pos}: {error}");
+        pr_err!(
+            "{name}: data of inode {inum} snapshot {snapshot} offset {pos} (btree extents): {error}"
+        );
     }
 }

@@ -66,6 +66,8 @@ errors! {
     // Mount and options.
     ReadWriteUnsupported, ReadOnly, EROFS, "read-write mounts are not supported yet: mount with -o ro";
 
+    FilesystemUuidAlreadyOpen, InvalidArg, EINVAL, "a filesystem with the same UUID is mounted";
+
     // Superblock: one copy.
     SbTruncated, Superblock, EUCLEAN, "the superblock could not be read whole";
     SbMagic, Superblock, EINVAL, "no bcachefs superblock";
@@ -150,6 +152,7 @@ errors! {
     CleanSectionMissing, Superblock, EUCLEAN, "the superblock has no clean section";
 
     // Btree.
+    BtreeSick, Topology, EIO, "a btree that is needed whole is damaged";
     NodeMagic, Topology, EIO, "a btree node has the wrong magic number";
     NodeSeq, Topology, EIO, "a btree node is not the one its pointer asks for";
     NodeWrongBtree, Topology, EIO, "a btree node belongs to another btree";
@@ -178,7 +181,8 @@ errors! {
     RootLevel, Topology, EIO, "a btree is deeper than possible";
     SubvolumeNotFound, NotFound, ENOENT, "no such subvolume";
     SubvolumeInvalid, Key, EIO, "a subvolume's key can not be right";
-    SubvolumeSnapshotMissing, Coherency, EIO, "a subvolume's snapshot does not exist";
+    SubvolumeLost, Key, EIO, "a subvolume's key could not be used";
+    SubvolumeSnapshotMissing, Coherency, EIO, "a subvolume's snapshot, or one it comes from, does not exist";
     RootInodeMissing, Coherency, EUCLEAN, "the root directory does not exist";
 
     // File data.
@@ -208,6 +212,7 @@ errors! {
     InodeNotFound, NotFound, ENOENT, "no such inode";
     NameNotFound, NotFound, ENOENT, "the directory has no name of the inode";
     InodeInvalid, Key, EIO, "an inode's key can not be right";
+    InodeLost, Key, EIO, "an inode's key could not be used";
     DirentInvalid, Key, EIO, "a directory entry that may be the one wanted can not be read";
     StrHashUnknown, Unsupported, EOPNOTSUPP, "names are hashed in an unknown way";
     CasefoldDirButDisabled, Unsupported, EOPNOTSUPP, "the directory compares names without case, which is turned off or not in this kernel";

@@ -38,6 +38,7 @@ use crate::{
             inode::Inode,
         },
     },
+    sb::Lost,
     snapshots::View,
 };
 
@@ -74,10 +75,19 @@ fn target_of(view: &View, dir: SubvolInum, target: Target) -> Result<SubvolInum>
     }
 }
 
-fn decode<'a>(dir: SubvolInum, key: &Key<'a>) -> Option<Dirent<'a>> {
+fn decode<'a>(view: &View, dir: SubvolInum, key: &Key<'a>) -> Option<Dirent<'a>> {
+    if key.k.key_type == KeyType::ERROR {
+        // What is wrong with it was reported when it was read.
+        view.sb().damage.count(Lost::Dirent);
+        return None;
+    }
     let decoded = Dirent::decode(key.v);
     decoded
-        .inspect_err(|invalid| pr_err!("{dir}: entry at {}: {invalid}", key.k.p))
+        .inspect_err(|invalid| {
+            pr_err!("{dir}: entry (btree dirents, {}): {invalid}", key.k.p);
+            view.sb().errors.count(invalid.id);
+            view.sb().damage.count(Lost::Dirent);
+        })
         .ok()
 }
 
@@ -113,7 +123,7 @@ pub fn lookup(
     };
     let hash = hash_info(dir, inode)?.dirent(name);
     let mut unreadable = false;
-    let check = |key: Key<'_>| match decode(dir, &key) {
+    let check = |key: Key<'_>| match decode(view, dir, &key) {
         Some(d) if !d.visible_in(dir.subvol) => Probed::Hole,
         Some(d) if d.lookup_name() == name => Probed::Found(d.target),
         Some(_) => Probed::Other,
@@ -152,10 +162,10 @@ pub fn readdir(
         if key.k.p.inode != dir.inum {
             break;
         }
-        if key.k.key_type != KeyType::DIRENT {
+        if key.k.key_type != KeyType::DIRENT && key.k.key_type != KeyType::ERROR {
             continue;
         }
-        let Some(d) = decode(dir, &key).filter(|d| d.visible_in(dir.subvol)) else {
+        let Some(d) = decode(view, dir, &key).filter(|d| d.visible_in(dir.subvol)) else {
             continue;
         };
         let target = match target_of(view, dir, d.target) {

@@ -12,11 +12,13 @@ use crate::{
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
+        key_type::KeyType,
         values::{
             inode::Inode,
             subvolume::ROOT_SUBVOL, //
         },
     },
+    sb::Lost,
     snapshots::View,
 };
 use core::fmt;
@@ -72,13 +74,23 @@ pub fn root(view: &View) -> Result<SubvolInum> {
 pub fn find(view: &View, at: SubvolInum) -> Result<Inode> {
     let pos = Bpos::new(0, at.inum, at.snapshot(view)?);
     let found = view.lookup(BtreeId::INODES, pos)?;
-    let decoded = found.map_or(Ok(None), |f| Inode::decode(&f.key()));
+    let decoded = match &found {
+        None => Ok(None),
+        Some(f) if f.key().k.key_type == KeyType::ERROR => {
+            // What is wrong with it was reported when it was read.
+            view.sb().damage.count(Lost::Inode);
+            return Err(Error::InodeLost);
+        }
+        Some(f) => Inode::decode(&f.key()).map_err(|invalid| (f.place(), invalid)),
+    };
     match decoded {
         Ok(Some(inode)) => Ok(inode),
         // Nothing, or what remains of a deleted inode.
         Ok(None) => Err(Error::InodeNotFound),
-        Err(invalid) => {
-            pr_err!("{at}: {invalid}");
+        Err((place, invalid)) => {
+            pr_err!("{at} (btree inodes {place}): {invalid}");
+            view.btrees.bad_key(place, invalid);
+            view.sb().damage.count(Lost::Inode);
             Err(Error::InodeInvalid)
         }
     }

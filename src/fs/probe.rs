@@ -25,9 +25,9 @@ pub(super) enum Probed<T> {
     Hole,
 }
 
-/// Calls `check` with the keys of type `key_type` from offset `hash` on, until it finds what it
-/// looks for or there can be no more. Offsets whose key was deleted while others followed hold a
-/// `hash_whiteout`.
+/// Calls `check` with the keys of type `key_type`, and those that can not be used, from offset
+/// `hash` on, until it finds what it looks for or there can be no more. Offsets whose key was
+/// deleted while others followed hold a `hash_whiteout`.
 ///
 /// C: `bch2_hash_lookup()`.
 pub(super) fn probe<T>(
@@ -47,7 +47,8 @@ pub(super) fn probe<T>(
         if key.k.p.inode != at.inum || Some(key.k.p.offset) != expected {
             break;
         }
-        if key.k.key_type == key_type {
+        // A name that can not be read may be the one, and is no end of the chain.
+        if key.k.key_type == key_type || key.k.key_type == KeyType::ERROR {
             match check(key) {
                 Probed::Found(found) => return Ok(Some(found)),
                 Probed::Other => (),

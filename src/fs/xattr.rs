@@ -32,13 +32,23 @@ use crate::{
             },
         },
     },
+    sb::Lost,
     snapshots::View,
 };
 
-fn decode<'a>(at: SubvolInum, key: &Key<'a>) -> Option<Xattr<'a>> {
+fn decode<'a>(view: &View, at: SubvolInum, key: &Key<'a>) -> Option<Xattr<'a>> {
+    if key.k.key_type == KeyType::ERROR {
+        // What is wrong with it was reported when it was read.
+        view.sb().damage.count(Lost::Xattr);
+        return None;
+    }
     let decoded = Xattr::decode(key.v);
     decoded
-        .inspect_err(|invalid| pr_err!("{at}: attribute at {}: {invalid}", key.k.p))
+        .inspect_err(|invalid| {
+            pr_err!("{at}: attribute (btree xattrs, {}): {invalid}", key.k.p);
+            view.sb().errors.count(invalid.id);
+            view.sb().damage.count(Lost::Xattr);
+        })
         .ok()
 }
 
@@ -53,7 +63,7 @@ fn with<T>(
 ) -> Result<Option<T>> {
     let hash = hash_info(at, inode)?.xattr(namespace, name);
     let mut unreadable = false;
-    let check = |key: Key<'_>| match decode(at, &key) {
+    let check = |key: Key<'_>| match decode(view, at, &key) {
         Some(x) if x.xattr_type == namespace && x.name == name => Probed::Found(found(x.value)),
         Some(_) => Probed::Other,
         None => {
@@ -126,10 +136,10 @@ pub fn list(view: &View, at: SubvolInum, mut each: impl FnMut(&Xattr<'_>) -> Res
         if key.k.p.inode != at.inum {
             break;
         }
-        if key.k.key_type != KeyType::XATTR {
+        if key.k.key_type != KeyType::XATTR && key.k.key_type != KeyType::ERROR {
             continue;
         }
-        let x = decode(at, &key).filter(|x| x.xattr_type.prefix().is_some());
+        let x = decode(view, at, &key).filter(|x| x.xattr_type.prefix().is_some());
         if let Some(x) = x {
             each(&x)?;
         }

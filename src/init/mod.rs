@@ -12,7 +12,10 @@ mod options;
 mod start;
 mod state;
 
-pub use start::Filesystem;
+pub use start::{
+    Filesystem,
+    JournalSpan, //
+};
 pub use state::{
     State,
     StateCell, //

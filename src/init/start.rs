@@ -47,10 +47,27 @@ pub struct Filesystem {
     pub view: View,
     /// What it may do at the moment.
     pub state: StateCell,
+    /// What was read of the journal.
+    pub journal: JournalSpan,
     /// Space in use, as of the mount: nothing changes it.
     usage: Usage,
     /// Quotas as of the mount, or why they are not known.
     quotas: Result<Quotas>,
+}
+
+/// Which journal entries the filesystem was started from.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalSpan {
+    /// It was shut down cleanly, none had to be read.
+    pub clean: bool,
+    /// The oldest that was used.
+    pub first: u64,
+    /// The newest that counts.
+    pub last: u64,
+    /// The highest number seen.
+    pub highest: u64,
+    /// Keys taken from them.
+    pub nr_keys: usize,
 }
 
 impl Filesystem {
@@ -78,6 +95,13 @@ impl Filesystem {
         let lenient = st.opts.on_error() == OnError::Continue;
         let journal = journal::read(&st, lenient)?;
         let replay = journal.keys.len();
+        let span = JournalSpan {
+            clean: journal.clean,
+            first: journal.first_seq,
+            last: journal.last_seq,
+            highest: journal.highest_seq,
+            nr_keys: replay,
+        };
         if replay != 0 {
             pr_info!("{replay} keys of the journal are laid over the btrees");
         }
@@ -99,6 +123,7 @@ impl Filesystem {
         Ok(Self {
             view,
             state,
+            journal: span,
             usage,
             quotas,
         })

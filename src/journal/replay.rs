@@ -20,6 +20,7 @@ use crate::{
     },
     error::{
         Error,
+        Invalid,
         Result, //
     },
     format::{
@@ -36,7 +37,10 @@ use crate::{
         },
         values::validate::Origin,
     },
-    sb::SbState,
+    sb::{
+        Lost,
+        SbState, //
+    },
 };
 use core::fmt;
 
@@ -98,6 +102,12 @@ impl Replay<'_> {
         self.records(source, e.bytes, JSET_HEADER_BYTES)
     }
 
+    /// Counts a key or a record that can not be used.
+    fn count(&self, invalid: Invalid) {
+        self.st.errors.count(invalid.id);
+        self.st.damage.count(Lost::JournalKey);
+    }
+
     /// `Ok` when damage is to be tolerated, else `e`.
     fn tolerate(&self, e: Error) -> Result {
         match self.lenient {
@@ -120,6 +130,7 @@ impl Replay<'_> {
                 Some(Ok(record)) => record,
                 Some(Err(invalid)) => {
                     pr_err!("{source}: {invalid}");
+                    self.count(invalid);
                     return self.tolerate(Error::JournalBadEntry);
                 }
             };
@@ -130,6 +141,7 @@ impl Replay<'_> {
             let valid = record.validate();
             if let Err(invalid) = &valid {
                 pr_err!("{source}: record {}: {invalid}", record.kind);
+                self.count(*invalid);
             }
             match record.kind {
                 EntryType::BTREE_ROOT => {
@@ -173,6 +185,7 @@ impl Replay<'_> {
                 Some(Ok(key)) => key,
                 Some(Err(invalid)) => {
                     pr_err!("{source}: btree {}: {invalid}", record.btree);
+                    self.count(invalid);
                     return self.tolerate(Error::JournalBadKey);
                 }
             };
@@ -198,6 +211,7 @@ impl Replay<'_> {
                 "{source}: btree {btree} level {level} key {}: {invalid}",
                 key.k
             );
+            self.count(*invalid);
         }
         checked.is_ok()
     }

@@ -76,7 +76,7 @@ impl Scan<'_> {
     /// entries may be on another device, and if not, they will be found missing.
     pub(super) fn device(&mut self, dev: &Device, everything: bool) -> Result {
         let st = self.st;
-        let mut window = Window::new(&dev.bdev, u64::from(st.sb.block_bytes()));
+        let mut window = Window::new(dev, u64::from(st.sb.block_bytes()));
         let mut buckets = Vec::new();
         for (index, nr) in dev.own.journal_buckets().iter().enumerate() {
             let Some((start, end)) = bucket_range(dev, nr) else {

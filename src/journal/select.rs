@@ -10,6 +10,7 @@ use crate::{
         Vec, //
     },
     error::{
+        fsck::FsckError,
         Error,
         Result, //
     },
@@ -121,6 +122,7 @@ impl Fault {
                     st.name(),
                     to.saturating_sub(1)
                 );
+                st.errors.count(FsckError::JOURNAL_ENTRIES_MISSING);
                 Error::JournalEntriesMissing
             }
             Fault::Damaged(seq) => {

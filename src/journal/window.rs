@@ -16,8 +16,11 @@ use crate::{
         Vec, //
     },
     error::Result,
-    format::jset::JSET_BYTES_MAX,
-    sys::block::BlockDevice, //
+    format::{
+        data_type::DataType,
+        jset::JSET_BYTES_MAX, //
+    },
+    sb::Device,
 };
 
 /// What is read first of a bucket: enough for a header. Most buckets of an idle journal need no
@@ -28,7 +31,7 @@ const NEXT_BYTES: u64 = 128 << 10;
 
 /// A bucket being read from its start to its end. The buffer serves one bucket after another.
 pub(super) struct Window<'a> {
-    bdev: &'a BlockDevice,
+    dev: &'a Device,
     buf: Vec<u8>,
     /// The sector at the buffer's start.
     start: u64,
@@ -41,9 +44,9 @@ pub(super) struct Window<'a> {
 
 impl<'a> Window<'a> {
     /// A window on no bucket yet; `block_bytes` is the unit of transfer, a power of two.
-    pub(super) fn new(bdev: &'a BlockDevice, block_bytes: u64) -> Self {
+    pub(super) fn new(dev: &'a Device, block_bytes: u64) -> Self {
         Self {
-            bdev,
+            dev,
             buf: Vec::new(),
             start: 0,
             filled: 0,
@@ -93,7 +96,9 @@ impl<'a> Window<'a> {
             self.buf.resize(len, 0)?;
         }
         if let Some(buf) = self.buf.get_mut(..len) {
-            self.bdev.read(sector, buf)?;
+            self.dev.bdev.read(sector, buf)?;
+            let sectors = u64_of(len) >> SECTOR_SHIFT;
+            self.dev.stats.count_read(DataType::JOURNAL, sectors);
         }
         (self.start, self.filled) = (sector, len);
         Ok(())

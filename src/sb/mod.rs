@@ -2,19 +2,27 @@
 
 //! The member devices of a filesystem and its superblock.
 //!
-//! | file           | holds                                                                |
-//! |----------------|----------------------------------------------------------------------|
-//! | `state.rs`     | [`SbState`]: superblock, options and devices of a filesystem; [`Device`] |
-//! | `open.rs`      | [`open`]: from block devices to an [`SbState`]                         |
-//! | `key.rs`       | the key of an encrypted filesystem, from the keyrings                 |
-//! | `read.rs`      | the superblock of one device, and what is printed about it            |
-//! | `encoding.rs`  | the rules for comparing names without case                            |
-//! | `io_errors.rs` | [`IoErrors`]: what a device did wrong since the mount                  |
+//! | file              | holds                                                             |
+//! |-------------------|-------------------------------------------------------------------|
+//! | `state.rs`        | [`SbState`]: superblock, options and devices of a filesystem; [`Device`] |
+//! | `open.rs`         | [`open`]: from block devices to an [`SbState`]                      |
+//! | `read.rs`         | the superblock of one device, and what is printed about it         |
+//! | `damage.rs`       | [`Damage`]: what could not be used since the mount                  |
+//! | `error_counts.rs` | [`ErrorCounts`]: inconsistencies by their stable id                 |
+//! | `io_errors.rs`    | [`IoErrors`]: what a device did wrong since the mount               |
+//! | `device_stats.rs` | [`DeviceStats`]: what was read from a device since the mount        |
+//! | `counters.rs`     | [`Counters`]: events since the mount                               |
+//! | `key.rs`          | the key of an encrypted filesystem, from the keyrings              |
+//! | `encoding.rs`     | the rules for comparing names without case                         |
 //!
 //! What the bytes mean and which copy or device is to be believed is decided in
 //! [`format::sb`](crate::format::sb), without I/O; here the devices are asked and the decisions
 //! reported.
 
+mod counters;
+mod damage;
+mod device_stats;
+mod error_counts;
 mod encoding;
 mod io_errors;
 mod key;
@@ -22,6 +30,13 @@ mod open;
 mod read;
 mod state;
 
+pub use counters::Counters;
+pub use damage::{
+    Damage,
+    Lost, //
+};
+pub use device_stats::DeviceStats;
+pub use error_counts::ErrorCounts;
 pub use io_errors::IoErrors;
 pub use open::open;
 pub use state::{

@@ -3,6 +3,10 @@
 //! From block devices to the superblock and devices of a filesystem.
 
 use super::{
+    counters::Counters,
+    damage::Damage,
+    device_stats::DeviceStats,
+    error_counts::ErrorCounts,
     encoding,
     io_errors::IoErrors,
     key,
@@ -79,12 +83,15 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
     let devs = place(candidates, &sb, &all)?;
     let encoding = encoding::load(&sb, &all)?;
     let state = SbState {
+        errors: ErrorCounts::of(&sb)?,
         sb,
         opts: all,
         key,
         workspaces: Workspaces::try_new()?,
         encoding,
         devs,
+        damage: Damage::new(),
+        counters: Counters::try_new()?,
     };
     check_all_there(&state)?;
     Ok(state)
@@ -142,6 +149,7 @@ fn place(candidates: Vec<Candidate>, sb: &Superblock, opts: &Opts) -> Result<Vec
             own,
             member,
             errors: IoErrors::default(),
+            stats: DeviceStats::new(),
         });
     }
     Ok(slots)

@@ -2,7 +2,13 @@
 
 //! The superblock, the options and the devices of a filesystem.
 
-use super::io_errors::IoErrors;
+use super::{
+    counters::Counters,
+    damage::Damage,
+    device_stats::DeviceStats,
+    error_counts::ErrorCounts,
+    io_errors::IoErrors, //
+};
 use crate::{
     env::{
         crypt::Key,
@@ -47,6 +53,8 @@ pub struct Device {
     pub member: Box<Member>,
     /// What it did wrong since the mount.
     pub errors: IoErrors,
+    /// What was read from it since the mount.
+    pub stats: DeviceStats,
 }
 
 impl Device {
@@ -75,6 +83,12 @@ pub struct SbState {
     pub encoding: Option<Encoding>,
     /// By slot.
     pub(super) devs: Vec<Option<Device>>,
+    /// How often each kind of inconsistency was found.
+    pub errors: ErrorCounts,
+    /// What could not be used since the mount.
+    pub damage: Damage,
+    /// Events since the mount.
+    pub counters: Counters,
 }
 
 impl SbState {

@@ -10,6 +10,7 @@ use crate::{
         Vec, //
     },
     error::{
+        fsck::FsckError,
         Error,
         Result, //
     },
@@ -22,6 +23,10 @@ use crate::{
             SubvolState,
             Subvolume, //
         },
+    },
+    sb::{
+        ErrorCounts,
+        Lost, //
     },
 };
 
@@ -42,9 +47,17 @@ impl Subvolumes {
         while let Some(key) = iter.next()? {
             match u32::try_from(key.k.p.offset) {
                 Ok(id) if key.k.key_type == KeyType::SUBVOLUME => {
-                    if let Some(known) = check(&key, id, table) {
+                    if let Some(known) = check(&btrees.sb().errors, &key, id, table) {
+                        if known.is_err() {
+                            btrees.sb().damage.count(Lost::Subvolume);
+                        }
                         by_id.push((id, known))?;
                     }
+                }
+                // What is wrong with it was reported when it was read.
+                Ok(id) if key.k.key_type == KeyType::ERROR => {
+                    btrees.sb().damage.count(Lost::Subvolume);
+                    by_id.push((id, Err(Error::SubvolumeLost)))?;
                 }
                 _ => pr_err!("subvolumes: key {} is no subvolume", key.k),
             }
@@ -66,20 +79,24 @@ impl Subvolumes {
 /// removes its contents, and is nobody else's business.
 ///
 /// C: `bch2_subvolume_get_key_inlined()`.
-fn check(key: &Key<'_>, id: u32, table: &Table) -> Option<Known> {
+fn check(errors: &ErrorCounts, key: &Key<'_>, id: u32, table: &Table) -> Option<Known> {
     let subvol = match Subvolume::decode(key.v) {
         Ok(subvol) if subvol.state == SubvolState::Deleted => return None,
         Ok(subvol) => subvol,
         Err(invalid) => {
-            pr_err!("subvolume {id}: {invalid}");
+            pr_err!("subvolume {id} (btree subvolumes, {}): {invalid}", key.k.p);
+            errors.count(invalid.id);
             return Some(Err(Error::SubvolumeInvalid));
         }
     };
-    if !table.contains(subvol.snapshot) {
+    if !table.is_whole(subvol.snapshot) {
         pr_err!(
-            "subvolume {id}: its snapshot {} does not exist",
+            "subvolume {id} (btree subvolumes, {}): its snapshot {}, or one that it comes from, does \
+             not exist",
+            key.k.p,
             subvol.snapshot
         );
+        errors.count(FsckError::SUBVOL_SNAPSHOT_BAD);
         return Some(Err(Error::SubvolumeSnapshotMissing));
     }
     Some(Ok(subvol))
@@ -105,7 +122,8 @@ mod tests {
             key_type: KeyType::SUBVOLUME,
             ..Bkey::default()
         };
-        check(&Key { k, v }, 5, &Table::default()).map(|known| known.unwrap_err())
+        let (errors, key) = (ErrorCounts::none(), Key { k, v });
+        check(&errors, &key, 5, &Table::default()).map(|known| known.unwrap_err())
     }
 
     #[test]

@@ -12,7 +12,10 @@ use crate::{
         pr_err,
         Vec, //
     },
-    error::Result,
+    error::{
+        fsck::FsckError,
+        Result, //
+    },
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
@@ -22,6 +25,7 @@ use crate::{
             SnapshotState, //
         },
     },
+    sb::Lost,
 };
 
 /// One node of a snapshot tree.
@@ -38,6 +42,8 @@ struct Node {
     tree: u32,
     subvol: u32,
     state: SnapshotState,
+    /// All its ancestors are there: what it sees can be told.
+    whole: bool,
 }
 
 /// All snapshot nodes. What is stored to speed up searches is not trusted, and not used: it is
@@ -58,6 +64,10 @@ impl Table {
         let mut found = Vec::new();
         let mut iter = btrees.iter(BtreeId::SNAPSHOTS, 0, Bpos::MIN);
         while let Some(key) = iter.next()? {
+            if key.k.key_type == KeyType::ERROR {
+                // What is wrong with it was reported when it was read.
+                btrees.sb().damage.count(Lost::Snapshot);
+            }
             if key.k.key_type != KeyType::SNAPSHOT {
                 continue;
             }
@@ -67,19 +77,28 @@ impl Table {
             };
             match Snapshot::decode(key.v) {
                 Ok(s) => found.push((id, s))?,
-                Err(invalid) => pr_err!("snapshots: node {id}: {invalid}"),
+                Err(invalid) => {
+                    pr_err!(
+                        "snapshots: node {id} (btree snapshots, {}): {invalid}",
+                        key.k.p
+                    );
+                    btrees.sb().errors.count(invalid.id);
+                    btrees.sb().damage.count(Lost::Snapshot);
+                }
             }
         }
         // Read in ascending order: the other way round, parents come first.
         let mut table = Self { nodes: Vec::new() };
         for (id, s) in found.iter().rev() {
-            table.add(*id, s)?;
+            if !table.add(*id, s)? {
+                btrees.sb().errors.count(FsckError::SNAPSHOT_NODE_MISSING);
+            }
         }
         Ok(table)
     }
 
-    /// Adds a node whose id is below all others.
-    fn add(&mut self, id: u32, s: &Snapshot) -> Result {
+    /// Adds a node whose id is below all others. Says whether its parent is there.
+    fn add(&mut self, id: u32, s: &Snapshot) -> Result<bool> {
         let own = sat_u32(self.nodes.len());
         let parent = match s.parent {
             0 => None,
@@ -91,9 +110,13 @@ impl Table {
                 index
             }
         };
-        let (parent, depth, jump) = match parent.and_then(|p| Some((p, self.node(p)?))) {
-            None => (own, 0, own),
-            Some((index, p)) => (index, p.depth.saturating_add(1), self.jump_from(index, p)),
+        let found = s.parent == 0 || parent.is_some();
+        let (parent, depth, jump, whole) = match parent.and_then(|p| Some((p, self.node(p)?))) {
+            None => (own, 0, own, found),
+            Some((index, p)) => {
+                let depth = p.depth.saturating_add(1);
+                (index, depth, self.jump_from(index, p), p.whole)
+            }
         };
         self.nodes.push(Node {
             id,
@@ -103,7 +126,9 @@ impl Table {
             tree: s.tree,
             subvol: s.subvol,
             state: s.state,
-        })
+            whole,
+        })?;
+        Ok(found)
     }
 
     /// Where a child of `parent` jumps to: twice as far as the parent's jump, if the parent's
@@ -150,6 +175,12 @@ impl Table {
     /// Whether there is a node `id`.
     pub fn contains(&self, id: u32) -> bool {
         self.index(id).is_some()
+    }
+
+    /// Whether there is a node `id` and all nodes above it. If not, keys it should see are not
+    /// visible, and nothing says which.
+    pub fn is_whole(&self, id: u32) -> bool {
+        self.find(id).is_some_and(|n| n.whole)
     }
 
     /// The tree that node `id` is in.
@@ -259,5 +290,11 @@ mod tests {
         assert!(!t.is_ancestor(10, 5));
         assert!(!t.is_ancestor(3, 10));
         assert_eq!(t.parent(9), None);
+        // Only what has all its ancestors is whole.
+        let whole = [10, 9, 8, 5].map(|id| t.is_whole(id));
+        assert_eq!(whole, [false; 4]);
+        let t = table(&[(10, 0), (9, 10), (8, 99), (7, 8), (6, 9)]);
+        let whole = [10, 9, 8, 7, 6, 5].map(|id| t.is_whole(id));
+        assert_eq!(whole, [true, true, false, false, true, false]);
     }
 }

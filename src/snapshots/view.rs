@@ -63,7 +63,11 @@ impl View {
             true => start.with_snapshot(0),
             false => start,
         };
-        let iter = self.btrees.iter(btree, 0, start);
+        let last = match btree.is_extents() {
+            true => Bpos::new(end.inode, u64::MAX, u32::MAX),
+            false => end.with_snapshot(u32::MAX),
+        };
+        let iter = self.btrees.iter(btree, 0, start).until(last);
         VisibleIter::new(iter, &self.table, snapshot, end)
     }
 
@@ -74,6 +78,7 @@ impl View {
         }
         // Everything the snapshot can see at this position is its own or has a higher id.
         let iter = self.btrees.iter(btree, 0, pos);
+        let iter = iter.until(pos.with_snapshot(u32::MAX));
         let mut visible = VisibleIter::new(iter, &self.table, pos.snapshot, pos);
         match visible.advance()? {
             Some(k) if k.p.same_place(pos) => Ok(Some(visible.into_inner().into())),

@@ -105,6 +105,11 @@ impl BlockDevice {
         core::str::from_utf8(name).unwrap_or("?")
     }
 
+    /// The C object.
+    pub(super) fn as_bdev(&self) -> NonNull<bindings::block_device> {
+        self.bdev
+    }
+
     /// Size in sectors of 512 bytes.
     pub fn nr_sectors(&self) -> u64 {
         // SAFETY: The device is open by the type invariant.

@@ -11,6 +11,7 @@
 //! | `fs/`          | filesystem types, mounts, inodes, directories, attributes: see there     |
 //! | `iomap.rs`     | reading into the page cache                                             |
 //! | `keyring.rs`   | keys that a process holds                                               |
+//! | `kobject.rs`   | directories and files in sysfs                                          |
 //! | `memory.rs`    | how much memory the machine has                                         |
 //! | `raid.rs`      | lost blocks from parity                                                 |
 //! | `shrinker.rs`  | giving memory back under pressure                                       |
@@ -26,6 +27,7 @@ pub mod compress;
 pub mod fs;
 pub mod iomap;
 pub mod keyring;
+pub mod kobject;
 pub mod memory;
 pub mod raid;
 pub mod shrinker;

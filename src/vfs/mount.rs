@@ -13,6 +13,10 @@ use super::{
 };
 use crate::{
     algo::time::TimeUnits,
+    ctl::{
+        publish,
+        Published, //
+    },
     data::read_async::Reads,
     env::{
         num::sat_u32,
@@ -73,6 +77,9 @@ pub fn register(module: &'static ThisModule) -> Result<Registration> {
 
 /// A mounted filesystem.
 pub struct Mount {
+    /// What sysfs shows. The first to be dropped: that waits for readers, and nobody finds the
+    /// filesystem there while it goes.
+    _published: Published,
     /// Reads of file data. Before the filesystem, so that it is dropped first: that waits for
     /// reads under way, which hold the filesystem and its devices.
     pub(super) reads: Reads<Filesystem>,
@@ -237,6 +244,7 @@ fn start(devs: Vec<BlockDevice>, options: &Opts, read_only: bool) -> crate::erro
     let direct = devices.max_by_key(|d| d.bdev.logical_block_bytes());
     let direct = direct.map(|d| d.idx);
     Ok(Mount {
+        _published: publish(&fs)?,
         reads: Reads::try_new()?,
         direct,
         times,

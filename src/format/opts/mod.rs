@@ -32,4 +32,14 @@ pub use opts::{
     Opts,
     Outcome, //
 };
-pub use table::OptId;
+pub use table::{
+    options,
+    Kind,
+    OptId,
+    OptionInfo,
+    DEVICE,
+    FS,
+    HIDDEN,
+    RUNTIME, //
+};
+pub use text::write_value;

@@ -17,13 +17,56 @@ pub(super) fn validate(_: &Superblock, _: &[u8]) -> Result<(), Finding> {
 /// C: `bch2_sb_counters_to_text()`.
 pub(super) fn to_text(_: &Superblock, body: &[u8], f: &mut dyn fmt::Write) -> fmt::Result {
     for (id, v) in words(body).enumerate() {
-        match NAMES.iter().find(|(nr, _)| usize::from(*nr) == id) {
-            Some((_, name)) => writeln!(f, "{name:<47} {v}")?,
+        match counters().find(|c| usize::from(c.nr) == id) {
+            Some(c) => writeln!(f, "{:<47} {v}", c.name)?,
             None => writeln!(f, "(unknown counter {id:<3})                           {v}")?,
         }
     }
     Ok(())
 }
+
+/// One kind of event that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// The number: its place in the section.
+    pub nr: u8,
+    /// The name.
+    pub name: &'static str,
+}
+
+impl Counter {
+    /// Sectors of data read from devices.
+    pub const DATA_READ: u8 = 0;
+    /// Btree nodes read.
+    pub const BTREE_NODE_READ: u8 = 14;
+    /// Reads that were tried again.
+    pub const DATA_READ_RETRY: u8 = 32;
+    /// Sectors of data read out of keys.
+    pub const DATA_READ_INLINE: u8 = 80;
+    /// Sectors of holes read.
+    pub const DATA_READ_HOLE: u8 = 81;
+
+    /// Whether it counts sectors, not events. C: `TYPE_SECTORS`.
+    pub fn is_sectors(&self) -> bool {
+        IN_SECTORS.contains(&self.nr)
+    }
+}
+
+/// All counters that this version knows, by number.
+pub fn counters() -> impl Iterator<Item = Counter> {
+    NAMES.iter().map(|&(nr, name)| Counter { nr, name })
+}
+
+/// The value of counter `nr` in the section with this body; 0 when it is not there.
+pub(super) fn value(body: &[u8], nr: u8) -> u64 {
+    words(body).nth(nr.into()).unwrap_or(0)
+}
+
+/// Counters of sectors.
+const IN_SECTORS: &[u8] = &[
+    0, 1, 2, 30, 35, 36, 37, 38, 80, 81, 82, 83, 91, 96, 113, 114, 115, 116, 117, 118, 119, 120,
+    121, 126, 128, 130, 133,
+];
 
 /// The counters and their places. C: `BCH_PERSISTENT_COUNTERS()`.
 const NAMES: &[(u8, &str)] = &[

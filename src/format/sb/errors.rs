@@ -3,6 +3,7 @@
 //! Section `errors`: how often each kind of inconsistency was found, and when last.
 
 use super::{
+    errors_v2::entries_v2,
     finding::{
         Finding,
         Place, //
@@ -44,6 +45,13 @@ pub(super) fn entries_v1(body: &[u8]) -> impl Iterator<Item = ErrorEntry> + Clon
         last,
         first: 0,
     })
+}
+
+/// The entries of both sections, of version 1 first. Both are there when a filesystem was mounted
+/// by an older version after a newer one: their counts add up.
+pub(super) fn entries(sb: &Superblock) -> impl Iterator<Item = ErrorEntry> + '_ {
+    let body = move |kind| sb.section(kind).map_or(&[][..], |s| s.body);
+    entries_v1(body(SectionType::ERRORS)).chain(entries_v2(body(SectionType::ERRORS_V2)))
 }
 
 /// Checks entries of either version.

@@ -21,7 +21,7 @@ use crate::{
 use core::fmt;
 
 /// Two words hold: id (16 bits), count (32), last time (40, across the words), first time (40).
-fn entries_v2(body: &[u8]) -> impl Iterator<Item = ErrorEntry> + Clone + '_ {
+pub(super) fn entries_v2(body: &[u8]) -> impl Iterator<Item = ErrorEntry> + Clone + '_ {
     ranges_v2(body).map(|(lo, hi)| ErrorEntry {
         id: FsckError::from_raw(low_u16(lo)),
         nr: (lo >> 16) & 0xffff_ffff,

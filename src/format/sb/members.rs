@@ -242,6 +242,16 @@ impl Member {
         self.raw.errors.map(|e| e.get())
     }
 
+    /// What [`errors`](Self::errors) were when the administrator last reset them.
+    pub fn errors_at_reset(&self) -> [u64; 3] {
+        self.raw.errors_at_reset.map(|e| e.get())
+    }
+
+    /// When that was, in seconds since 1970.
+    pub fn errors_reset_time(&self) -> u64 {
+        self.raw.errors_reset_time.get()
+    }
+
     /// Measured operations per second: sequential reads and writes, random reads and writes.
     pub fn iops(&self) -> [u32; 4] {
         self.raw.iops.map(|e| e.get())

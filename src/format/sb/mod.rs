@@ -34,7 +34,7 @@ pub mod bits;
 pub mod blacklist;
 pub mod clean;
 pub mod copies;
-mod counters;
+pub mod counters;
 pub mod crypt;
 pub mod downgrade;
 pub mod errors;

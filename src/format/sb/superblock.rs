@@ -5,7 +5,12 @@
 use super::{
     blacklist::Blacklist,
     clean::Clean,
+    counters,
     crypt::Crypt,
+    errors::{
+        self,
+        ErrorEntry, //
+    },
     ext::Ext,
     extent_types::ExtentTypeU64s,
     finding::{
@@ -217,6 +222,16 @@ impl Superblock {
     /// The grace times of quotas.
     pub fn quota(&self) -> Option<QuotaLimits> {
         QuotaLimits::read(self.body(SectionType::QUOTA)?)
+    }
+
+    /// How often each kind of inconsistency was found; an id can come twice.
+    pub fn errors(&self) -> impl Iterator<Item = ErrorEntry> + '_ {
+        errors::entries(self)
+    }
+
+    /// The value of a counter; see [`counters`](super::counters::counters).
+    pub fn counter(&self, nr: u8) -> u64 {
+        counters::value(self.body(SectionType::COUNTERS).unwrap_or(&[]), nr)
     }
 
     /// Whether reading needs the filesystem's key.

@@ -57,6 +57,9 @@ pub mod fs;
 #[path = "../../../../src/init/mod.rs"]
 pub mod init;
 
+#[path = "../../../../src/ctl/mod.rs"]
+pub mod ctl;
+
 #[allow(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,

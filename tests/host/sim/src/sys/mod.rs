@@ -7,6 +7,7 @@
 //! | `block.rs`    | [`BlockDevice`](block::BlockDevice) in a file or in memory      |
 //! | `compress.rs` | decompression                                                   |
 //! | `keyring.rs`  | keys, by thread                                                 |
+//! | `kobject.rs`  | files that show something                                       |
 //! | `memory.rs`   | how much memory there is                                        |
 //! | `raid.rs`     | lost blocks from parity                                         |
 //! | `shrinker.rs` | memory reclaim that never asks                                  |
@@ -18,6 +19,7 @@
 pub mod block;
 pub mod compress;
 pub mod keyring;
+pub mod kobject;
 pub mod memory;
 pub mod raid;
 pub mod shrinker;

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Files about the whole filesystem.
+
+use super::damage;
+use crate::{
+    alloc::UsageBase,
+    env::num::u64_of,
+    format::sb::text::{
+        DateTime,
+        Human, //
+    },
+    init::{
+        Filesystem,
+        State, //
+    },
+};
+use core::fmt::{
+    self,
+    Write, //
+};
+
+/// A file.
+pub(super) struct File {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Writes its contents.
+    pub(super) show: fn(&Filesystem, &mut dyn Write) -> fmt::Result,
+}
+
+/// Files of the filesystem's own directory. C: `bch2_fs_files`.
+pub(super) const TOP: &[File] = &[
+    File {
+        name: "btree_cache_size",
+        show: btree_cache_size,
+    },
+    File {
+        name: "errors",
+        show: errors,
+    },
+];
+
+/// Files of `internal`. C: `bch2_fs_internal_files`.
+pub(super) const INTERNAL: &[File] = &[
+    File {
+        name: "btree_cache",
+        show: btree_cache,
+    },
+    File {
+        name: "damage",
+        show: damage::show,
+    },
+    File {
+        name: "disk_groups",
+        show: disk_groups,
+    },
+    File {
+        name: "flags",
+        show: flags,
+    },
+    File {
+        name: "internal_uuid",
+        show: internal_uuid,
+    },
+    File {
+        name: "journal_debug",
+        show: journal_debug,
+    },
+    File {
+        name: "usage_base",
+        show: usage_base,
+    },
+];
+
+fn btree_cache_size(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
+    writeln!(to, "{}", Human(fs.view.btrees.cache().memory_bytes()))
+}
+
+/// C: `bch2_fs_errors_to_text()`.
+fn errors(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
+    fs.view.sb().errors.for_each(|e| {
+        let (first, last) = (DateTime(e.first), DateTime(e.last));
+        writeln!(to, "{:<47} {:<7} {first} {last}", e.id.name(), e.nr)
+    })
+}
+
+/// C: `bch2_btree_cache_to_text()`.
+fn btree_cache(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
+    let cache = fs.view.btrees.cache();
+    let (bytes, nodes) = (Human(cache.memory_bytes()), cache.nr_nodes());
+    writeln!(to, "{:<32}{bytes} ({nodes})", "live:")?;
+    writeln!(to, "{:<32}{}", "limit:", Human(cache.max_bytes()))?;
+    writeln!(to, "{:<32}{}", "read since mount:", cache.nr_reads())
+}
+
+/// C: `bch2_disk_groups_to_text()`.
+fn disk_groups(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
+    let groups = fs.view.sb().sb.groups();
+    for (nr, group) in (0u8..=u8::MAX).zip(groups.iter()) {
+        if !group.is_deleted() {
+            writeln!(to, "{nr}: {}", groups.path(nr))?;
+        }
+    }
+    Ok(())
+}
+
+/// C: `bch2_fs_flag_strs`.
+fn flags(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
+    let state = fs.state.get();
+    let btrees = &fs.view.btrees;
+    let set = [
+        ("started", state != State::Starting),
+        ("btree_running", true),
+        ("emergency_ro", state == State::EmergencyReadOnly),
+        ("error", fs.view.sb().errors.since_mount() != 0),
+        ("topology_error", btrees.health.sick().next().is_some()),
+    ];
+    let mut comma = "";
+    for (name, _) in set.iter().filter(|(_, is)| *is) {
+        write!(to, "{comma}{name}")?;
+        comma = ",";
+    }
+    writeln!(to)
+}
+
+fn internal_uuid(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
+    writeln!(to, "{}", fs.view.sb().sb.uuid())
+}
+
+/// C: `bch2_journal_debug_to_text()`.
+fn journal_debug(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
+    let j = &fs.journal;
+    let dirty = match j.clean {
+        true => 0,
+        false => j.last.saturating_sub(j.first).saturating_add(1),
+    };
+    for (what, n) in [
+        ("dirty journal entries:", dirty),
+        ("seq:", j.last),
+        ("seq_ondisk:", j.highest),
+        ("last_seq:", j.first),
+        ("flushed_seq_ondisk:", j.last),
+        ("keys laid over btrees:", u64_of(j.nr_keys)),
+    ] {
+        writeln!(to, "{what:<28}{n}")?;
+    }
+    Ok(())
+}
+
+/// C: `bch2_fs_usage_base_to_text()`.
+fn usage_base(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
+    let u = match UsageBase::read(&fs.view.btrees) {
+        Ok(u) => u,
+        Err(e) => return writeln!(to, "not known: {e}"),
+    };
+    for (what, sectors) in [
+        ("hidden:", u.hidden),
+        ("btree:", u.btree),
+        ("data:", u.data),
+        ("cached:", u.cached),
+        ("reserved:", u.reserved),
+    ] {
+        writeln!(to, "{what:<16}{sectors}")?;
+    }
+    Ok(())
+}

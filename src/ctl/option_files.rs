@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Values of options.
+
+use crate::{
+    env::num::u64_of,
+    format::opts::{
+        write_value,
+        Kind,
+        OptId,
+        OptionInfo, //
+    },
+    sb::{
+        Device,
+        SbState, //
+    },
+};
+use core::fmt::{
+    self,
+    Write, //
+};
+
+/// The value in effect.
+///
+/// C: `sysfs_opt_show()`.
+pub(super) fn show(st: &SbState, option: &OptionInfo, to: &mut dyn Write) -> fmt::Result {
+    show_value(st, option, st.opts.get(option.id), to)
+}
+
+/// The value for one device.
+pub(super) fn show_device(
+    st: &SbState,
+    dev: &Device,
+    option: &OptionInfo,
+    to: &mut dyn Write,
+) -> fmt::Result {
+    let m = &*dev.member;
+    let v = match option.id {
+        OptId::State => m.state().0.into(),
+        OptId::Label => m.group().map_or(0, |g| u64::from(g).saturating_add(1)),
+        OptId::FailureDomain => return writeln!(to, "{}", m.failure_domain()),
+        OptId::BucketSize => u64::from(m.bucket_sectors()).saturating_mul(512),
+        OptId::Durability => m.durability().into(),
+        OptId::DataAllowed => m.data_allowed(),
+        OptId::Discard => m.discard().into(),
+        OptId::Rotational => m.rotational().into(),
+        _ => return Err(fmt::Error),
+    };
+    show_value(st, option, v, to)
+}
+
+/// A choice is shown among the others, in brackets.
+fn show_value(st: &SbState, option: &OptionInfo, v: u64, to: &mut dyn Write) -> fmt::Result {
+    match option.kind {
+        Kind::Choice(names) if v < u64_of(names.len()) => {
+            for (i, name) in (0u64..).zip(names) {
+                match i == v {
+                    true => write!(to, "[{name}] ")?,
+                    false => write!(to, "{name} ")?,
+                }
+            }
+        }
+        _ => write_value(Some(&st.sb), option, v, to)?,
+    }
+    writeln!(to)
+}
