@@ -22,8 +22,8 @@
 mod counters;
 mod damage;
 mod device_stats;
-mod error_counts;
 mod encoding;
+mod error_counts;
 mod io_errors;
 mod key;
 mod open;
