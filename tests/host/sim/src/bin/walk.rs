@@ -5,6 +5,7 @@
 //! ```text
 //! walk [-o OPTIONS] IMAGE...                  print what is in it
 //! walk [-o OPTIONS] --check MANIFEST IMAGE... compare it with a manifest
+//! walk [-o OPTIONS] --start IMAGE...          only start it, and print what that took
 //! walk [-o OPTIONS] --golden [NAME...]        compare golden images with their manifests
 //! ```
 //!
@@ -25,7 +26,8 @@ use sim::{
 };
 use std::{
     path::Path,
-    process::ExitCode, //
+    process::ExitCode,
+    time::Instant, //
 };
 
 fn start(
@@ -54,6 +56,15 @@ fn print(fs: &Filesystem) {
         println!("error: {}: {e}", escape(path));
     }
     println!("{:?}", fs.usage());
+}
+
+fn only_start(paths: &[String], opts: &Opts) -> Result<(), String> {
+    let start = Instant::now();
+    let fs = open(paths, opts)?;
+    let took = start.elapsed();
+    let cache = fs.view.btrees.cache();
+    println!("started in {took:?}, {cache:?}\n{:?}", fs.usage());
+    Ok(())
 }
 
 fn check(name: &str, fs: &Filesystem, manifest: &Manifest) -> bool {
@@ -120,13 +131,15 @@ fn run() -> Result<bool, String> {
             let fs = open(&args[2..], &opts)?;
             Ok(check(&args[2], &fs, &Manifest::from_json(&json)))
         }
+        Some("--start") if args.len() > 1 => only_start(&args[1..], &opts).map(|()| true),
         Some(first) if !first.starts_with('-') => {
             print(&*open(&args, &opts)?);
             Ok(true)
         }
-        _ => {
-            Err("usage: walk [-o OPTIONS] [--check MANIFEST] IMAGE... | --golden [NAME...]".into())
-        }
+        _ => Err(
+            "usage: walk [-o OPTIONS] [--check MANIFEST|--start] IMAGE... | --golden [NAME...]"
+                .into(),
+        ),
     }
 }
 
