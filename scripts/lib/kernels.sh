@@ -5,7 +5,7 @@
 # Needs common.sh and root.sh.
 #
 # Every entry has: tree/ (for make -C), release, and a bootable kernel: linux (UML) or
-# image/ (vmlinuz and modules of the stock package).
+# image/ (vmlinuz and modules of a package of Debian's).
 #
 # Trees are built in place, not with O=: no absolute path gets into them, and what is left
 # after trimming is self-contained.
@@ -155,6 +155,24 @@ build_c612() {
 	rm -rf "$1/tree"
 }
 
+# Debian's own 6.12 has the C implementation as a module: a reference that needs no compiler, for
+# QEMU.
+build_d612() {
+	local out=$1 release
+	mkdir "$out/debs" "$out/image"
+	# shellcheck disable=SC2016 # expanded inside
+	step "d612: fetching Debian's kernel 6.12" in_root -b "$out/debs:/debs" sh -ec '
+		apt-get -q update
+		cd /debs
+		apt-get -q download "$(apt-cache pkgnames linux-image-6.12 |
+			grep "^linux-image-6\.12\.[0-9]*+deb13-cloud-amd64$" | sort -V | tail -n 1)"'
+	dpkg-deb -x "$out"/debs/linux-image-*.deb "$out/image"
+	release=$(ls "$out/image/usr/lib/modules")
+	mv "$out/image/boot/vmlinuz-$release" "$out/image/usr/lib/modules/$release/vmlinuz"
+	printf '%s\n' "$release" >"$out/release"
+	rm -rf "$out/debs"
+}
+
 # kernel_make_vars NAME: what make needs to build a module against that tree, one a line.
 kernel_make_vars() {
 	case $1 in
@@ -188,6 +206,7 @@ kernel_tree() {
 	uml) builder=build_uml_plain fragments=(uml) ;;
 	uml-debug) builder=build_uml_debug fragments=(uml uml-debug) ;;
 	c612) builder=build_c612 fragments=(c612) ;;
+	d612) builder=build_d612 common=$SUITE made_by=$(declare -f build_d612) ;;
 	*) die "unknown kernel: $name" ;;
 	esac
 	if [ "${#fragments[@]}" -ne 0 ]; then
