@@ -11,14 +11,16 @@ import subprocess
 import sys
 import time
 
+import memory
+
 MNT = "/mnt/bench"
 MS_RDONLY = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def mount(flags):
+def mount(flags, disk="DISK0"):
     os.makedirs(MNT, exist_ok=True)
-    disk = os.environ["DISK0"].encode()
+    disk = os.environ[disk].encode()
     if LIBC.mount(disk, MNT.encode(), b"bcachefs", flags, b""):
         err = ctypes.get_errno()
         raise OSError(err, os.strerror(err), "mount")
@@ -71,6 +73,17 @@ def fill():
     umount()
 
 
+def fill_encrypted():
+    """A file of 128 MiB."""
+    rand = random.Random(3)
+    mount(0)
+    with open(f"{MNT}/large", "wb") as f:
+        for _ in range(128):
+            f.write(rand.randbytes(1 << 20))
+    os.sync()
+    umount()
+
+
 def read(path, limit=1 << 62):
     buf = bytearray(1 << 20)
     fd = os.open(path, os.O_RDONLY)
@@ -111,44 +124,95 @@ STEPS = [
 ]
 
 
+# What an encrypted filesystem is good for.
+STEPS_ENCRYPTED = [
+    ("read 128 MiB, encrypted", lambda: read(f"{MNT}/large")),
+    ("2000 reads of 4 KiB at random, encrypted", lambda: read_random(f"{MNT}/large", 2000)),
+]
+
+
+def timed(name, step):
+    start = time.monotonic()
+    step()
+    print(f"{time.monotonic() - start:.6f} ms {name}", flush=True)
+
+
 def measure(rounds):
     for _ in range(rounds):
         for name, step in [("mount", None)] + STEPS:
-            with open("/proc/sys/vm/drop_caches", "w") as f:
-                f.write("3")
+            memory.drop_caches()
             start = time.monotonic()
             mount(MS_RDONLY)
             if step:
-                start = time.monotonic()
-                step()
-            print(f"{time.monotonic() - start:.6f} {name}", flush=True)
+                timed(name, step)
+            else:
+                print(f"{time.monotonic() - start:.6f} ms {name}", flush=True)
             umount()
+        measure_warm()
+        measure_encrypted()
+
+
+def measure_warm():
+    """The walk again with everything in memory, and how much memory that is. Pages of devices and
+    files do not count."""
+    memory.drop_caches()
+    before, slab = memory.used(), memory.slab()
+    mount(MS_RDONLY)
+    walk()
+    print(f"{(memory.used() - before) / 1024:.6f} MiB memory after the walk", flush=True)
+    print(f"{(memory.slab() - slab) / 1024:.6f} MiB slabs after the walk", flush=True)
+    timed("the same walk again", walk)
+    umount()
+
+
+def measure_encrypted():
+    for name, step in STEPS_ENCRYPTED:
+        memory.drop_caches()
+        try:
+            mount(MS_RDONLY, "DISK1")
+        except OSError as err:
+            print(f"# {name}: {err}", flush=True)
+            continue
+        timed(name, step)
+        umount()
 
 
 def report(path, limit):
-    times = {}
+    times, units, refused = {}, {}, set()
     with open(path) as f:
         for line in f:
-            kind, seconds, name = line.rstrip("\n").split(" ", 2)
-            times.setdefault(name, {}).setdefault(kind, []).append(float(seconds))
+            kind, value, unit, name = line.rstrip("\n").split(" ", 3)
+            if value == "#":
+                refused.add(f"{kind}: {unit} {name}")
+                continue
+            scale = 1e3 if unit == "ms" else 1
+            times.setdefault(name, {}).setdefault(kind, []).append(float(value) * scale)
+            units[name] = unit
     failed = False
-    print(f"{'':36}{'this':>12}{'C 6.12':>12}{'ratio':>8}   min-max ratio")
+    print(f"{'':42}{'this':>13}{'C 6.12':>13}{'ratio':>8}   min-max ratio")
     for name, by_kind in times.items():
         ours, theirs = (by_kind.get(k, []) for k in ("uml", "c612"))
         if not ours or not theirs:
-            print(f"{name:36} incomplete")
+            print(f"{name:42} incomplete")
             failed = True
             continue
         a, b = statistics.median(ours), statistics.median(theirs)
-        spread = f"{min(ours) / max(theirs):.2f}-{max(ours) / min(theirs):.2f}"
-        print(f"{name:36}{a * 1e3:9.2f} ms{b * 1e3:9.2f} ms{a / b:8.2f}   {spread}")
+        # Less memory than can be told from none.
+        low, high = max(min(theirs), 0.1), max(max(theirs), 0.1)
+        b = max(b, 0.1) if units[name] == "MiB" else b
+        spread = f"{min(ours) / high:.2f}-{max(ours) / low:.2f}"
+        print(f"{name:42}{a:9.2f} {units[name]:3}{b:9.2f} {units[name]:3}{a / b:8.2f}   {spread}")
         failed |= bool(limit) and a / b > limit
+    for line in sorted(refused):
+        print(f"# {line}")
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "fill":
         fill()
+    elif sys.argv[1] == "fill-encrypted":
+        fill_encrypted()
     elif sys.argv[1] == "measure":
         measure(int(sys.argv[2]))
     else:
