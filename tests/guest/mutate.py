@@ -4,13 +4,15 @@
 # guest: uml-debug 1500 300
 """Random damage: thousands of mutated images are mounted, walked and read.
 
-mutate.py [COUNT [SEED]]
+mutate.py [COUNT [SEED]] [--kinds KIND,...] [--first N]
 
-Mutation N follows from SEED and N alone; a failure prints both. Half of the images have no
-checksums, so that the damage reaches the validators. No mount may hang, no kernel complaint may
-appear, an error must come with a message, and one about a btree must say where in it. What can be
-read from an image with checksums is what was written.
+Mutation N follows from SEED, the kinds and N alone; a failure prints all of them, and `--first N`
+with a COUNT of 1 repeats it. Kinds are the names of KINDS below, or parts of names of images. Half
+of the images of the default kind have no checksums, so that the damage reaches the validators. No
+mount may hang, no kernel complaint may appear, an error must come with a message, and one about a
+btree must say where in it. What can be read from an image with checksums is what was written.
 """
+import argparse
 import errno
 import os
 import random
@@ -24,7 +26,14 @@ import superblock
 from common import Limit, Log, Loop, Tap, mount, own, umount
 
 COUNT, SEED, BATCH, SECONDS, QUIET_SECONDS = 2000, 1, 100, 20, 6
-KINDS = ('csum-none', 'csum-none', 'tree', 'empty', 'snap', 'unclean-dirty', 'repl2')
+# Images by name without the version; one named twice is taken twice as often.
+KINDS = {
+    'default': ('csum-none', 'csum-none', 'tree', 'empty', 'snap', 'unclean-dirty', 'repl2'),
+    'multi': ('repl2', 'threedev', 'ec'),
+    'snap': ('snap', 'snapdel'),
+    'data': ('comp-lz4', 'comp-gzip', 'comp-zstd', 'comp-bg', 'reflink', 'nocow'),
+    'crypt': ('encrypted', 'encrypted-wide'),
+}
 EDGES = (0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff, (1 << 63) - 1, (1 << 64) - 1)
 # A message about a node or a key says where: btree name and position.
 ABOUT_BTREE = re.compile(r'btree|\bnode\b|\bkey\b', re.I)
@@ -145,20 +154,40 @@ def one(image, source, sure):
     return ('errors' if errors else 'clean'), wrong
 
 
+def images_of(kinds):
+    """Names of the images of these kinds."""
+    have = [n for n in common.images() if '-dmg-' not in n]
+    names = []
+    for kind in kinds.split(','):
+        if kind in KINDS:
+            names += [n for k in KINDS[kind] for n in have if re.fullmatch(r'v\d+-' + k, n)]
+        else:
+            names += [n for n in have if kind in n]
+    return names
+
+
 def main():
-    count, seed = ([int(a) for a in sys.argv[1:]] + [None, None])[:2]
-    count, seed = count or COUNT, SEED if seed is None else seed
+    p = argparse.ArgumentParser(usage='mutate.py [COUNT [SEED]] [--kinds KIND,...] [--first N]')
+    p.add_argument('count', nargs='?', type=int, default=COUNT)
+    p.add_argument('seed', nargs='?', type=int, default=SEED)
+    p.add_argument('--kinds', default='default')
+    p.add_argument('--first', type=int, default=0)
+    args = p.parse_args()
+    count, seed = args.count, args.seed
     tap, log = Tap(), Log()
-    names = [n for k in KINDS for n in common.images() if re.fullmatch(r'v\d+-' + k, n)]
-    if not names:
-        names = [n for n in common.images() if '-dmg-' not in n]
+    names = images_of(args.kinds) or (images_of('-') if args.kinds == 'default' else [])
     images = {n: Image(n) for n in dict.fromkeys(names)}
     for name, image in images.items():
-        if re.search('tree|snap', name):
-            image.know_contents()
+        # What has data checksums, and can be read without a key.
+        if not re.search('none|nocow|dirty|encrypted|empty', name):
+            try:
+                image.know_contents()
+            except OSError as x:
+                image.sums = None
+                print(f'# {name} can not be mounted undamaged: {x}')
     tap.result(bool(images), 'there are images', 'neither $IMAGES nor tests/golden holds one')
-    outcomes, wrong, start, heard = {}, [], time.monotonic(), 0
-    for nr in range(count if images else 0):
+    outcomes, all_outcomes, wrong, start, heard = {}, {}, [], time.monotonic(), 0
+    for nr in range(args.first, args.first + count if images else args.first):
         rng = random.Random(seed * 1000003 + nr)
         image = images[names[nr % len(names)]]
         what = image.damage(rng)
@@ -179,12 +208,14 @@ def main():
         about = [x for x in said if ABOUT_BTREE.search(x)]
         if about and not any(PLACE.search(x) for x in about):
             bad.append(f'says no place: {about[0]}')
-        wrong += [f'mutation {nr} of seed {seed}, {image.name}, {what}: {b}' for b in bad]
-        outcomes[outcome] = outcomes.get(outcome, 0) + 1
-        if (nr + 1) % BATCH == 0 or nr + 1 == count:
-            tap.result(not wrong, f'{nr + 1} mutations, seed {seed} ({outcomes})', wrong[:10])
+        wrong += [f'mutation {nr} of seed {seed}, kinds {args.kinds}, {image.name}, {what}: {b}' for b in bad]
+        for o in outcomes, all_outcomes:
+            o[outcome] = o.get(outcome, 0) + 1
+        done = nr + 1 - args.first
+        if done % BATCH == 0 or done == count:
+            tap.result(not wrong, f'{done} mutations, seed {seed} ({outcomes})', wrong[:10])
             wrong, outcomes = [], {}
-    print(f'# {count} mutations in {time.monotonic() - start:.0f} s')
+    print(f'# {count} mutations of {args.kinds} in {time.monotonic() - start:.0f} s: {all_outcomes}')
     tap.done()
 
 
