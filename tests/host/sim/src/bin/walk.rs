@@ -69,7 +69,11 @@ fn only_start(paths: &[String], opts: &Opts) -> Result<(), String> {
 
 fn check(name: &str, fs: &Filesystem, manifest: &Manifest) -> bool {
     let tree = walk(&fs.view);
-    let differences = manifest.differences(&tree);
+    // One that lists only what must exist says nothing about the rest.
+    let differences = match manifest.entries.is_empty() {
+        true => tree.errors.iter().map(|(p, e)| format!("{}: {e}", escape(p))).collect(),
+        false => manifest.differences(&tree),
+    };
     let lost = manifest.lost(&tree);
     for d in differences.iter().chain(&lost).take(20) {
         println!("  {d}");
