@@ -75,7 +75,7 @@ fn check(name: &str, fs: &Filesystem, manifest: &Manifest) -> bool {
         false => manifest.differences(&tree),
     };
     let lost = manifest.lost(&tree);
-    for d in differences.iter().chain(&lost).take(20) {
+    for d in differences.iter().chain(&lost) {
         println!("  {d}");
     }
     let usage = fs.usage();
