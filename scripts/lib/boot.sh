@@ -108,8 +108,8 @@ boot_stock() {
 		-accel tcg,thread=multi -smp "${cpus:-2}" -cpu Nehalem \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-kernel "/guest/image/usr/lib/modules/$RELEASE/vmlinuz" \
-		-append "root=root rootfstype=virtiofs rw init=/guest/init console=ttyS0 mitigations=off no_timer_check \
-panic=-1 loglevel=8 random.trust_cpu=on ${kernel_args[*]}" \
+		-append "root=root rootfstype=virtiofs rw init=/guest/init console=ttyS0 mitigations=off \
+no_timer_check panic=-1 loglevel=8 random.trust_cpu=on ${kernel_args[*]}" \
 		-chardev socket,id=root,path=/tmp/virtiofsd -device vhost-user-fs-pci,chardev=root,tag=root \
 		-chardev file,id=log,path=/guest/run/log,append=on -serial chardev:log \
 		-chardev file,id=out,path=/dev/fd/3 -serial chardev:out \
