@@ -134,7 +134,7 @@ STEPS_ENCRYPTED = [
 def timed(name, step):
     start = time.monotonic()
     step()
-    print(f"{time.monotonic() - start:.6f} ms {name}", flush=True)
+    print(f"{time.monotonic() - start:.6f} s {name}", flush=True)
 
 
 def measure(rounds):
@@ -146,7 +146,7 @@ def measure(rounds):
             if step:
                 timed(name, step)
             else:
-                print(f"{time.monotonic() - start:.6f} ms {name}", flush=True)
+                print(f"{time.monotonic() - start:.6f} s {name}", flush=True)
             umount()
         measure_warm()
         measure_encrypted()
@@ -185,9 +185,8 @@ def report(path, limit):
             if value == "#":
                 refused.add(f"{kind}: {unit} {name}")
                 continue
-            scale = 1e3 if unit == "ms" else 1
+            scale, units[name] = (1e3, "ms") if unit == "s" else (1, unit)
             times.setdefault(name, {}).setdefault(kind, []).append(float(value) * scale)
-            units[name] = unit
     failed = False
     print(f"{'':42}{'this':>13}{'C 6.12':>13}{'ratio':>8}   min-max ratio")
     for name, by_kind in times.items():

@@ -71,7 +71,11 @@ fn check(name: &str, fs: &Filesystem, manifest: &Manifest) -> bool {
     let tree = walk(&fs.view);
     // One that lists only what must exist says nothing about the rest.
     let differences = match manifest.entries.is_empty() {
-        true => tree.errors.iter().map(|(p, e)| format!("{}: {e}", escape(p))).collect(),
+        true => tree
+            .errors
+            .iter()
+            .map(|(p, e)| format!("{}: {e}", escape(p)))
+            .collect(),
         false => manifest.differences(&tree),
     };
     let lost = manifest.lost(&tree);
