@@ -27,7 +27,7 @@ OPTIONS = {
     'extent': ('64k', '16k', '256k'),
     'misc': ('none', 'inodes_32bit', 'nocow', 'shard_inode_numbers', 'inodes_use_key_cache'),
 }
-# One that nothing can use: 6.12 refuses blocks larger than a page.
+# What nothing can use: 6.12 and its tools refuse blocks larger than a page.
 SPECIAL = ({'block': '16k'}, {'block': '16k', 'devs': '2', 'repl': '2'})
 UNITS = {'k': 1 << 10, 'M': 1 << 20}
 
