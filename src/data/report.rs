@@ -10,8 +10,7 @@ use super::{
 use crate::{
     env::{
         pr_err,
-        pr_info,
-        time, //
+        pr_info, //
     },
     error::{
         fsck::FsckError,
@@ -28,37 +27,19 @@ use crate::{
     sb::Lost,
     snapshots::View,
 };
-use core::{
-    fmt,
-    sync::atomic::{
-        AtomicU64,
-        Ordering, //
-    },
-};
+use core::fmt;
 
-/// Messages let through in each [`PERIOD_NS`].
-const BURST: u64 = 16;
-/// The time after which as many messages are let through again.
-const PERIOD_NS: u64 = 5_000_000_000;
-
-/// When the current period began.
-static SINCE: AtomicU64 = AtomicU64::new(0);
-/// Messages asked for in the current period.
-static COUNT: AtomicU64 = AtomicU64::new(0);
-
-/// Whether one more message may be printed. Races only make the limit inexact.
-fn admit() -> bool {
-    let now = time::monotonic_ns();
-    let since = SINCE.load(Ordering::Relaxed);
-    if since == 0 || now.wrapping_sub(since) > PERIOD_NS {
-        SINCE.store(now.max(1), Ordering::Relaxed);
-        let before = COUNT.swap(0, Ordering::Relaxed);
-        if before > BURST {
-            let lost = before.wrapping_sub(BURST);
-            pr_err!("data: {lost} more messages were suppressed");
-        }
+/// Whether one more message about the filesystem's data may be printed.
+fn admit(view: &View) -> bool {
+    let verdict = view.sb().data_messages.ask();
+    if verdict.kept_back != 0 {
+        pr_err!(
+            "{}: {} more messages about data were suppressed",
+            view.sb().name(),
+            verdict.kept_back
+        );
     }
-    COUNT.fetch_add(1, Ordering::Relaxed) < BURST
+    verdict.print
 }
 
 /// Where data is stored, and how if that is not as it is.
@@ -95,7 +76,7 @@ pub(super) fn bad_replica(view: &View, file: FileId, pos: u64, replica: &Replica
     let dev = view.sb().dev(replica.dev);
     view.sb().damage.count(Lost::ExtentCopy);
     view.sb().counters.add(Counter::DATA_READ_RETRY, 1);
-    if admit() {
+    if admit(view) {
         let FileId { inum, snapshot } = file;
         let name = dev.map_or("missing device", |d| d.bdev.name());
         pr_err!(
@@ -108,7 +89,7 @@ pub(super) fn bad_replica(view: &View, file: FileId, pos: u64, replica: &Replica
 
 /// After a replica could not be used, another one could, or was rebuilt.
 pub(super) fn recovered(view: &View, file: FileId, pos: u64, replica: &Replica, way: Way) {
-    if admit() {
+    if admit(view) {
         let FileId { inum, snapshot } = file;
         let (name, dev) = (view.sb().name(), replica.dev);
         let how = match way {
@@ -124,7 +105,7 @@ pub(super) fn recovered(view: &View, file: FileId, pos: u64, replica: &Replica, 
 
 /// Data at byte `pos` of a file could not be rebuilt from the stripe of `replica`.
 pub(super) fn not_rebuilt(view: &View, file: FileId, pos: u64, replica: &Replica, error: Error) {
-    if admit() {
+    if admit(view) {
         let FileId { inum, snapshot } = file;
         let (name, stripe) = (view.sb().name(), replica.stripe.map_or(0, |s| s.idx));
         pr_err!(
@@ -136,7 +117,7 @@ pub(super) fn not_rebuilt(view: &View, file: FileId, pos: u64, replica: &Replica
 
 /// A block of a stripe can not be used to rebuild another.
 pub(super) fn bad_block(view: &View, at: StripePtr, block: usize, ptr: &Ptr, error: Error) {
-    if admit() {
+    if admit(view) {
         let name = view.sb().name();
         let stripe = at.idx;
         pr_err!("{name}: stripe {stripe} block {block}, at {ptr}: {error}");
@@ -146,7 +127,7 @@ pub(super) fn bad_block(view: &View, at: StripePtr, block: usize, ptr: &Ptr, err
 /// Data at byte `pos` of a file can not be read.
 pub(super) fn unreadable(view: &View, file: FileId, pos: u64, error: Error) {
     view.sb().damage.count(Lost::Extent);
-    if admit() {
+    if admit(view) {
         let FileId { inum, snapshot } = file;
         let name = view.sb().name();
         pr_err!(

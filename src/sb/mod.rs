@@ -11,6 +11,7 @@
 //! | `error_counts.rs` | [`ErrorCounts`]: inconsistencies by their stable id                 |
 //! | `io_errors.rs`    | [`IoErrors`]: what a device did wrong since the mount               |
 //! | `device_stats.rs` | [`DeviceStats`]: what was read from a device since the mount        |
+//! | `message_limit.rs` | [`MessageLimit`]: how many messages about data are printed            |
 //! | `counters.rs`     | [`Counters`]: events since the mount                               |
 //! | `key.rs`          | the key of an encrypted filesystem, from the keyrings              |
 //! | `encoding.rs`     | the rules for comparing names without case                         |
@@ -26,6 +27,7 @@ mod encoding;
 mod error_counts;
 mod io_errors;
 mod key;
+mod message_limit;
 mod open;
 mod read;
 mod state;
@@ -38,6 +40,7 @@ pub use damage::{
 pub use device_stats::DeviceStats;
 pub use error_counts::ErrorCounts;
 pub use io_errors::IoErrors;
+pub use message_limit::MessageLimit;
 pub use open::open;
 pub use state::{
     Device,

@@ -10,6 +10,7 @@ use super::{
     error_counts::ErrorCounts,
     io_errors::IoErrors,
     key,
+    message_limit::MessageLimit,
     read::read_super,
     state::{
         Device,
@@ -92,6 +93,7 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
         devs,
         damage: Damage::new(),
         counters: Counters::try_new()?,
+        data_messages: MessageLimit::default(),
     };
     check_all_there(&state)?;
     Ok(state)

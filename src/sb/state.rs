@@ -7,7 +7,8 @@ use super::{
     damage::Damage,
     device_stats::DeviceStats,
     error_counts::ErrorCounts,
-    io_errors::IoErrors, //
+    io_errors::IoErrors,
+    message_limit::MessageLimit, //
 };
 use crate::{
     env::{
@@ -89,6 +90,8 @@ pub struct SbState {
     pub damage: Damage,
     /// Events since the mount.
     pub counters: Counters,
+    /// Keeps messages about file data to a few.
+    pub data_messages: MessageLimit,
 }
 
 impl SbState {

@@ -84,13 +84,6 @@ def sent(fd, size, _):
     return b''.join(parts)
 
 
-WAYS = [('one byte more than a page at a time', whole, 4097), ('a MiB at a time', whole, 1 << 20),
-        ('blocks from the end', backwards, 0), ('3000 bytes in random order', at_random, 1),
-        ('through mmap', mapped, 0), ('through sendfile', sent, 0),
-        ('all of it read ahead', advised, 0), ('without readahead', without_readahead, 0),
-        ('in pieces', in_pieces, 0)]
-
-
 def read_way(root, files, way, arg):
     wrong = []
     for path, size, sha in files:
@@ -142,6 +135,13 @@ def in_pieces(fd, size, _):
         os.pread(fd, 10, at)
         os.posix_fadvise(fd, at, 8192, os.POSIX_FADV_DONTNEED)
     return whole(fd, size, 8192)
+
+
+WAYS = [('one byte more than a page at a time', whole, 4097), ('a MiB at a time', whole, 1 << 20),
+        ('blocks from the end', backwards, 0), ('3000 bytes in random order', at_random, 1),
+        ('through mmap', mapped, 0), ('through sendfile', sent, 0),
+        ('all of it read ahead', advised, 0), ('without readahead', without_readahead, 0),
+        ('in pieces', in_pieces, 0)]
 
 
 def read_at_once(root, files):
