@@ -122,7 +122,10 @@ fn set_around(bytes: &[u8], at: usize) -> Option<(usize, usize, CsumType)> {
         sets.into_iter().flatten().find_map(|set| {
             let kind = CsumType(set.head.csum_type());
             let is_in = start + 16 + set.covered.len() > at;
-            let good = is_in && kind.checksum(set.covered) == Some(set.csum.lo.get());
+            // Zeros pass for a set without a checksum.
+            let good = is_in
+                && kind != CsumType::NONE
+                && kind.checksum(set.covered) == Some(set.csum.lo.get());
             good.then_some((start, set.covered.len(), kind))
         })
     })
