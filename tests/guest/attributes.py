@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 60
-# guest: stock 240
+# guest: stock? 240
 """What statx(2) and ioctl(2) say of files and of the filesystem."""
 import ctypes
 import errno

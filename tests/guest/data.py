@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 120
 # guest: uml-debug 240
-# guest: stock 300
+# guest: stock? 300
 """File data: every way of reading gives the same bytes; bad replicas are read around, and what no
 replica has is an error and never wrong data; compressed data is decompressed by several tasks at
 once; data and holes are where they should be.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 120
-# guest: stock 300
+# guest: stock? 300
 """Handles: a file is found again by its handle, also after a new mount; handles of nothing are
 stale. The kernel has to find the directories above by itself."""
 import ctypes

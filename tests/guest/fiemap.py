@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 120
-# guest: stock 300
+# guest: stock? 300
 """FS_IOC_FIEMAP: what files say of where their data is agrees with SEEK_DATA and SEEK_HOLE, and the
 device has the files' bytes there."""
 import errno

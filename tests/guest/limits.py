@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 120
-# guest: stock 300
+# guest: stock? 300
 """What a tree looks like from the edges: long names, sparse files, reads at odd places, refusals."""
 import ctypes
 import errno

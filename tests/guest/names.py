@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 240
-# guest: stock 240
+# guest: stock? 240
 """Names without case, attributes, quotas, subvolumes, and what mount options do.
 
 What there is to test depends on the images; without one a test is skipped.

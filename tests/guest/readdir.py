@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 120
-# guest: stock 300
+# guest: stock? 300
 """A directory of thousands of entries, read by getdents64 with small buffers and with seeks."""
 import ctypes
 import errno
