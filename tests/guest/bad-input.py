@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 240
-# guest: uml-debug 400
-# guest: stock 600
+# guest: uml-debug? 400
+# guest: stock? 600
 """Input that is no filesystem, or not a good one: the errno, the message, and a kernel that is well.
 
 Each case changes an image and mounts it. The error must be one that fits, and the kernel log must

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 400
-# guest: uml-debug 600
+# guest: uml-debug? 600
 # guest: stock? 900
 """Filesystems on several devices: without one of them, with noise on one of them, in any order; and
 proof that nothing is written to a device, whatever state the filesystem is in."""
