@@ -22,9 +22,6 @@ use crate::{
     },
 };
 
-/// The most devices of an entry of the accounting.
-const DEVS_MAX: usize = 16;
-
 /// Checks what the accounting counts, by the option `degraded`. The superblocks of newer
 /// filesystems do not say where user data is; the accounting of all does.
 ///
@@ -46,15 +43,10 @@ pub fn check_enough(btrees: &Btrees) -> Result {
         if counters.iter().all(|c| *c == 0) || enough.is_err() {
             return;
         }
-        let (mut devs, mut nr) = ([0; DEVS_MAX], 0usize);
-        for (to, dev) in devs.iter_mut().zip(replicas.devs()) {
-            *to = dev.0;
-            nr = nr.saturating_add(1);
-        }
         let entry = ReplicasEntry {
             data_type: replicas.data_type,
             nr_required: replicas.nr_required,
-            devs: devs.get(..nr).unwrap_or(&devs),
+            devs: replicas.dev_numbers(),
         };
         if let Err(e) = check_entry(entry, &online, &given_up, degraded) {
             pr_err!("{}: {e}", st.name());

@@ -264,11 +264,6 @@ impl<F: Owner> Reader<'_, F> {
         let lead = u64::from(replica.skip)
             .saturating_mul(SECTOR)
             .saturating_add(skip);
-        let sectors = match replica.crc.is_encoded() {
-            true => replica.crc.compressed_size.into(),
-            false => len.div_ceil(SECTOR),
-        };
-        count_read(self.fs.view(), replica, sectors);
         let op = Op {
             fs: self.fs.clone(),
             file: self.file,
@@ -381,10 +376,14 @@ impl<F: Owner> Completion for Op<F> {
     }
 
     fn complete(mut read: Finished<Self>) {
-        let result = match read.outcome() {
+        let outcome = read.outcome();
+        if outcome == Outcome::Deferred {
+            return again(read, None);
+        }
+        count_transfer(&read);
+        let result = match outcome {
             Outcome::Done => finish(&mut read),
-            Outcome::Failed => Err(Error::Io),
-            Outcome::Deferred => return again(read, None),
+            _ => Err(Error::Io),
         };
         match result {
             Ok(()) => read.end(Ok(())),
@@ -398,6 +397,16 @@ impl<F: Owner> Completion for Op<F> {
             }
         }
     }
+}
+
+/// Counts what was asked of the device. Reads that were deferred are counted where they are made.
+fn count_transfer<F: Owner>(read: &Finished<Op<F>>) {
+    let op = read.payload();
+    let sectors = match op.replica.crc.is_encoded() {
+        true => op.replica.crc.compressed_size.into(),
+        false => num::u64_of(read.nr_range_bytes()).div_ceil(SECTOR),
+    };
+    count_read(op.fs.view(), &op.replica, sectors);
 }
 
 /// Makes file data of what the device has transferred.

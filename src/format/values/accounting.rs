@@ -65,13 +65,16 @@ impl Replicas {
         })
     }
 
+    /// The numbers of the devices.
+    pub fn dev_numbers(&self) -> &[u8] {
+        self.devs
+            .get(..usize::from(self.nr_devs))
+            .unwrap_or(&self.devs)
+    }
+
     /// The devices.
     pub fn devs(&self) -> impl Iterator<Item = DevIdx> + '_ {
-        self.devs
-            .iter()
-            .take(usize::from(self.nr_devs))
-            .copied()
-            .map(DevIdx)
+        self.dev_numbers().iter().copied().map(DevIdx)
     }
 }
 
