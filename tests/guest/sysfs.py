@@ -7,6 +7,8 @@
 prints it; damage is counted; and it goes, whoever is reading it."""
 import base64
 import errno
+import json
+import glob
 import os
 import re
 import subprocess
@@ -331,6 +333,23 @@ def checksums():
     return wrong
 
 
+def transferred():
+    """Each byte that was read of a device counts, and once."""
+    have('v113-csum-none')
+    with Loop(common.unpack('v113-csum-none')) as dev, Mounted(dev.source) as root:
+        plain = [e.path for e in os.scandir(root) if e.is_file(follow_symlinks=False)]
+        whole = [p for p in plain if os.path.getsize(p) and os.path.getsize(p) % 4096 == 0]
+        if not whole:
+            raise Skip('no file of whole blocks')
+        path = max(whole, key=os.path.getsize)
+        (io_done,) = glob.glob(f'{TOP}/*/dev-0/io_done')
+        before = json.loads(read(io_done))['read']['user']
+        with open(path, 'rb') as f:
+            size = len(f.read())
+        after = json.loads(read(io_done))['read']['user']
+    return '' if after - before == size else f'{path}: {size} bytes, {after - before} counted'
+
+
 def main():
     tap = Tap()
     if not os.path.isdir(TOP):
@@ -344,6 +363,7 @@ def main():
             ('nothing can be written', not_writable),
             ('a node that can not be read is counted', counted),
             ('checksum errors are counted', checksums),
+            ('what was read is counted once', transferred),
             ('copies', copies),
             ('open files outlive it', open_while_it_goes),
             ('readers race mounts, unmounts and the module', readers_race, seconds),
