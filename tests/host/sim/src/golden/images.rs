@@ -9,11 +9,11 @@ use super::{
 };
 use crate::sys::block::BlockDevice;
 use std::{
+    io::Read,
     path::{
         Path,
         PathBuf, //
     },
-    process::Command,
     sync::Arc,
 };
 
@@ -38,18 +38,38 @@ pub fn folder() -> Option<PathBuf> {
 
 /// The contents of a file, unpacked if its name says that it is packed.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let packed = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
     if path.extension().is_none_or(|e| e != "zst") {
-        return std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()));
+        return Ok(packed);
     }
-    let out = Command::new("zstd")
-        .args(["-dqc", "--"])
-        .arg(path)
-        .output()
-        .map_err(|e| format!("zstd: {e}"))?;
-    if !out.status.success() {
-        return Err(String::from_utf8_lossy(&out.stderr).into_owned());
+    unpacked(&packed).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Unpacks into memory that is zero already and leaves what is zero untouched: most of an image is
+/// and so never takes a page.
+fn unpacked(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut unpack = zstd::Decoder::new(packed)?;
+    let size = zstd::zstd_safe::get_frame_content_size(packed)
+        .ok()
+        .flatten();
+    let mut out = vec![0; size.unwrap_or(0) as usize];
+    let mut piece = vec![0; 64 << 10];
+    let mut at = 0;
+    loop {
+        let n = unpack.read(&mut piece)?;
+        let piece = &piece[..n];
+        match out.get_mut(at..at + n) {
+            _ if n == 0 => return Ok(out),
+            Some(_) if piece.iter().all(|b| *b == 0) => {}
+            Some(place) => place.copy_from_slice(piece),
+            // Several frames, or one that does not tell its size.
+            None => {
+                out.truncate(at);
+                out.extend_from_slice(piece);
+            }
+        }
+        at += n;
     }
-    Ok(out.stdout)
 }
 
 impl Image {
