@@ -2,6 +2,8 @@
 
 //! Options from text, from superblocks, and as text.
 
+mod page;
+
 use super::{
     table::{
         lookup,
