@@ -12,6 +12,7 @@
 //! | `iomap.rs`     | reading into the page cache                                             |
 //! | `keyring.rs`   | keys that a process holds                                               |
 //! | `kobject.rs`   | directories and files in sysfs                                          |
+//! | `kunit.rs`     | tests inside the kernel, by KUnit                                       |
 //! | `memory.rs`    | how much memory the machine has                                         |
 //! | `raid.rs`      | lost blocks from parity                                                 |
 //! | `shrinker.rs`  | giving memory back under pressure                                       |
@@ -28,6 +29,8 @@ pub mod fs;
 pub mod iomap;
 pub mod keyring;
 pub mod kobject;
+#[cfg(CONFIG_BCACHEFS_KUNIT_TEST)]
+mod kunit;
 pub mod memory;
 pub mod raid;
 pub mod shrinker;

@@ -305,8 +305,8 @@ def devices(copy, two):
     with Loop(copy.files) as dev, Mounted(dev.source):
         log.take()
         try:
-            mount(dev.source, where='/mnt/again')
-            umount('/mnt/again')
+            mount(dev.source, where=common.MNT + '-again')
+            umount(common.MNT + '-again')
             tap.result(True, 'mounted a second time, or refused as busy')
         except OSError as x:
             tap.result(x.errno == errno.EBUSY, 'mounted a second time, or refused as busy', [str(x)] + log.take())

@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the tests inside a guest share: TAP, images and loop devices, mounting, the kernel log."""
+"""What the tests share: TAP, images and loop devices, mounting, the kernel log."""
+import atexit
 import ctypes
 import errno
 import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import zlib
 
-SRC = os.environ.get('SRC') or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-GOLDEN = [d for d in (os.environ.get('IMAGES'), os.path.join(SRC, 'tests/golden')) if d and os.path.isdir(d)]
-WORK = '/tmp'
-MNT = '/mnt/bcachefs'
+HERE = os.path.dirname(os.path.abspath(__file__))
+SRC = os.environ.get('SRC') or os.path.dirname(os.path.dirname(HERE))
+# Those given, those of the checkout, those installed beside the tests.
+GOLDEN = [d for d in (os.environ.get('IMAGES'), os.path.join(SRC, 'tests/golden'), os.path.join(HERE, 'golden'))
+          if d and os.path.isdir(d)]
+KSFT_SKIP = 4
 MS_RDONLY, MNT_DETACH = 1, 2
 # What a kernel that has found a mistake in itself prints.
 COMPLAINT = re.compile(r'WARNING: |BUG: |BUG at|Oops|KASAN|UBSAN|Kernel panic|general protection|INFO: task'
@@ -23,6 +27,44 @@ COMPLAINT = re.compile(r'WARNING: |BUG: |BUG at|Oops|KASAN|UBSAN|Kernel panic|ge
                        r'|sleeping function|detected stall')
 
 libc = ctypes.CDLL(None, use_errno=True)
+
+
+def work_directory():
+    """A directory of this process alone, which goes when it ends."""
+    for nr in range(100):
+        path = os.path.join(os.environ.get('TMPDIR', '/tmp'), f'bcachefs-rs-{os.getpid()}-{nr}')
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            continue
+        atexit.register(shutil.rmtree, path, True)
+        return path
+    sys.exit(f'{path} and those before exist')
+
+
+WORK = work_directory()
+MNT = WORK + '/mnt'
+
+
+def clean():
+    """Removes the images that have been unpacked."""
+    for name in os.listdir(WORK):
+        if name.endswith('.img'):
+            os.unlink(os.path.join(WORK, name))
+
+
+def lacking():
+    """Why this machine can not run a test, or nothing."""
+    if os.geteuid() != 0:
+        return 'needs root'
+    if not shutil.which('zstd'):
+        return 'needs zstd'
+    with open('/proc/filesystems') as f:
+        if '\tbcachefs\n' in f:
+            return None
+    if subprocess.call(['modprobe', '-q', 'bcachefs']):
+        return 'this kernel has no bcachefs (CONFIG_BCACHEFS_FS)'
+    return None
 
 
 class Skip(Exception):
@@ -34,6 +76,10 @@ class Tap:
 
     def __init__(self):
         self.nr = self.failed = 0
+        why = lacking()
+        if why:
+            print(f'1..0 # SKIP {why}', flush=True)
+            sys.exit(KSFT_SKIP)
 
     def result(self, good, name, detail=()):
         self.nr += 1

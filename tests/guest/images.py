@@ -10,6 +10,7 @@ whatever can be read must be what was written.
 Arguments choose images by a part of their name.
 """
 import errno
+import os
 import re
 import sys
 
@@ -51,7 +52,8 @@ def undamaged(tap, log, name):
     return tap.result(not different, name, different[:20] + messages[-10:])
 
 
-def damaged(tap, log, name):
+def mount_damaged(log, name):
+    """What differs from the base, the errno of a refused mount, and what the kernel said."""
     man = common.manifest(name)
     # Damaged images are the base with patches; they are made here.
     files = common.unpack(man['base'], 'damaged-')
@@ -62,17 +64,25 @@ def damaged(tap, log, name):
     base = common.manifest(man['base'])
     with Loop(files) as dev:
         log.take()
-        wrong, why = [], ''
+        different, refused = [], None
         try:
             with Limit(SECONDS), Mounted(dev.source) as root:
                 different = manifest.compare(root, base)
-        except TimeoutError as x:
-            return tap.result(False, name, str(x))
+        except TimeoutError:
+            raise
         except OSError as x:
-            different, why = [], f'refused with {errno.errorcode[x.errno]}'
-            if x.errno in (errno.EBUSY, errno.ENOENT, errno.ENODEV):
-                wrong.append(f'{x}: not an errno that says damage')
-        messages, complaints = said(log)
+            refused = x.errno
+        return different, refused, *said(log)
+
+
+def damaged(tap, log, name):
+    try:
+        different, refused, messages, complaints = mount_damaged(log, name)
+    except TimeoutError as x:
+        return tap.result(False, name, str(x))
+    wrong, why = [], f'refused with {errno.errorcode[refused]}' if refused else ''
+    if refused in (errno.EBUSY, errno.ENOENT, errno.ENODEV):
+        wrong.append(f'{os.strerror(refused)}: not an errno that says damage')
     wrong += complaints
     unreadable = [x for x in different if 'read_error: 5' in x or 'Input/output error' in x
                   or 'Structure needs cleaning' in x or 'sha256: None' in x or 'read_error: 117' in x]
@@ -96,7 +106,7 @@ def main():
         if sys.argv[1:] and not any(a in name for a in sys.argv[1:]):
             continue
         (damaged if '-dmg-' in name else undamaged)(tap, log, name)
-        common.subprocess.call(f'rm -f {common.WORK}/*.img', shell=True)
+        common.clean()
     if not tap.nr:
         tap.result(False, 'there are images', 'neither $IMAGES nor tests/golden holds one')
     tap.done()

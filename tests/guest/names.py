@@ -180,7 +180,7 @@ def xattrs():
         if os.waitpid(pid, 0)[1]:
             wrong.append('trusted.onlink is shown to everyone')
         with open('/proc/mounts') as f:
-            if any(' /mnt/bcachefs ' in line and 'noacl' in line for line in f):
+            if any(f' {common.MNT} ' in line and 'noacl' in line for line in f):
                 wrong.append('noacl without having been asked for')
         return wrong
 
@@ -393,7 +393,7 @@ def main():
         complaints = common.complaints(log.take())
         if complaints:
             tap.result(False, f'{name}: the kernel complains', complaints)
-        common.subprocess.call(f'rm -f {common.WORK}/*.img', shell=True)
+        common.clean()
     tap.done()
 
 

@@ -7,8 +7,8 @@
 prints it; damage is counted; and it goes, whoever is reading it."""
 import base64
 import errno
-import json
 import glob
+import json
 import os
 import re
 import subprocess
@@ -261,8 +261,8 @@ def copies():
     with Loop(common.unpack(SEVERAL)) as a, Loop(common.unpack(SEVERAL, 'copy-')) as b:
         with Mounted(a.source):
             try:
-                mount(b.source, where='/mnt/copy')
-                umount('/mnt/copy')
+                mount(b.source, where=common.MNT + '-copy')
+                umount(common.MNT + '-copy')
                 wrong.append('a copy could be mounted')
             except OSError as x:
                 if x.errno != errno.EINVAL:
@@ -271,7 +271,7 @@ def copies():
         with Mounted(b.source):
             pass
     with Loop(common.unpack(ONE)) as a, Loop(common.unpack(ONE, 'copy-')) as b:
-        with Mounted(a.source), Mounted(b.source, where='/mnt/copy'):
+        with Mounted(a.source), Mounted(b.source, where=common.MNT + '-copy'):
             names = os.listdir(TOP)
             if len(names) != 2 or os.path.basename(b.devices[0]) not in names:
                 wrong.append(f'two copies of one device: {names}')
@@ -373,7 +373,7 @@ def main():
         bad = common.complaints(log.take())
         if bad:
             tap.result(False, f'{name}: the kernel is well', bad)
-        subprocess.call(f'rm -f {common.WORK}/*.img', shell=True)
+        common.clean()
     tap.done()
 
 
