@@ -93,7 +93,16 @@ boot_stock() {
 	setting CONSOLE_OUT /dev/ttyS1
 	setting CONSOLE_ERR /dev/ttyS2
 	setting STOCK_RELEASE "$RELEASE"
-	binds+=(-b "$boot/modules:/guest/modules:ro" -b "$kernel/image:/guest/image:ro" -b "$run:/guest/run")
+	binds+=(-b "$run:/guest/run")
+	if [ -n "$own_root" ]; then
+		setting OWN_ROOT /root-of-its-own
+		binds+=(-b "$own_root:/root-of-its-own" -b "$own_root/boot/vmlinuz-$RELEASE:/guest/vmlinuz:ro")
+		binds+=(-b "$src:/root-of-its-own/src:ro" -b "$out:/root-of-its-own/out")
+		binds+=(-b "$run/guest:/root-of-its-own/guest")
+	else
+		binds+=(-b "$boot/modules:/guest/modules:ro")
+		binds+=(-b "$kernel/image/usr/lib/modules/$RELEASE/vmlinuz:/guest/vmlinuz:ro")
+	fi
 	bind_disks /dev/vd
 	for i in "${!disks[@]}"; do
 		mode=off
@@ -107,7 +116,7 @@ boot_stock() {
 		-object "memory-backend-memfd,id=memory,size=${GUEST_MEM:-1G},share=on" -m "${GUEST_MEM:-1G}" \
 		-accel tcg,thread=multi -smp "${cpus:-2}" -cpu Nehalem \
 		-nodefaults -no-user-config -display none -no-reboot \
-		-kernel "/guest/image/usr/lib/modules/$RELEASE/vmlinuz" \
+		-kernel /guest/vmlinuz \
 		-append "root=root rootfstype=virtiofs rw init=/guest/init console=ttyS0 mitigations=off \
 no_timer_check panic=-1 loglevel=8 random.trust_cpu=on ${kernel_args[*]}" \
 		-chardev socket,id=root,path=/tmp/virtiofsd -device vhost-user-fs-pci,chardev=root,tag=root \

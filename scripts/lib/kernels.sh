@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # Kernel trees: what a module is built against, and the kernels that the guests boot.
-# Needs common.sh and root.sh.
+# Needs common.sh, root.sh and tree.sh.
 #
 # Every entry has: tree/ (for make -C), release, and a bootable kernel: linux (UML) or
 # image/ (vmlinuz and modules of a package of Debian's).
@@ -10,12 +10,11 @@
 # Trees are built in place, not with O=: no absolute path gets into them, and what is left
 # after trimming is self-contained.
 
+# shellcheck source=scripts/lib/tree.sh
+. "$REPO/scripts/lib/tree.sh"
+
 CC_KERNEL=x86_64-linux-gnu-gcc-14
 CONFIGS=$REPO/scripts/config
-
-# Symbols through which Rust code would panic. They are left out of the Module.symvers that
-# modules are linked against, so a reference to one of them is a build error.
-PANIC_SYMBOLS='_R.*(panick|panic_|_fail$|unwrap_failed|expect_failed|overflow_panic|do_panic)'
 
 # unpack_source OUT SERIES: kernel source into OUT/tree, without the bulk nobody compiles here.
 unpack_source() {
@@ -39,66 +38,19 @@ kmake() {
 	IN_ROOT_NO_CACHE=1 in_root -b "$out:$final" nice make -C "$final/tree" -j"$JOBS" "$@"
 }
 
-filter_symvers() {
-	local tree=$1
-	mv "$tree/Module.symvers" "$tree/Module.symvers.full"
-	awk -F'\t' -v panic="$PANIC_SYMBOLS" -v rest="$tree/Module.symvers.panic" \
-		'$2 ~ panic { print >rest; next } { print }' \
-		"$tree/Module.symvers.full" >"$tree/Module.symvers"
-	[ -s "$tree/Module.symvers.panic" ] || die "no panic symbol found in $tree/Module.symvers"
-}
-
-# Leave what building modules, clippy, rustdoc and rust-analyzer read.
-trim_tree() {
-	local tree=$1
-	(
-		# shellcheck disable=SC2164 # errexit
-		cd "$tree"
-		rm -rf samples sound drivers net virt Documentation LICENSES certs/*.o
-		find . -path ./scripts -prune -o -path ./tools/objtool/objtool -prune -o -path ./rust -prune -o \
-			-type f \( -name '*.o' -o -name '*.a' -o -name '*.c' -o -name '*.cmd' -o -name '*.rs' \
-			-o -name '*.dts*' \) -print0 |
-			xargs -0 rm -f
-		find rust scripts -type f \( -name '*.o' -o -name '*.a' \) ! -path 'scripts/mod/*' \
-			! -name module-common.o -delete
-		find arch -mindepth 1 -maxdepth 1 -type d ! -name x86 ! -name um -exec rm -rf {} +
-		rm -f vmlinux.o .tmp_vmlinux* System.map linux
-		# Not needed any more by modpost, and large.
-		rm -f vmlinux
-	)
-}
-
 build_stock() {
 	# shellcheck disable=SC2153 # from use_root
 	local out=$1 final=$2 headers series=$SERIES
 	step "stock: unpacking linux-source-$series" unpack_source "$out" "$series"
-	mkdir "$out/headers" "$out/image"
+	mkdir "$out/image"
 	dpkg-deb -x "$(echo "$DEBS"/linux-headers-"$RELEASE"_*.deb)" "$out/headers"
 	dpkg-deb -x "$(echo "$DEBS"/linux-binary-"$RELEASE"_*.deb)" "$out/image"
 	dpkg-deb -x "$(echo "$DEBS"/linux-modules-"$RELEASE"_*.deb)" "$out/image"
-	headers=$out/headers/usr/src/linux-headers-$RELEASE
-	cp "$headers/.config" "$out/tree/.config"
-	local vars=(CC="$CC_KERNEL" HOSTCC=gcc-14 KERNELRELEASE="$RELEASE")
-	step "stock: preparing the tree for $RELEASE" stock_prepare "$out" "$final" "${vars[@]}"
-	same_config "$headers/.config" "$out/tree/.config" ||
-		die "the tool chain changes the stock .config; a module built with it would not fit the kernel"
-	cp "$headers/Module.symvers" "$out/tree/Module.symvers"
-	filter_symvers "$out/tree"
-	trim_tree "$out/tree"
+	headers=$final/headers/usr/src/linux-headers-$RELEASE
+	IN_ROOT_NO_CACHE=1 step "stock: preparing the tree for $RELEASE" in_root -b "$out:$final" \
+		nice "$REPO/scripts/prepare-kernel" -j "$JOBS" -H "$headers" -t "$final/tree" "$RELEASE"
 	printf '%s\n' "$RELEASE" >"$out/release"
 	rm -rf "$out/headers"
-}
-
-# What kconfig found out about the signing tools has no influence on a module.
-same_config() {
-	diff <(grep -Ev 'OPENSSL|MODULE_SIG_KEY_TYPE' "$1") <(grep -Ev 'OPENSSL|MODULE_SIG_KEY_TYPE' "$2") >&2
-}
-
-stock_prepare() {
-	local out=$1 final=$2
-	shift 2
-	kmake "$out" "$final" "$@" olddefconfig
-	kmake "$out" "$final" "$@" modules_prepare
 }
 
 # build_uml OUT FINAL SERIES FRAGMENT...
@@ -176,7 +128,7 @@ build_d612() {
 # kernel_make_vars NAME: what make needs to build a module against that tree, one a line.
 kernel_make_vars() {
 	case $1 in
-	stock) printf '%s\n' CC="$CC_KERNEL" HOSTCC=gcc-14 ;;
+	stock) ;; # its .kernelvariables say it
 	uml) printf '%s\n' ARCH=um "${UML_GCC[@]}" ;;
 	uml-debug) printf '%s\n' ARCH=um "${UML_CLANG[@]}" ;;
 	*) die "no modules are built for $1" ;;
@@ -202,7 +154,10 @@ kernel_tree() {
 	local name=$1 made_by common builder fragments=()
 	common="$TOOLCHAIN $RELEASE $(declare -f unpack_source build_uml filter_symvers trim_tree) $PANIC_SYMBOLS"
 	case $name in
-	stock) builder=build_stock made_by=$(declare -f build_stock stock_prepare) ;;
+	stock)
+		builder=build_stock
+		made_by="$(declare -f build_stock prepare_tree) $(cat "$REPO/scripts/prepare-kernel")"
+		;;
 	uml) builder=build_uml_plain fragments=(uml) ;;
 	uml-debug) builder=build_uml_debug fragments=(uml uml-debug) ;;
 	c612) builder=build_c612 fragments=(c612) ;;

@@ -12,6 +12,7 @@
 #include <linux/fs_parser.h>
 #include <linux/key.h>
 #include <linux/posix_acl.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/pagemap.h>
 #include <linux/statfs.h>
@@ -20,6 +21,9 @@
 #include <keys/user-type.h>
 
 #include "glue.h"
+#include "version.h"
+
+MODULE_VERSION(BCACHEFS_RS_VERSION);
 
 /* The superblock is the holder: one filesystem can have the device and nobody else. */
 struct file *bch_rs_bdev_open(dev_t dev, bool writable, struct super_block *sb)
