@@ -30,11 +30,11 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def work_directory():
-    """A directory of this process alone, which goes when it ends."""
+    """A directory of this process alone, which goes when it ends. Other users can go through it."""
     for nr in range(100):
         path = os.path.join(os.environ.get('TMPDIR', '/tmp'), f'bcachefs-rs-{os.getpid()}-{nr}')
         try:
-            os.mkdir(path, 0o700)
+            os.mkdir(path, 0o711)
         except FileExistsError:
             continue
         atexit.register(shutil.rmtree, path, True)
