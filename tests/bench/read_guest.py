@@ -177,7 +177,7 @@ def measure_encrypted():
         umount()
 
 
-def report(path, limit):
+def report(path, limit, kinds):
     times, units, refused = {}, {}, set()
     with open(path) as f:
         for line in f:
@@ -190,7 +190,7 @@ def report(path, limit):
     failed = False
     print(f"{'':42}{'this':>13}{'C 6.12':>13}{'ratio':>8}   min-max ratio")
     for name, by_kind in times.items():
-        ours, theirs = (by_kind.get(k, []) for k in ("uml", "c612"))
+        ours, theirs = (by_kind.get(k, []) for k in kinds)
         if not ours or not theirs:
             print(f"{name:42} incomplete")
             failed = True
@@ -215,4 +215,4 @@ if __name__ == "__main__":
     elif sys.argv[1] == "measure":
         measure(int(sys.argv[2]))
     else:
-        sys.exit(report(sys.argv[2], float(sys.argv[3])))
+        sys.exit(report(sys.argv[2], float(sys.argv[3]), sys.argv[4:6]))
