@@ -29,19 +29,6 @@ use crate::{
 };
 use core::fmt;
 
-/// Whether one more message about the filesystem's data may be printed.
-fn admit(view: &View) -> bool {
-    let verdict = view.sb().data_messages.ask();
-    if verdict.kept_back != 0 {
-        pr_err!(
-            "{}: {} more messages about data were suppressed",
-            view.sb().name(),
-            verdict.kept_back
-        );
-    }
-    verdict.print
-}
-
 /// Where data is stored, and how if that is not as it is.
 struct Stored<'a>(&'a Replica);
 
@@ -76,7 +63,7 @@ pub(super) fn bad_replica(view: &View, file: FileId, pos: u64, replica: &Replica
     let dev = view.sb().dev(replica.dev);
     view.sb().damage.count(Lost::ExtentCopy);
     view.sb().counters.add(Counter::DATA_READ_RETRY, 1);
-    if admit(view) {
+    if view.sb().admit_message() {
         let FileId { inum, snapshot } = file;
         let name = dev.map_or("missing device", |d| d.bdev.name());
         pr_err!(
@@ -89,7 +76,7 @@ pub(super) fn bad_replica(view: &View, file: FileId, pos: u64, replica: &Replica
 
 /// After a replica could not be used, another one could, or was rebuilt.
 pub(super) fn recovered(view: &View, file: FileId, pos: u64, replica: &Replica, way: Way) {
-    if admit(view) {
+    if view.sb().admit_message() {
         let FileId { inum, snapshot } = file;
         let (name, dev) = (view.sb().name(), replica.dev);
         let how = match way {
@@ -105,7 +92,7 @@ pub(super) fn recovered(view: &View, file: FileId, pos: u64, replica: &Replica, 
 
 /// Data at byte `pos` of a file could not be rebuilt from the stripe of `replica`.
 pub(super) fn not_rebuilt(view: &View, file: FileId, pos: u64, replica: &Replica, error: Error) {
-    if admit(view) {
+    if view.sb().admit_message() {
         let FileId { inum, snapshot } = file;
         let (name, stripe) = (view.sb().name(), replica.stripe.map_or(0, |s| s.idx));
         pr_err!(
@@ -117,7 +104,7 @@ pub(super) fn not_rebuilt(view: &View, file: FileId, pos: u64, replica: &Replica
 
 /// A block of a stripe can not be used to rebuild another.
 pub(super) fn bad_block(view: &View, at: StripePtr, block: usize, ptr: &Ptr, error: Error) {
-    if admit(view) {
+    if view.sb().admit_message() {
         let name = view.sb().name();
         let stripe = at.idx;
         pr_err!("{name}: stripe {stripe} block {block}, at {ptr}: {error}");
@@ -127,7 +114,7 @@ pub(super) fn bad_block(view: &View, at: StripePtr, block: usize, ptr: &Ptr, err
 /// Data at byte `pos` of a file can not be read.
 pub(super) fn unreadable(view: &View, file: FileId, pos: u64, error: Error) {
     view.sb().damage.count(Lost::Extent);
-    if admit(view) {
+    if view.sb().admit_message() {
         let FileId { inum, snapshot } = file;
         let name = view.sb().name();
         pr_err!(

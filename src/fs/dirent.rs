@@ -21,6 +21,7 @@ use crate::{
     },
     env::pr_err,
     error::{
+        fsck::FsckError,
         Error,
         Result, //
     },
@@ -89,6 +90,19 @@ fn decode<'a>(view: &View, dir: SubvolInum, key: &Key<'a>) -> Option<Dirent<'a>>
             view.sb().damage.count(Lost::Dirent);
         })
         .ok()
+}
+
+/// Reports that the entry `name` of `dir` leads to an inode that does not exist.
+///
+/// C: in `bch2_lookup_trans()`.
+pub fn report_dangling(view: &View, dir: SubvolInum, name: &[u8], target: SubvolInum) {
+    let id = FsckError::DIRENT_TO_MISSING_INODE;
+    view.sb().errors.count(id);
+    view.sb().damage.count(Lost::Inode);
+    if view.sb().admit_message() {
+        let (fs, name) = (view.sb().name(), name.escape_ascii());
+        pr_err!("{fs}: entry \"{name}\" of {dir} leads to {target}, which does not exist ({id})");
+    }
 }
 
 /// How names in `dir` are hashed.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How many messages about file data are printed.
+//! How many messages about what reading files met are printed.
 
 use crate::env::time;
 use core::sync::atomic::{

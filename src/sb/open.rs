@@ -93,7 +93,7 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
         devs,
         damage: Damage::new(),
         counters: Counters::try_new()?,
-        data_messages: MessageLimit::default(),
+        messages: MessageLimit::default(),
     };
     check_all_there(&state)?;
     Ok(state)

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     env::{
         crypt::Key,
+        pr_err,
         units::DevIdx,
         Box,
         Vec, //
@@ -90,8 +91,8 @@ pub struct SbState {
     pub damage: Damage,
     /// Events since the mount.
     pub counters: Counters,
-    /// Keeps messages about file data to a few.
-    pub data_messages: MessageLimit,
+    /// Keeps messages about what reading files met to a few.
+    pub messages: MessageLimit,
 }
 
 impl SbState {
@@ -124,6 +125,17 @@ impl SbState {
             mask.add(dev.idx.0);
         }
         mask
+    }
+
+    /// Whether one more message may be printed about what reading a file or directory met. Says how
+    /// many were kept back before it.
+    pub fn admit_message(&self) -> bool {
+        let verdict = self.messages.ask();
+        if verdict.kept_back != 0 {
+            let (name, nr) = (self.name(), verdict.kept_back);
+            pr_err!("{name}: {nr} more messages about damage were suppressed");
+        }
+        verdict.print
     }
 
     /// What to call the filesystem in messages.

@@ -36,7 +36,13 @@ impl Directory for Bcachefs {
         let view = &dir.sb().data().fs.view;
         match dirent::lookup(view, dir.key(), &dir.data().inode, name) {
             Ok(None) => Ok(None),
-            Ok(Some(target)) => load(dir.sb(), target).map(Some),
+            Ok(Some(target)) => load(dir.sb(), target)
+                .inspect_err(|e| {
+                    if *e == Errno::ENOENT {
+                        dirent::report_dangling(view, dir.key(), name, target);
+                    }
+                })
+                .map(Some),
             Err(e) => Err(reported("lookup in the directory", dir.ino(), e)),
         }
     }

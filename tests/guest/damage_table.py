@@ -61,7 +61,7 @@ def main():
         different, refused, messages, complaints = images.mount_damaged(log, name)
         here = f'refused: {errno.errorcode[refused]}' if refused else lost(different)
         own = [re.sub(r'^bcachefs: (\S+: )?', '', x) for x in messages
-               if not re.search('mounted read-only|unmounted|starting version|version', x)]
+               if not re.search('mounted read-only|was (not )?shut down cleanly', x)]
         row = [name, common.manifest(name)['damage'], here, (complaints + own + [''])[0], *by_c(name)]
         print(' | '.join(str(x).replace('|', '/') for x in row), flush=True)
         common.clean()

@@ -22,6 +22,8 @@ from common import Limit, Log, Loop, Mounted, Tap, own
 # Damage that takes away or changes what is in the tree. Everything else must be as it was.
 CHANGES_TREE = re.compile(r'dirent-|inode-|extent-deleted|snapshot-deleted|nlink|node-|bset-|journal-'
                           r'|alloc-key-deleted')
+# What the module has to say about it.
+SAYS = {'dirent-dangling': 'dirent_to_missing_inode', 'inode-deleted': 'dirent_to_missing_inode'}
 SECONDS = 120
 
 
@@ -88,6 +90,8 @@ def damaged(tap, log, name):
                   or 'Structure needs cleaning' in x or 'sha256: None' in x or 'read_error: 117' in x]
     if (unreadable or why) and not messages:
         wrong.append('an error without a message')
+    wrong += [f'no message with {says}' for case, says in SAYS.items()
+              if name.endswith(case) and not any(says in x for x in messages)]
     if not CHANGES_TREE.search(name):
         wrong += [x for x in different if x not in unreadable][:10]
     else:

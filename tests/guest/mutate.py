@@ -126,16 +126,16 @@ class Image:
 
 
 def one(image, source, sure):
-    """Mounts and reads everything. Returns (outcome, what is wrong). With `sure`, what can be read
-    must be what the image has."""
+    """Mounts and reads everything. Returns (outcome, errors, what is wrong). With `sure`, what can
+    be read must be what the image has."""
     start = time.monotonic()
     try:
         with Limit(SECONDS):
             mount(source)
     except TimeoutError:
-        return 'late', ['mounting took too long']
+        return 'late', [], ['mounting took too long']
     except OSError as x:
-        return errno.errorcode[x.errno], []
+        return errno.errorcode[x.errno], [], []
     wrong, errors, sums = [], [], {}
     try:
         with Limit(SECONDS):
@@ -151,7 +151,7 @@ def one(image, source, sure):
                   if image.sums.get(path, s) != s][:3]
         if not errors and len(sums) != len(image.sums):
             wrong.append(f'{len(sums)} files, expected {len(image.sums)}, and no error')
-    return ('errors' if errors else 'clean'), wrong
+    return ('errors' if errors else 'clean'), errors, wrong
 
 
 def images_of(kinds):
@@ -193,7 +193,7 @@ def main():
         what = image.damage(rng)
         log.take()
         with Loop(image.files) as dev:
-            outcome, bad = one(image, dev.source, image.sums is not None and 'superblock' not in what)
+            outcome, errors, bad = one(image, dev.source, image.sums is not None and 'superblock' not in what)
         image.restore()
         lines = log.take(range(6))
         said = own(lines)
@@ -202,7 +202,7 @@ def main():
             heard = time.monotonic()
         # The kernel keeps back messages that come too fast.
         if outcome not in ('clean', 'late') and not said and time.monotonic() - heard > QUIET_SECONDS:
-            bad.append(f'{outcome} without a message')
+            bad.append(f'{outcome} without a message: {errors[:3]}')
         if outcome in ('EFAULT', 'ENOSYS', 'ENOMEM', 'EBUSY'):
             bad.append(f'{outcome} is no errno for damage')
         about = [x for x in said if ABOUT_BTREE.search(x) and 'keyring' not in x]
