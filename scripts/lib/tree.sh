@@ -48,9 +48,17 @@ same_config() {
 # Rust's metadata, made again from the source in TREE. .kernelvariables, which every make in TREE
 # reads, says which compilers.
 prepare_tree() {
-	local tree=$1 headers=$2 rustc=$3 jobs=$4
+	local tree=$1 headers=$2 rustc=$3 jobs=$4 tool program
 	cp "$headers/.config" "$headers/.kernelvariables" "$tree/"
 	printf 'override RUSTC = %s\n' "$rustc" >>"$tree/.kernelvariables"
+	# The headers come with programs for modules: no need for what those are built with.
+	for tool in objtool bpf/resolve_btfids; do
+		program=$headers/tools/$tool/${tool##*/}
+		[ -x "$program" ] || continue
+		printf '#!/bin/sh\nexec %s "$@"\n' "$program" >"$tree/tools/$tool/${tool##*/}"
+		chmod a+x "$tree/tools/$tool/${tool##*/}"
+		printf 'all: ;\n' >"$tree/tools/$tool/Makefile"
+	done
 	make -C "$tree" olddefconfig
 	make -C "$tree" -j"$jobs" modules_prepare
 	same_config "$headers/.config" "$tree/.config" ||
