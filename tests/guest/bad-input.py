@@ -54,7 +54,7 @@ def refused(name, source, errnos, words, options='', device=None):
     try:
         with Limit(60):
             mount(source, options)
-    except TimeoutError as x:
+    except common.Late as x:
         return tap.result(False, name, str(x))
     except OSError as x:
         got = x.errno
@@ -80,7 +80,7 @@ def works(name, source, words=None, options=''):
         with Limit(60), Mounted(source, options) as root:
             _, errors = common.read_everything(root)
             wrong += [str(e) for e in errors]
-    except OSError as x:
+    except (OSError, common.Late) as x:
         wrong.append(f'mount: {x}')
     lines = log.take()
     wrong += common.complaints(lines)

@@ -253,15 +253,19 @@ class Mounted:
         umount(self.where)
 
 
+class Late(Exception):
+    """Something took too long. No OSError, which walking a tree takes for an answer."""
+
+
 class Limit:
-    """Raises TimeoutError when the `with` takes longer."""
+    """Raises Late when the `with` takes longer."""
 
     def __init__(self, seconds):
         self.seconds = seconds
 
     def __enter__(self):
         def late(*_):
-            raise TimeoutError(f'more than {self.seconds} s')
+            raise Late(f'more than {self.seconds} s')
         signal.signal(signal.SIGALRM, late)
         signal.alarm(self.seconds)
 

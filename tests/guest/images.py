@@ -17,7 +17,7 @@ import sys
 import common
 import keys
 import manifest
-from common import Limit, Log, Loop, Mounted, Tap, own
+from common import Late, Limit, Log, Loop, Mounted, Tap, own
 
 # Damage that takes away or changes what is in the tree. Everything else must be as it was.
 CHANGES_TREE = re.compile(r'dirent-|inode-|extent-deleted|snapshot-deleted|nlink|node-|bset-|journal-'
@@ -43,7 +43,7 @@ def undamaged(tap, log, name):
         try:
             with Limit(SECONDS), Mounted(dev.source) as root:
                 different = manifest.compare(root, man)
-        except OSError as x:
+        except (OSError, Late) as x:
             messages, complaints = said(log)
             if complaints:
                 return tap.result(False, name, complaints)
@@ -70,8 +70,6 @@ def mount_damaged(log, name):
         try:
             with Limit(SECONDS), Mounted(dev.source) as root:
                 different = manifest.compare(root, base)
-        except TimeoutError:
-            raise
         except OSError as x:
             refused = x.errno
         return different, refused, *said(log)
@@ -80,7 +78,7 @@ def mount_damaged(log, name):
 def damaged(tap, log, name):
     try:
         different, refused, messages, complaints = mount_damaged(log, name)
-    except TimeoutError as x:
+    except Late as x:
         return tap.result(False, name, str(x))
     wrong, why = [], f'refused with {errno.errorcode[refused]}' if refused else ''
     if refused in (errno.EBUSY, errno.ENOENT, errno.ENODEV):

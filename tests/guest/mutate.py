@@ -23,9 +23,9 @@ import time
 
 import common
 import superblock
-from common import Limit, Log, Loop, Tap, mount, own, umount
+from common import Late, Limit, Log, Loop, Tap, mount, own, umount
 
-COUNT, SEED, BATCH, SECONDS, QUIET_SECONDS = 2000, 1, 100, 20, 6
+COUNT, SEED, BATCH, SECONDS, QUIET_SECONDS = 2000, 1, 100, 60, 6
 # Images by name without the version; one named twice is taken twice as often.
 KINDS = {
     'default': ('csum-none', 'csum-none', 'tree', 'empty', 'snap', 'unclean-dirty', 'repl2'),
@@ -132,7 +132,7 @@ def one(image, source, sure):
     try:
         with Limit(SECONDS):
             mount(source)
-    except TimeoutError:
+    except Late:
         return 'late', [], ['mounting took too long']
     except OSError as x:
         return errno.errorcode[x.errno], [], []
@@ -140,7 +140,7 @@ def one(image, source, sure):
     try:
         with Limit(SECONDS):
             _, errors = common.read_everything(common.MNT, sums)
-    except (TimeoutError, RuntimeError) as x:
+    except (Late, RuntimeError) as x:
         wrong.append(f'reading: {x} after {time.monotonic() - start:.0f} s')
     try:
         umount()

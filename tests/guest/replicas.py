@@ -106,7 +106,7 @@ def as_it_should_be(name, what, source, man, options='', words=None):
     try:
         with Limit(SECONDS), Mounted(source, options) as root:
             wrong += manifest.compare(root, man)
-    except (OSError, TimeoutError) as x:
+    except (OSError, common.Late) as x:
         wrong.append(f'mount: {x}')
     lines = log.take()
     wrong += common.complaints(lines)
@@ -220,7 +220,7 @@ def nothing_is_written(name):
             with Loop(files) as dev, Limit(SECONDS), Mounted(dev.source, options) as root:
                 _, errors = common.read_everything(root)
                 wrong += [f'{options}: {x}' for x in errors]
-        except (OSError, TimeoutError) as x:
+        except (OSError, common.Late) as x:
             wrong += [f'-o {options}: {x}'] + own(log.take())
         subprocess.call(['sync'])
         if digest(files) != before:
