@@ -13,23 +13,33 @@ use crate::{
             Version, //
         },
         bpos::Bpos,
-        btree_id::BtreeId,
+        btree_id::{
+            BtreeId,
+            BTREE_ID_NR_MAX, //
+        },
         data_type::DataType,
         key_type::KeyType,
         sb::replicas::ReplicasEntry,
-        values::accounting::{
-            self,
-            Counted,
-            Replicas,
-            COUNTERS_MAX,
-            VERSION_REVERSED, //
+        values::{
+            accounting::{
+                self,
+                Counted,
+                Replicas,
+                ACCOUNTING_TYPES,
+                COUNTERS_MAX,
+                VERSION_REVERSED, //
+            },
+            kinds::CompressionType,
         },
     },
     journal::keys::delta_is_applied,
 };
 
 /// What counters are of whole filesystems and devices: the types below this.
-const TYPES_OF_WHOLE: u64 = 4;
+const TYPES_OF_WHOLE: u8 = 4;
+
+/// The type of the counters of inode numbers.
+const TYPE_INUM: u8 = 8;
 
 /// Copies that space is reserved for are counted up to here. C: `BCH_REPLICAS_MAX`.
 const COPIES_MAX: u8 = 4;
@@ -37,9 +47,19 @@ const COPIES_MAX: u8 = 4;
 /// Counters of one key; those it does not have are 0.
 type Counters = [i64; COUNTERS_MAX];
 
-fn add(sum: &mut Counters, delta: &[u8]) {
-    for (to, from) in sum.iter_mut().zip(accounting::counters(delta)) {
-        *to = to.wrapping_add(from);
+/// A key of the accounting, differences from the journal added.
+#[derive(Clone, Copy, Debug)]
+pub struct Counter {
+    /// What is counted.
+    pub counted: Counted,
+    nr: usize,
+    counters: Counters,
+}
+
+impl Counter {
+    /// The counters that the key has.
+    pub fn values(&self) -> &[i64] {
+        self.counters.get(..self.nr).unwrap_or(&self.counters)
     }
 }
 
@@ -52,35 +72,104 @@ pub fn for_each_of_whole(btrees: &Btrees, mut visit: impl FnMut(Counted, Counter
     let version = btrees.sb().sb.version();
     if version >= VERSION_REVERSED {
         // A position starts with the type.
-        let last = Bpos::new((TYPES_OF_WHOLE << 56) - 1, u64::MAX, u32::MAX);
-        return for_each_within(btrees, Bpos::MIN, last, &mut |pos, counters| {
-            visit(Counted::decode(pos, version), counters);
+        let (_, last) = positions(TYPES_OF_WHOLE.wrapping_sub(1));
+        return for_each_within(btrees, Bpos::MIN, last, &mut |sum| {
+            visit(Counted::decode(sum.pos, version), sum.counters);
         });
     }
-    // The types are not neighbours, but it is known what there can be.
+    for_each_possible(btrees, 0..TYPES_OF_WHOLE, &mut |counter| {
+        visit(counter.counted, counter.counters);
+    })
+}
+
+/// Calls `visit` with the counters of the types of which the bit is set in `types`, differences
+/// from the journal added. There can be as many as there are snapshots. Those of inode numbers are
+/// left out, as the C implementation does.
+///
+/// C: `bch2_fs_accounting_read()`.
+pub fn for_each_of_types(
+    btrees: &Btrees,
+    types: u32,
+    mut visit: impl FnMut(&Counter) -> Result,
+) -> Result {
+    let version = btrees.sb().sb.version();
     let mut result = Ok(());
-    for_each_possible(btrees, |counted| {
-        if let (Ok(()), Some(pos)) = (result, counted.encode(version)) {
-            result = for_each_within(btrees, pos, pos, &mut |_, counters| {
-                visit(counted, counters);
-            });
+    let mut visit = |counter: &Counter| {
+        if result.is_ok() {
+            result = visit(counter);
         }
-    });
+    };
+    let wanted = (0..ACCOUNTING_TYPES)
+        .filter(|ty| *ty != TYPE_INUM && types & 1u32.wrapping_shl((*ty).into()) != 0);
+    if version >= VERSION_REVERSED {
+        for ty in wanted {
+            let (first, last) = positions(ty);
+            for_each_within(btrees, first, last, &mut |sum| {
+                visit(&sum.counter(Counted::decode(sum.pos, version)));
+            })?;
+        }
+    } else {
+        for_each_possible(btrees, wanted, &mut visit)?;
+    }
     result
 }
 
-/// Calls `visit` with every counter that the filesystem or its devices can have, by what the
-/// superblock says of replicas: before [`VERSION_REVERSED`] it lists all.
-fn for_each_possible(btrees: &Btrees, mut visit: impl FnMut(Counted)) {
-    let sb = &btrees.sb().sb;
-    visit(Counted::NrInodes);
-    (1..=COPIES_MAX).for_each(|copies| visit(Counted::PersistentReserved(copies)));
-    sb.replicas().filter_map(replicas).for_each(&mut visit);
-    for dev in 0..sb.nr_devices() {
-        for data in (0..DataType::NR).map(DataType) {
-            visit(Counted::DevDataType(DevIdx(dev), data));
+/// The first and the last position that counters of a type can have, from [`VERSION_REVERSED`] on.
+fn positions(ty: u8) -> (Bpos, Bpos) {
+    let first = u64::from(ty).wrapping_shl(56);
+    let last = first | (1u64 << 56).wrapping_sub(1);
+    (
+        Bpos::new(first, 0, 0),
+        Bpos::new(last, u64::MAX, u32::MAX), //
+    )
+}
+
+/// Looks up every counter of `types` that there can be, for versions before [`VERSION_REVERSED`]:
+/// the positions of a type are not neighbours there, but what there can be is known.
+fn for_each_possible(
+    btrees: &Btrees,
+    types: impl Iterator<Item = u8>,
+    visit: &mut impl FnMut(&Counter),
+) -> Result {
+    let st = btrees.sb();
+    let version = st.sb.version();
+    let mut look_up = |counted: Counted| match counted.encode(version) {
+        Some(pos) => for_each_within(btrees, pos, pos, &mut |sum| visit(&sum.counter(counted))),
+        None => Ok(()),
+    };
+    for ty in types {
+        match ty {
+            0 => look_up(Counted::NrInodes)?,
+            1 => (1..=COPIES_MAX).try_for_each(|n| look_up(Counted::PersistentReserved(n)))?,
+            // The superblock of these versions lists all replicas.
+            2 => st
+                .sb
+                .replicas()
+                .filter_map(replicas)
+                .try_for_each(&mut look_up)?,
+            3 => {
+                for dev in (0..st.sb.nr_devices()).map(DevIdx) {
+                    (0..DataType::NR)
+                        .try_for_each(|data| look_up(Counted::DevDataType(dev, DataType(data))))?;
+                }
+            }
+            4 => (0..CompressionType::NR)
+                .try_for_each(|nr| look_up(Counted::Compression(CompressionType(nr))))?,
+            5 => {
+                let mut snapshots = btrees.iter(BtreeId::SNAPSHOTS, 0, Bpos::MIN);
+                while let Some(key) = snapshots.next()? {
+                    if let Ok(id) = u32::try_from(key.k.p.offset) {
+                        look_up(Counted::Snapshot(id, 0))?;
+                    }
+                }
+            }
+            6 => (0..u32::from(BTREE_ID_NR_MAX)).try_for_each(|id| look_up(Counted::Btree(id)))?,
+            7 => look_up(Counted::RebalanceWork)?,
+            // What came later.
+            _ => {}
         }
     }
+    Ok(())
 }
 
 fn replicas(entry: ReplicasEntry<'_>) -> Option<Counted> {
@@ -91,15 +180,16 @@ fn replicas(entry: ReplicasEntry<'_>) -> Option<Counted> {
 struct Sum {
     pos: Bpos,
     version: Version,
+    nr: usize,
     counters: Counters,
 }
 
-/// Calls `visit` with the position and the value of every counter from `first` to `last`.
+/// Calls `visit` with every counter from `first` to `last`.
 fn for_each_within(
     btrees: &Btrees,
     first: Bpos,
     last: Bpos,
-    visit: &mut impl FnMut(Bpos, Counters),
+    visit: &mut impl FnMut(&Sum),
 ) -> Result {
     let mut deltas = btrees.overlay().deltas(first, last).peekable();
     let mut iter = btrees.iter(BtreeId::ACCOUNTING, 0, first);
@@ -117,7 +207,7 @@ fn for_each_within(
             while let Some(more) = deltas.next_if(|m| m.k.p == d.k.p) {
                 sum.apply(&more);
             }
-            visit(sum.pos, sum.counters);
+            visit(&sum);
         }
         let Some(key) = stored else {
             return Ok(());
@@ -126,25 +216,43 @@ fn for_each_within(
         while let Some(d) = deltas.next_if(|d| d.k.p == sum.pos) {
             sum.apply(&d);
         }
-        visit(sum.pos, sum.counters);
+        visit(&sum);
     }
 }
 
 impl Sum {
     fn start(key: &Key<'_>) -> Self {
-        let mut counters = [0; COUNTERS_MAX];
-        add(&mut counters, key.v);
-        Self {
+        let mut sum = Self {
             pos: key.k.p,
             version: key.k.version,
-            counters,
+            nr: 0,
+            counters: [0; COUNTERS_MAX],
+        };
+        sum.add(key.v);
+        sum
+    }
+
+    fn add(&mut self, delta: &[u8]) {
+        let mut nr = 0usize;
+        for (to, from) in self.counters.iter_mut().zip(accounting::counters(delta)) {
+            *to = to.wrapping_add(from);
+            nr = nr.wrapping_add(1);
+        }
+        self.nr = self.nr.max(nr);
+    }
+
+    fn counter(&self, counted: Counted) -> Counter {
+        Counter {
+            counted,
+            nr: self.nr,
+            counters: self.counters,
         }
     }
 
     /// Adds a difference unless it is part of the value already.
     fn apply(&mut self, delta: &Key<'_>) {
         if !delta_is_applied(delta.k.version, self.version) {
-            add(&mut self.counters, delta.v);
+            self.add(delta.v);
             self.version = delta.k.version;
         }
     }

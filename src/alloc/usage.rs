@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Capacity and use of the whole filesystem.
+//! Capacity and use of the whole filesystem, and of a device.
 
-use super::accounting::for_each_of_whole;
+use super::accounting::{
+    for_each_of_types,
+    for_each_of_whole, //
+};
 use crate::{
     btree::Btrees,
-    env::num::{
-        div_or_zero,
-        u64_of_bits, //
+    env::{
+        num::{
+            div_or_zero,
+            u64_of_bits,
+            usize_of_u8, //
+        },
+        units::DevIdx,
     },
     error::Result,
     format::{
@@ -169,4 +176,30 @@ impl Usage {
             (1 << RESERVE_SHIFT) + 1,
         )
     }
+}
+
+/// Of a device, by the number of the [`DataType`]: buckets, sectors in them that are in use, and
+/// sectors that can not be used because of others in the bucket.
+///
+/// C: `struct bch_dev_usage`.
+pub type DeviceUsage = [[u64; 3]; usize_of_u8(DataType::NR)];
+
+/// Reads what the accounting has of a device. Errors: those of [`UsageBase::read`].
+///
+/// C: `bch2_dev_usage_read()`.
+pub fn device_usage(btrees: &Btrees, of: DevIdx) -> Result<DeviceUsage> {
+    btrees.health.require(BtreeId::ACCOUNTING)?;
+    let mut all = DeviceUsage::default();
+    let of_devices = Counted::DevDataType(of, DataType::FREE).type_bit();
+    for_each_of_types(btrees, of_devices, |counter| {
+        if let Counted::DevDataType(dev, data) = counter.counted {
+            if let Some(to) = all.get_mut(usize::from(data.0)).filter(|_| dev == of) {
+                for (to, from) in to.iter_mut().zip(counter.values()) {
+                    *to = u64_of_bits(*from);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(all)
 }

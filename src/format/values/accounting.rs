@@ -278,6 +278,11 @@ impl Counted {
             Counted::Unknown(ty) => *ty,
         }
     }
+
+    /// The bit of the type in a mask of types; none for types from 32 on.
+    pub fn type_bit(&self) -> u32 {
+        1u32.checked_shl(self.ty().into()).unwrap_or(0)
+    }
 }
 
 impl fmt::Display for Counted {
