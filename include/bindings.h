@@ -45,6 +45,7 @@
 #include "folio_io.h"
 #include "glue.h"
 #include "names.h"
+#include "nodes.h"
 #include "kobject.h"
 
 /* What bindgen does not take for a constant. */

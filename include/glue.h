@@ -17,6 +17,8 @@ struct kmem_cache;
 struct kstatfs;
 struct super_block;
 
+void bch_rs_show_version(unsigned int version);
+
 struct file *bch_rs_bdev_open(dev_t dev, bool writable,
 			      struct super_block *sb);
 int bch_rs_bdev_read(struct block_device *bdev, sector_t sector, void *buf,

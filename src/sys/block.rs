@@ -40,6 +40,19 @@ impl fmt::Display for DevNr {
 }
 
 impl DevNr {
+    /// The number as programs pass it: of 64 bits, as in `struct stat`. `None` for zero.
+    ///
+    /// C: `huge_decode_dev()`.
+    pub fn from_user(nr: u64) -> Option<Self> {
+        let nr = num::low_u32(nr);
+        let major = (nr & 0xf_ff00) >> 8;
+        let minor = (nr & 0xff) | ((nr >> 12) & 0xf_ff00);
+        match (major << 20) | minor {
+            0 => None,
+            nr => Some(Self(nr)),
+        }
+    }
+
     /// The device that the path `path` names, as seen by the calling process.
     pub fn lookup(path: &CStr) -> Result<Self, Errno> {
         let mut dev = 0;
@@ -60,6 +73,7 @@ pub struct BlockDevice {
     file: NonNull<bindings::file>,
     bdev: NonNull<bindings::block_device>,
     sb: NonNull<bindings::super_block>,
+    number: DevNr,
     name: [u8; NAME_BYTES],
     name_len: usize,
 }
@@ -94,6 +108,7 @@ impl BlockDevice {
             file,
             bdev,
             sb,
+            number: dev,
             name,
             name_len,
         })
@@ -103,6 +118,11 @@ impl BlockDevice {
     pub fn name(&self) -> &str {
         let name = self.name.get(..self.name_len).unwrap_or_default();
         core::str::from_utf8(name).unwrap_or("?")
+    }
+
+    /// Its number.
+    pub fn number(&self) -> DevNr {
+        self.number
     }
 
     /// The C object.

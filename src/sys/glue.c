@@ -13,6 +13,7 @@
 #include <linux/key.h>
 #include <linux/posix_acl.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/pagemap.h>
 #include <linux/statfs.h>
@@ -24,6 +25,27 @@
 #include "version.h"
 
 MODULE_VERSION(BCACHEFS_RS_VERSION);
+
+/* A parameter that is there to be read. */
+static unsigned int shown_version;
+
+static int version_set(const char *text, const struct kernel_param *param)
+{
+	return -EPERM;
+}
+
+static const struct kernel_param_ops version_ops = {
+	.set	= version_set,
+	.get	= param_get_uint,
+};
+
+module_param_cb(version, &version_ops, &shown_version, 0400);
+MODULE_PARM_DESC(version, "the newest version of the format that is known (to be read)");
+
+void bch_rs_show_version(unsigned int version)
+{
+	shown_version = version;
+}
 
 /* The superblock is the holder: one filesystem can have the device and nobody else. */
 struct file *bch_rs_bdev_open(dev_t dev, bool writable, struct super_block *sb)

@@ -7,6 +7,7 @@
 //! |----------------|-------------------------------------------------------------------------|
 //! | `bio.rs`       | asynchronous reads into folios                                          |
 //! | `block.rs`     | block devices: claim for a filesystem, size, synchronous reads           |
+//! | `caller.rs`    | the process that made a system call: its memory, what it may do         |
 //! | `compress.rs`  | decompressors                                                           |
 //! | `fs/`          | filesystem types, mounts, inodes, directories, attributes: see there     |
 //! | `iomap.rs`     | reading into the page cache                                             |
@@ -14,6 +15,8 @@
 //! | `kobject.rs`   | directories and files in sysfs                                          |
 //! | `kunit.rs`     | tests inside the kernel, by KUnit                                       |
 //! | `memory.rs`    | how much memory the machine has                                         |
+//! | `nodes.rs`     | character devices for ioctl(2)                                          |
+//! | `parameter.rs` | what the module shows of itself as a parameter                          |
 //! | `raid.rs`      | lost blocks from parity                                                 |
 //! | `shrinker.rs`  | giving memory back under pressure                                       |
 //! | `sync.rs`      | mutexes and spinlocks                                                   |
@@ -24,6 +27,7 @@
 
 pub mod bio;
 pub mod block;
+pub mod caller;
 pub mod compress;
 pub mod fs;
 pub mod iomap;
@@ -32,6 +36,8 @@ pub mod kobject;
 #[cfg(CONFIG_BCACHEFS_KUNIT_TEST)]
 mod kunit;
 pub mod memory;
+pub mod nodes;
+pub mod parameter;
 pub mod raid;
 pub mod shrinker;
 pub mod sync;

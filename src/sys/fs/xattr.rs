@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     bindings,
-    error::errno::Errno, //
+    error::errno::Errno,
+    sys::caller, //
 };
 use core::{
     ffi::{
@@ -117,8 +118,7 @@ impl XattrList<'_> {
 
     /// Whether the caller may see attributes that are for administrators.
     pub fn for_admin(&self) -> bool {
-        // SAFETY: Takes no argument, called on behalf of the calling task.
-        unsafe { bindings::bch_rs_capable_admin() }
+        caller::is_admin()
     }
 }
 
