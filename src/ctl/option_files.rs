@@ -37,7 +37,11 @@ pub(super) fn show_device(
     let m = &*dev.member;
     let v = match option.id {
         OptId::State => m.state().0.into(),
-        OptId::Label => m.group().map_or(0, |g| u64::from(g).saturating_add(1)),
+        OptId::Label => match m.group() {
+            Some(group) => u64::from(group).saturating_add(1),
+            // The tools for 1.13 would take "none" for a label.
+            None => return Ok(()),
+        },
         OptId::FailureDomain => return writeln!(to, "{}", m.failure_domain()),
         OptId::BucketSize => u64::from(m.bucket_sectors()).saturating_mul(512),
         OptId::Durability => m.durability().into(),

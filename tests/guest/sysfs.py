@@ -117,7 +117,7 @@ def readable(top):
         except OSError as x:
             wrong.append(str(x))
             continue
-        if not text.endswith('\n') and not f.endswith(('/errors', '/disk_groups')):
+        if not text.endswith('\n') and not f.endswith(('/errors', '/disk_groups', '/label')):
             wrong.append(f'{f}: {text!r}')
     if len(files(top)) < 200:
         wrong.append(f'only {len(files(top))} files')
