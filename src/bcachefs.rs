@@ -19,7 +19,7 @@
 //! | `data`      | extents: from a range of a file to bytes                          |
 //! | `fs`        | inodes, directories, attributes                                   |
 //! | `init`      | starting and stopping a filesystem                                |
-//! | `ctl`       | what a filesystem shows of itself in sysfs                        |
+//! | `ctl`       | what a filesystem shows of itself in sysfs and to ioctl           |
 //! | `vfs`       | translation between the VFS and the layers above                  |
 
 #[forbid(unsafe_code)]
@@ -67,6 +67,8 @@ module! {
 struct Bcachefs {
     /// Unregisters the filesystem type when the module goes. After that there is no mount.
     _registration: vfs::Registration,
+    /// Removes the control device for all filesystems.
+    _control: vfs::ControlRegistration,
     /// Removes the directory in sysfs.
     _sysfs: ctl::Registration,
 }
@@ -74,9 +76,11 @@ struct Bcachefs {
 impl kernel::Module for Bcachefs {
     fn init(module: &'static ThisModule) -> Result<Self> {
         let sysfs = ctl::register().map_err(|e| Error::from_errno(-e.0))?;
+        let control = vfs::register_control().map_err(|e| Error::from_errno(-e.0))?;
         let registration = vfs::register(module).map_err(|e| Error::from_errno(-e.0))?;
         Ok(Self {
             _registration: registration,
+            _control: control,
             _sysfs: sysfs,
         })
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a filesystem shows of itself besides its files: `/sys/fs/bcachefs`.
-//! Documentation/sysfs.rst has a list of all files; a test compares it with the tables here.
+//! What a filesystem shows of itself besides its files: `/sys/fs/bcachefs`, and the ioctls of the
+//! tools. Documentation/sysfs.rst has a list of all files; a test compares it with the tables here.
 //!
 //! | file                | holds                                                           |
 //! |---------------------|-----------------------------------------------------------------|
@@ -11,6 +11,7 @@
 //! | `device_files.rs`   | files about one device                                          |
 //! | `option_files.rs`   | values of options                                                |
 //! | `counter_files.rs`  | counters                                                         |
+//! | `ioctl/`            | the ioctls of the tools                                          |
 //!
 //! Text is as the C implementation has it where it has the same file. It is made when the file is
 //! read; nothing here takes a lock that mounting or unmounting holds.
@@ -19,6 +20,7 @@ mod counter_files;
 mod damage;
 mod device_files;
 mod fs_files;
+pub mod ioctl;
 mod option_files;
 mod sysfs;
 

@@ -62,7 +62,11 @@ pub fn register() -> Result<Registration, Errno> {
 }
 
 /// A filesystem whose state is shown.
-pub struct Shown(Arc<Filesystem>);
+pub struct Shown {
+    fs: Arc<Filesystem>,
+    /// The number of its control device.
+    minor: u32,
+}
 
 /// What a file is about. Packed into the number that [`Files::show`] gets.
 #[derive(Clone, Copy)]
@@ -79,6 +83,8 @@ enum About {
     Device(DevIdx, u8),
     /// An option of a device.
     DeviceOption(DevIdx, u8),
+    /// The number of the control device.
+    Minor,
 }
 
 impl About {
@@ -90,6 +96,7 @@ impl About {
             About::Counter(nr) => (3, 0, nr),
             About::Device(dev, nr) => (4, dev.0, nr),
             About::DeviceOption(dev, nr) => (5, dev.0, nr),
+            About::Minor => (6, 0, 0),
         };
         u32::from_be_bytes([0, kind, dev, nr])
     }
@@ -103,6 +110,7 @@ impl About {
             3 => About::Counter(nr),
             4 => About::Device(DevIdx(dev), nr),
             5 => About::DeviceOption(DevIdx(dev), nr),
+            6 => About::Minor,
             _ => return None,
         })
     }
@@ -110,7 +118,7 @@ impl About {
 
 impl Files for Shown {
     fn show(&self, id: u32, to: &mut dyn fmt::Write) -> fmt::Result {
-        let fs = &*self.0;
+        let fs = &*self.fs;
         let st = fs.view.sb();
         match About::from_id(id).ok_or(fmt::Error)? {
             About::Fs(nr) => fs_files::TOP
@@ -132,6 +140,7 @@ impl Files for Shown {
                 let dev = st.dev(dev).ok_or(fmt::Error)?;
                 option_files::show_device(st, dev, option(nr)?, to)
             }
+            About::Minor => writeln!(to, "{}", self.minor),
         }
     }
 }
@@ -141,13 +150,14 @@ fn option(nr: u8) -> Result<&'static OptionInfo, fmt::Error> {
     options().nth(usize::from(nr)).ok_or(fmt::Error)
 }
 
-/// Shows a filesystem: makes its directory, with everything in it. An error when the same
-/// filesystem is mounted already, by way of copies of its devices.
+/// Shows a filesystem: makes its directory, with everything in it. `minor` is the number of its
+/// control device. An error when the same filesystem is mounted already, by way of copies of its
+/// devices.
 ///
 /// C: `bch2_fs_online()`.
-pub fn publish(fs: &Arc<Filesystem>) -> Result<Published> {
+pub fn publish(fs: &Arc<Filesystem>, minor: u32) -> Result<Published> {
     let st = fs.view.sb();
-    let made = make(fs, st);
+    let made = make(fs, minor, st);
     made.map_err(|e| match e {
         Errno::EEXIST => {
             let uuid = st.sb.user_uuid();
@@ -169,8 +179,11 @@ pub fn publish(fs: &Arc<Filesystem>) -> Result<Published> {
 }
 
 #[inline(never)]
-fn make(fs: &Arc<Filesystem>, st: &SbState) -> Result<Published, Errno> {
-    let shown = || Shown(fs.clone());
+fn make(fs: &Arc<Filesystem>, minor: u32, st: &SbState) -> Result<Published, Errno> {
+    let shown = || Shown {
+        fs: fs.clone(),
+        minor,
+    };
     let mut tree = match Tree::try_new(&ROOT, format_args!("{}", st.sb.user_uuid()), shown()) {
         // Copies of a filesystem that has one device only can be told apart by that.
         Err(Errno::EEXIST) if st.sb.flag(flags::MULTI_DEVICE) == 0 => {
@@ -182,6 +195,7 @@ fn make(fs: &Arc<Filesystem>, st: &SbState) -> Result<Published, Errno> {
     for (nr, f) in (0..).zip(fs_files::TOP) {
         tree.file(top, f.name, false, About::Fs(nr).to_id())?;
     }
+    tree.file(top, "minor", false, About::Minor.to_id())?;
     let internal = tree.dir(top, format_args!("internal"))?;
     for (nr, f) in (0..).zip(fs_files::INTERNAL) {
         tree.file(internal, f.name, false, About::Internal(nr).to_id())?;

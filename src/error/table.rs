@@ -66,6 +66,7 @@ errors! {
     // Mount and options.
     ReadWriteUnsupported, ReadOnly, EROFS, "read-write mounts are not supported yet: mount with -o ro";
 
+    ChardevInit, NoSpace, ENOSPC, "the filesystem's control device can not be made";
     FilesystemUuidAlreadyOpen, InvalidArg, EINVAL, "a filesystem with the same UUID is mounted";
 
     // Superblock: one copy.
@@ -222,4 +223,18 @@ errors! {
     AclInvalid, Key, EINVAL, "an access control list can not be right";
     QuotaInvalid, Key, EIO, "the limits of a quota can not be right";
     SymlinkInvalid, Key, EIO, "a symbolic link's target can not be right";
+
+    // ioctl.
+    IoctlUnknown, Unsupported, ENOTTY, "no such ioctl";
+    IoctlNotYet, Unsupported, EOPNOTSUPP, "the ioctl is not supported yet";
+    IoctlMemory, InvalidArg, EFAULT, "the memory that an ioctl's argument points to is not there";
+    IoctlNonAdmin, InvalidArg, EPERM, "the ioctl needs CAP_SYS_ADMIN";
+    IoctlBadArg, InvalidArg, EINVAL, "an ioctl's argument has flags or values that are not known";
+    IoctlNoSuchIndex, InvalidArg, EINVAL, "the filesystem has no device of this number";
+    IoctlNoSuchName, NotFound, ENOENT, "the filesystem has no device of this name";
+    IoctlNoSuchNumber, NotFound, ENOENT, "no device of the filesystem has this number";
+    IoctlDeviceAbsent, NotFound, ENXIO, "the device is missing";
+    IoctlBufferTooSmall, InvalidArg, ERANGE, "the buffer given to an ioctl is too small";
+    IoctlReadOnly, ReadOnly, EROFS, "the filesystem is mounted read-only";
+    IoctlUnmounted, NotFound, ENODEV, "the filesystem is not mounted any more";
 }

@@ -1,15 +1,71 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! ioctl(2).
+//! ioctl(2): on files, and on control devices.
 
 use super::{
+    errno::errno,
     Bcachefs,
     Mount, //
 };
-use crate::sys::fs::Controls;
+use crate::{
+    ctl::ioctl::{
+        control,
+        On, //
+    },
+    error::Error,
+    format::sb::Version,
+    init::Filesystem,
+    sys::{
+        fs::{
+            Controls,
+            INode,
+            Result, //
+        },
+        nodes::{
+            self,
+            Controlled,
+            Handle, //
+        },
+        parameter,
+    },
+};
+
+/// The control device for all filesystems exists as long as this.
+pub type ControlRegistration = nodes::Registration;
+
+/// The control device of a filesystem, `/dev/bcachefsN-ctl`.
+pub(super) type ControlNode = nodes::Node<Filesystem>;
+
+/// Makes `/dev/bcachefs-ctl`, and the module's parameter say which versions are known.
+///
+/// C: `bch2_chardev_init()`.
+pub fn register_control() -> Result<ControlRegistration> {
+    parameter::show_version(Version::NEWEST.0.into());
+    nodes::Registration::try_new::<Filesystem>(c"bcachefs")
+}
 
 impl Controls for Bcachefs {
     fn label(mount: &Mount) -> &[u8] {
         mount.fs.view.sb().sb.label().bytes()
+    }
+
+    fn control(inode: &INode<Self>, cmd: u32, arg: usize) -> Result<u32> {
+        let fs = &inode.sb().data().fs;
+        control(On::File, cmd, arg, |request| request.answer(fs)).map_err(errno)
+    }
+}
+
+/// C: `bch2_chardev_ioctl()`.
+impl Controlled for Filesystem {
+    fn control(node: &Handle<Self>, cmd: u32, arg: usize) -> Result<u32> {
+        control(On::Device, cmd, arg, |request| {
+            let answer = node.with(|fs| request.answer(fs));
+            answer.unwrap_or(Err(Error::IoctlUnmounted))
+        })
+        .map_err(errno)
+    }
+
+    fn control_all(cmd: u32, arg: usize) -> Result<u32> {
+        control(On::All, cmd, arg, |request| request.refuse()).map_err(errno)
     }
 }

@@ -10,7 +10,7 @@
 //! | `export.rs` | handles of files, for NFS servers                                |
 //! | `errno.rs` | the one place where an [`Error`](crate::error::Error) becomes an errno |
 //! | `file.rs`  | data of regular files                                             |
-//! | `ioctl.rs` | ioctl(2)                                                          |
+//! | `ioctl.rs` | ioctl(2), and the devices for it                                  |
 //! | `inode.rs` | inodes: from the btree to the VFS                                 |
 //! | `mount.rs` | mounting, remounting, `statfs`, options                           |
 //! | `quota.rs` | quotactl                                                          |
@@ -29,6 +29,10 @@ mod xattr;
 
 pub use self::{
     inode::Node,
+    ioctl::{
+        register_control,
+        ControlRegistration, //
+    },
     mount::{
         register,
         Mount,

@@ -8,6 +8,7 @@ use super::{
         mount_errno, //
     },
     inode::load,
+    ioctl::ControlNode,
     Bcachefs,
     Node, //
 };
@@ -20,6 +21,7 @@ use crate::{
     data::read_async::Reads,
     env::{
         num::sat_u32,
+        pr_err,
         pr_info,
         units::DevIdx,
         Arc,
@@ -80,6 +82,8 @@ pub struct Mount {
     /// What sysfs shows. The first to be dropped: that waits for readers, and nobody finds the
     /// filesystem there while it goes.
     _published: Published,
+    /// The control device. Dropping it waits for those that are asking something.
+    _control: ControlNode,
     /// Reads of file data. Before the filesystem, so that it is dropped first: that waits for
     /// reads under way, which hold the filesystem and its devices.
     pub(super) reads: Reads<Filesystem>,
@@ -243,13 +247,27 @@ fn start(devs: Vec<BlockDevice>, options: &Opts, read_only: bool) -> crate::erro
     let devices = fs.view.sb().devices();
     let direct = devices.max_by_key(|d| d.bdev.logical_block_bytes());
     let direct = direct.map(|d| d.idx);
+    let control = control_node(&fs)?;
     Ok(Mount {
-        _published: publish(&fs)?,
+        _published: publish(&fs, control.number())?,
+        _control: control,
         reads: Reads::try_new()?,
         direct,
         times,
         given: Box::try_new(options.clone())?,
         fs,
+    })
+}
+
+/// Makes the filesystem's control device. C: `bch2_fs_chardev_init()`.
+fn control_node(fs: &Arc<Filesystem>) -> crate::error::Result<ControlNode> {
+    ControlNode::try_new(fs).map_err(|e| {
+        let name = fs.view.sb().name();
+        pr_err!("{name}: can not make the control device: errno {}", e.0);
+        match e {
+            Errno::ENOMEM => Error::NoMemory,
+            _ => Error::ChardevInit,
+        }
     })
 }
 

@@ -47,6 +47,7 @@ use crate::{
     },
 };
 use core::ops::Deref;
+use zerocopy::IntoBytes as _;
 
 /// A superblock whose checksum was right. Its parts are decoded when asked for; what has been
 /// through [`Superblock::validate`] decodes without loss. The fields of the fixed part are
@@ -135,6 +136,14 @@ impl Superblock {
             head: boxed(&self.head)?,
             sections,
         })
+    }
+
+    /// The bytes, as they were read.
+    pub fn to_bytes(&self) -> crate::error::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(HEADER_BYTES.saturating_add(self.sections.len()))?;
+        bytes.extend_from_slice(self.head.as_bytes())?;
+        bytes.extend_from_slice(&self.sections)?;
+        Ok(bytes)
     }
 
     /// All sections, in the order stored.

@@ -9,19 +9,17 @@ use super::{
 };
 use crate::{
     bindings,
+    env::num,
     error::errno::Errno,
-    sys::failed, //
+    sys::{
+        caller,
+        failed, //
+    },
 };
 use core::ffi::c_uint;
-use kernel::{
-    ioctl::{
-        _IOR,
-        _IOW, //
-    },
-    uaccess::{
-        UserPtr,
-        UserSlice, //
-    },
+use kernel::ioctl::{
+    _IOR,
+    _IOW, //
 };
 
 /// Bytes in a label, its final NUL included. C: `FSLABEL_MAX`.
@@ -37,6 +35,9 @@ const SETFSLABEL: u32 = _IOW::<[u8; LABEL_BYTES]>(0x94, 50);
 pub trait Controls: FileSystem {
     /// The filesystem's label: up to 255 bytes.
     fn label(data: &Self::Data) -> &[u8];
+
+    /// A command of the filesystem's own, with its argument. Returns what ioctl(2) returns.
+    fn control(inode: &INode<Self>, cmd: u32, arg: usize) -> Result<u32>;
 }
 
 /// `->unlocked_ioctl`.
@@ -52,7 +53,7 @@ pub(super) unsafe extern "C" fn ioctl<T: Controls>(
     // SAFETY: An open file of ours.
     let inode = unsafe { INode::<T>::from_raw((*file).f_inode) };
     match control(inode, cmd, arg) {
-        Ok(()) => 0,
+        Ok(value) => num::isize_of_bits(num::usize_of_u32(value)),
         Err(e) => failed(e),
     }
 }
@@ -78,10 +79,10 @@ pub(super) unsafe extern "C" fn compat_ioctl<T: Controls>(
     unsafe { ioctl::<T>(file, cmd, arg & 0xffff_ffff) }
 }
 
-fn control<T: Controls>(inode: &INode<T>, cmd: u32, arg: usize) -> Result {
+fn control<T: Controls>(inode: &INode<T>, cmd: u32, arg: usize) -> Result<u32> {
     match cmd {
         // An int, whatever the command's name says.
-        GETVERSION => put(arg, &inode.generation().to_ne_bytes()),
+        GETVERSION => caller::write(arg, &inode.generation().to_ne_bytes())?,
         GETFSLABEL => {
             let label = T::label(inode.sb().data());
             let mut padded = [0; LABEL_BYTES];
@@ -89,17 +90,11 @@ fn control<T: Controls>(inode: &INode<T>, cmd: u32, arg: usize) -> Result {
             for (to, from) in room.zip(label) {
                 *to = *from;
             }
-            put(arg, &padded)
+            caller::write(arg, &padded)?;
         }
-        // SAFETY: Looks at the calling task only.
-        SETFSLABEL if unsafe { bindings::bch_rs_capable_admin() } => Err(Errno::EROFS),
-        SETFSLABEL => Err(Errno::EPERM),
-        _ => Err(Errno::ENOTTY),
+        SETFSLABEL if caller::is_admin() => return Err(Errno::EROFS),
+        SETFSLABEL => return Err(Errno::EPERM),
+        _ => return T::control(inode, cmd, arg),
     }
-}
-
-/// Copies `bytes` to where the caller wants them.
-fn put(to: usize, bytes: &[u8]) -> Result {
-    let mut to = UserSlice::new(UserPtr::from_addr(to), bytes.len()).writer();
-    to.write_slice(bytes).map_err(|_| Errno::EFAULT)
+    Ok(0)
 }

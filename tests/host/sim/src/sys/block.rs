@@ -10,10 +10,32 @@ use std::{
     fs::File,
     os::unix::fs::FileExt,
     path::Path,
-    sync::Arc, //
+    sync::{
+        atomic::{
+            AtomicU32,
+            Ordering, //
+        },
+        Arc,
+    },
 };
 
 const SECTOR: u64 = 512;
+
+/// The number of a block device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DevNr(pub u32);
+
+impl DevNr {
+    /// The number as programs pass it.
+    pub fn from_user(nr: u64) -> Option<Self> {
+        Some(Self(nr as u32)).filter(|nr| nr.0 != 0)
+    }
+
+    fn new() -> Self {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
 
 #[derive(Debug)]
 enum Backing {
@@ -25,6 +47,7 @@ enum Backing {
 #[derive(Debug)]
 pub struct BlockDevice {
     name: String,
+    number: DevNr,
     bytes: u64,
     backing: Backing,
     /// Reads at or behind this byte fail.
@@ -39,6 +62,7 @@ impl BlockDevice {
             name: path
                 .file_name()
                 .map_or_else(String::new, |n| n.to_string_lossy().into_owned()),
+            number: DevNr::new(),
             bytes: file.metadata()?.len(),
             backing: Backing::File(file),
             fails_from: u64::MAX,
@@ -49,6 +73,7 @@ impl BlockDevice {
     pub fn from_memory(name: &str, bytes: Arc<Vec<u8>>) -> Self {
         Self {
             name: name.to_owned(),
+            number: DevNr::new(),
             bytes: bytes.len() as u64,
             backing: Backing::Memory(bytes),
             fails_from: u64::MAX,
@@ -63,6 +88,11 @@ impl BlockDevice {
     /// The name to print in messages.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its number.
+    pub fn number(&self) -> DevNr {
+        self.number
     }
 
     /// Size in sectors of 512 bytes.

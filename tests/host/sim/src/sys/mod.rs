@@ -5,6 +5,7 @@
 //! | file          | holds                                                          |
 //! |---------------|----------------------------------------------------------------|
 //! | `block.rs`    | [`BlockDevice`](block::BlockDevice) in a file or in memory      |
+//! | `caller.rs`   | the memory of who makes a system call                           |
 //! | `compress.rs` | decompression                                                   |
 //! | `keyring.rs`  | keys, by thread                                                 |
 //! | `kobject.rs`  | files that show something                                       |
@@ -17,6 +18,7 @@
 //! | `unicode.rs`  | names compared without case                                     |
 
 pub mod block;
+pub mod caller;
 pub mod compress;
 pub mod keyring;
 pub mod kobject;

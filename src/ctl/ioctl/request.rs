@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Arguments, copied from the caller and checked: all that needs no filesystem.
+
+use super::{
+    answer::Answer,
+    arg::{
+        fault,
+        Arg,
+        DeviceName,
+        BY_INDEX, //
+    },
+    change,
+    commands::{
+        arg_bytes,
+        Change,
+        Command, //
+    },
+    On,
+};
+use crate::{
+    env::num::{
+        usize_of,
+        usize_of_u32, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        data_type::DataType,
+        values::accounting::Counted, //
+    },
+    sys::{
+        block::DevNr,
+        caller, //
+    },
+};
+
+/// The flag that asks for a device's own superblock. C: `BCH_READ_DEV`.
+const READ_DEV: u32 = 1 << 5;
+/// The flag that asks for counters as they were at the mount. C: `BCH_IOCTL_QUERY_COUNTERS_MOUNT`.
+const AT_MOUNT: u16 = 1 << 0;
+
+/// What the filesystem is asked for.
+pub struct Request {
+    /// The address of the argument, where most answers go.
+    arg: usize,
+    pub(super) what: What,
+}
+
+pub(super) enum What {
+    Uuid,
+    FsUsage {
+        /// Bytes that there is room for.
+        room: usize,
+    },
+    DevUsage(DeviceName, DevUsageHead),
+    Superblock {
+        /// The device whose own superblock is wanted.
+        dev: Option<DeviceName>,
+        /// Bytes that there is room for.
+        room: u64,
+        /// Where it goes.
+        to: usize,
+    },
+    DeviceIndex(DevNr),
+    Accounting {
+        /// The types that are wanted, as bits.
+        types: u32,
+        /// Bytes that there is room for.
+        room: usize,
+    },
+    Counters {
+        nr: u16,
+        at_mount: bool,
+    },
+    Change {
+        /// The device that has to exist.
+        dev: Option<DeviceName>,
+        message: Option<Message>,
+    },
+    NotYet,
+}
+
+/// What the head of an answer about a device repeats.
+pub(super) struct DevUsageHead {
+    pub(super) dev: u64,
+    pub(super) flags: u32,
+    /// How many types of data are wanted, in the second version.
+    pub(super) nr_types: Option<u8>,
+}
+
+/// Where a caller wants to have said why a change failed. C: `struct bch_ioctl_err_msg`.
+pub(super) struct Message {
+    pub(super) to: usize,
+    pub(super) room: usize,
+}
+
+impl Request {
+    /// Copies and checks the argument of the command `cmd`.
+    pub(super) fn read(on: On, cmd: u32, arg: usize) -> Result<Self> {
+        let command = Command::of(on, cmd).ok_or(Error::IoctlUnknown)?;
+        let what = match command {
+            Command::QueryUuid => What::Uuid,
+            Command::FsUsage => What::FsUsage {
+                room: usize_of_u32(Arg::read(cmd, arg)?.u32(56)),
+            },
+            Command::DevUsage => dev_usage(&Arg::read(cmd, arg)?, false)?,
+            Command::DevUsageV2 => dev_usage(&Arg::read(cmd, arg)?, true)?,
+            Command::ReadSuper => superblock(&Arg::read(cmd, arg)?)?,
+            Command::DiskGetIdx => {
+                let nr = Arg::read(cmd, arg)?.u64(0);
+                admin()?;
+                What::DeviceIndex(sane(DevNr::from_user(nr))?)
+            }
+            Command::QueryAccounting => accounting(&Arg::read(cmd, arg)?)?,
+            Command::QueryCounters => {
+                let arg = Arg::read(cmd, arg)?;
+                let flags = arg.u16(2);
+                sane((flags & !AT_MOUNT == 0 && arg.is_zero(4, 4)).then_some(()))?;
+                What::Counters {
+                    nr: arg.u16(0),
+                    at_mount: flags & AT_MOUNT != 0,
+                }
+            }
+            Command::Change(what) => {
+                let arg = Arg::read(cmd, arg)?;
+                What::Change {
+                    dev: change::check(what, &arg)?,
+                    message: message(what, cmd, &arg),
+                }
+            }
+            Command::FileChange => What::Change {
+                dev: None,
+                message: None,
+            },
+            Command::AdminFileChange => {
+                admin()?;
+                What::Change {
+                    dev: None,
+                    message: None,
+                }
+            }
+            Command::FsckOffline => {
+                sane((Arg::read(cmd, arg)?.u64(0) == 0).then_some(()))?;
+                admin()?;
+                What::NotYet
+            }
+            Command::NotYet => What::NotYet,
+        };
+        Ok(Self { arg, what })
+    }
+
+    /// What is said to a request that can not be answered yet.
+    pub fn refuse(&self) -> Result<Answer> {
+        Err(Error::IoctlNotYet)
+    }
+
+    /// Copies the answer to the caller. Returns what ioctl(2) returns.
+    pub(super) fn finish(self, answer: Result<Answer>) -> Result<u32> {
+        match answer {
+            Ok(answer) => {
+                let to = match self.what {
+                    What::Superblock { to, .. } => to,
+                    _ => self.arg,
+                };
+                fault(caller::write(to, &answer.bytes))?;
+                Ok(answer.value)
+            }
+            Err(e) => {
+                if let What::Change {
+                    message: Some(message),
+                    ..
+                } = self.what
+                {
+                    message.say(e)?;
+                }
+                Err(e)
+            }
+        }
+    }
+}
+
+impl Message {
+    /// C: `bch2_copy_ioctl_err_msg()`.
+    fn say(&self, e: Error) -> Result {
+        let text = e.text().as_bytes();
+        let text = text.get(..self.room).unwrap_or(text);
+        fault(caller::write(self.to, text))
+    }
+}
+
+/// The message of a change whose argument has one: it is the last 16 bytes.
+fn message(what: Change, cmd: u32, arg: &Arg) -> Option<Message> {
+    let bytes = usize_of_u32(arg_bytes(cmd));
+    if bytes == change::bytes_without_message(what) {
+        return None;
+    }
+    let at = bytes.checked_sub(16)?;
+    Some(Message {
+        to: arg.address(at),
+        room: usize_of_u32(arg.u32(at.saturating_add(8))),
+    })
+}
+
+/// C: `bch2_ioctl_dev_usage()`, `bch2_ioctl_dev_usage_v2()`.
+fn dev_usage(arg: &Arg, second: bool) -> Result<What> {
+    let flags = arg.u32(8);
+    let pad = if second { 14 } else { 13 };
+    // C looks at no more of the padding, and callers may rely on it.
+    sane((flags & !BY_INDEX == 0 && arg.is_zero(pad, 3)).then_some(()))?;
+    let head = DevUsageHead {
+        dev: arg.u64(0),
+        flags,
+        nr_types: second.then(|| arg.u8(13).min(DataType::NR)),
+    };
+    Ok(What::DevUsage(arg.device(0, flags)?, head))
+}
+
+/// C: `bch2_ioctl_read_super()`.
+fn superblock(arg: &Arg) -> Result<What> {
+    admin()?;
+    let flags = arg.u32(0);
+    sane((flags & !(BY_INDEX | READ_DEV) == 0 && arg.is_zero(4, 4)).then_some(()))?;
+    Ok(What::Superblock {
+        dev: match flags & READ_DEV {
+            0 => None,
+            _ => Some(arg.device(8, flags)?),
+        },
+        room: arg.u64(16),
+        to: arg.address(24),
+    })
+}
+
+/// C: `bch2_ioctl_query_accounting()`.
+fn accounting(arg: &Arg) -> Result<What> {
+    let types = arg.u32(28);
+    // How large the files of others are, and what snapshots there are.
+    let private = Counted::Inum(0).type_bit() | Counted::Snapshot(0, 0).type_bit();
+    if types & private != 0 {
+        admin()?;
+    }
+    Ok(What::Accounting {
+        types,
+        room: usize_of(u64::from(arg.u32(24)).saturating_mul(8)),
+    })
+}
+
+/// The caller has to be an administrator.
+pub(super) fn admin() -> Result {
+    match caller::is_admin() {
+        true => Ok(()),
+        false => Err(Error::IoctlNonAdmin),
+    }
+}
+
+/// The value of an argument that makes sense.
+pub(super) fn sane<T>(value: Option<T>) -> Result<T> {
+    value.ok_or(Error::IoctlBadArg)
+}
