@@ -9,12 +9,11 @@
 #include <linux/device.h>
 #include <linux/err.h>
 #include <linux/fs.h>
-#include <linux/idr.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
 #include <linux/slab.h>
+#include <linux/xarray.h>
 
 #include "nodes.h"
 
@@ -27,11 +26,11 @@ struct bch_rs_node {
 	/* Protected by @lock: NULL when what it was is gone. */
 	const void		*data;
 	bch_rs_node_ioctl	ioctl;
-	int			minor;
+	u32			minor;
 };
 
-static DEFINE_MUTEX(nodes_lock);
-static DEFINE_IDR(nodes);
+/* By minor number. Its lock keeps a node from going while open() takes a reference. */
+static DEFINE_XARRAY_ALLOC(nodes);
 
 /* NULL while there is no device for all. */
 static struct class *node_class;
@@ -51,11 +50,11 @@ static int node_open(struct inode *inode, struct file *file)
 	struct bch_rs_node *node = NULL;
 
 	if (minor != MINOR_ALL) {
-		mutex_lock(&nodes_lock);
-		node = idr_find(&nodes, minor);
+		xa_lock(&nodes);
+		node = xa_load(&nodes, minor);
 		if (node)
 			refcount_inc(&node->refs);
-		mutex_unlock(&nodes_lock);
+		xa_unlock(&nodes);
 		if (!node)
 			return -ENXIO;
 	}
@@ -126,7 +125,7 @@ void bch_rs_nodes_unregister(void)
 	class_destroy(node_class);
 	node_class = NULL;
 	unregister_chrdev(node_major, node_name);
-	idr_destroy(&nodes);
+	xa_destroy(&nodes);
 }
 
 /* Makes a device, /dev/NAMEn-ctl, for @data, which must be there until bch_rs_node_del(). */
@@ -138,7 +137,7 @@ struct bch_rs_node *bch_rs_node_add(const void *data, bch_rs_node_ioctl ioctl)
 
 	if (!node_class)
 		return ERR_PTR(-ENODEV);
-	node = kzalloc(sizeof(*node), GFP_KERNEL);
+	node = kzalloc_obj(*node);
 	if (!node)
 		return ERR_PTR(-ENOMEM);
 	refcount_set(&node->refs, 1);
@@ -146,21 +145,16 @@ struct bch_rs_node *bch_rs_node_add(const void *data, bch_rs_node_ioctl ioctl)
 	node->data = data;
 	node->ioctl = ioctl;
 
-	mutex_lock(&nodes_lock);
-	ret = idr_alloc(&nodes, node, 0, MINOR_ALL, GFP_KERNEL);
-	node->minor = ret;
-	mutex_unlock(&nodes_lock);
+	ret = xa_alloc(&nodes, &node->minor, node, XA_LIMIT(0, MINOR_ALL - 1), GFP_KERNEL);
 	if (ret < 0) {
 		kfree(node);
 		return ERR_PTR(ret);
 	}
 
 	dev = device_create(node_class, NULL, MKDEV(node_major, node->minor), NULL,
-			    "%s%d-ctl", node_name, node->minor);
+			    "%s%u-ctl", node_name, node->minor);
 	if (IS_ERR(dev)) {
-		mutex_lock(&nodes_lock);
-		idr_remove(&nodes, node->minor);
-		mutex_unlock(&nodes_lock);
+		xa_erase(&nodes, node->minor);
 		node_put(node);
 		return ERR_CAST(dev);
 	}
@@ -182,9 +176,7 @@ void bch_rs_node_del(struct bch_rs_node *node)
 	node->data = NULL;
 	up_write(&node->lock);
 
-	mutex_lock(&nodes_lock);
-	idr_remove(&nodes, node->minor);
-	mutex_unlock(&nodes_lock);
+	xa_erase(&nodes, node->minor);
 	node_put(node);
 }
 
