@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 120
-# guest: uml-debug 240
+# guest: uml-debug 240 v113-tree v113-csum-none v113-repl2 comp-zstd
 # guest: stock? 300
 """File data: every way of reading gives the same bytes; bad replicas are read around, and what no
 replica has is an error and never wrong data; compressed data is decompressed by several tasks at

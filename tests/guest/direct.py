@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 150
-# guest: uml-debug 300
+# guest: uml-debug? 300
 # guest: stock? 400
 """Direct reads: the same bytes as by every other way, whatever the memory looks like; alignment, the
 end of the file, many at a time, from a loop device, bad replicas."""

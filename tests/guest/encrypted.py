@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 300
-# guest: stock 300 v113-encrypted-repl2
+# guest: stock? 300 v113-encrypted-repl2
 """Encrypted filesystems: without a key, with a wrong one, with the right one, and with changed data.
 
 Arguments choose images by name.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 600
-# guest: stock 400 v113-tree v139-tree v139-empty csum-crc32c v139-comp-zstd v113-encrypted v139-ec dmg-node
+# guest: stock 400 v113-tree v139-tree v139-csum-crc32c v139-comp-zstd v113-encrypted v139-ec dmg-node-csum
 """Every image that the C implementation made: mounted read-only and compared with its manifest.
 
 They must be the same in every object. Damaged images must mount or be refused with a message, and

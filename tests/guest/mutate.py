@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-# guest: uml 600 150
-# guest: uml-debug 900 50
+# guest: uml 600 60
+# guest: uml-debug 900 30
 """Random damage: thousands of mutated images are mounted, walked and read.
 
 mutate.py [COUNT [SEED]] [--kinds KIND,...] [--first N]

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 240
 # guest: uml-debug? 500
-# guest: stock 600
+# guest: stock? 600
 """/sys/fs/bcachefs: what is there and what it says, against the superblock as `bcachefs show-super`
 prints it; damage is counted; and it goes, whoever is reading it."""
 import base64
