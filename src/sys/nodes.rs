@@ -81,7 +81,7 @@ unsafe impl<T: Controlled> Send for Node<T> {}
 unsafe impl<T: Controlled> Sync for Node<T> {}
 
 impl<T: Controlled> Node<T> {
-    /// Makes the device. `ENODEV` when there is no [`Registration`], `ENOSPC` when there are 255.
+    /// Makes the device. `ENODEV` when there is no [`Registration`], `EBUSY` when there are 255.
     pub fn try_new(data: &Arc<T>) -> Result<Self> {
         let data = data.clone();
         let what: *const T = &*data;

@@ -105,6 +105,18 @@ class Tap:
             wrong = f'{type(x).__name__}: {x}'
         return self.result(not wrong, name, wrong or ())
 
+    def check_each(self, log, tests, seconds):
+        """Checks (name, function, arguments...) one after the other, each within so many seconds.
+        A complaint of the kernel meanwhile is a failure; images that were unpacked go."""
+        for name, test, *args in tests:
+            log.take()
+            with Limit(seconds):
+                self.check(name, test, *args)
+            bad = complaints(log.take())
+            if bad:
+                self.result(False, f'{name}: the kernel is well', bad)
+            clean()
+
     def done(self):
         print(f'1..{self.nr}', flush=True)
         sys.exit(self.failed != 0)

@@ -14,7 +14,7 @@ import re
 import struct
 
 import common
-from common import Limit, Log, Loop, Mounted, Skip, Tap, libc, mount, own, umount
+from common import Log, Loop, Mounted, Skip, Tap, libc, mount, own, umount
 
 tap, log = Tap(), Log()
 FS_IOC_GETFLAGS, FS_CASEFOLD_FL = 0x80086601, 0x40000000
@@ -375,25 +375,18 @@ def forced_read_only():
 
 
 def main():
-    for name, test, *args in (
-            ('names are found whatever their case', casefold),
-            ('casefolding that is in use can not be turned off', casefold_off),
-            ('subvolumes and snapshots, 1.13', subvolumes, 'v113-snap'),
-            ('subvolumes and snapshots, 1.39', subvolumes, 'v139-snap'),
-            ('extended attributes', xattrs),
-            ('no access control lists', no_acl),
-            ('quotas, 1.13', quotas, 'v113-quota'),
-            ('quotas, 1.39', quotas, 'v139-quota'),
-            ('no quotas', no_quotas),
-            ('mount options', options),
-            ('options that make a mount read-only', forced_read_only)):
-        log.take()
-        with Limit(100):
-            tap.check(name, test, *args)
-        complaints = common.complaints(log.take())
-        if complaints:
-            tap.result(False, f'{name}: the kernel complains', complaints)
-        common.clean()
+    tap.check_each(log, (
+        ('names are found whatever their case', casefold),
+        ('casefolding that is in use can not be turned off', casefold_off),
+        ('subvolumes and snapshots, 1.13', subvolumes, 'v113-snap'),
+        ('subvolumes and snapshots, 1.39', subvolumes, 'v139-snap'),
+        ('extended attributes', xattrs),
+        ('no access control lists', no_acl),
+        ('quotas, 1.13', quotas, 'v113-quota'),
+        ('quotas, 1.39', quotas, 'v139-quota'),
+        ('no quotas', no_quotas),
+        ('mount options', options),
+        ('options that make a mount read-only', forced_read_only)), 100)
     tap.done()
 
 

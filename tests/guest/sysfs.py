@@ -356,24 +356,18 @@ def main():
         tap.result(False, f'{TOP} exists')
         tap.done()
     seconds = 30 if os.environ.get('KIND') == 'stock' else 10
-    for name, test, *args in (
-            ('nothing is shown when nothing is mounted', nothing_mounted),
-            ('everything is as in the superblock', as_superblock),
-            ('devices and their directories are linked', links),
-            ('nothing can be written', not_writable),
-            ('a node that can not be read is counted', counted),
-            ('checksum errors are counted', checksums),
-            ('what was read is counted once', transferred),
-            ('copies', copies),
-            ('open files outlive it', open_while_it_goes),
-            ('readers race mounts, unmounts and the module', readers_race, seconds),
-            ('nothing is left', nothing_mounted)):
-        log.take()
-        tap.check(name, test, *args)
-        bad = common.complaints(log.take())
-        if bad:
-            tap.result(False, f'{name}: the kernel is well', bad)
-        common.clean()
+    tap.check_each(log, (
+        ('nothing is shown when nothing is mounted', nothing_mounted),
+        ('everything is as in the superblock', as_superblock),
+        ('devices and their directories are linked', links),
+        ('nothing can be written', not_writable),
+        ('a node that can not be read is counted', counted),
+        ('checksum errors are counted', checksums),
+        ('what was read is counted once', transferred),
+        ('copies', copies),
+        ('open files outlive it', open_while_it_goes),
+        ('readers race mounts, unmounts and the module', readers_race, seconds),
+        ('nothing is left', nothing_mounted)), 400)
     tap.done()
 
 
