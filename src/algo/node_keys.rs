@@ -1,48 +1,79 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The keys of a btree node in memory.
+//!
+//! | file         | holds                                                          |
+//! |--------------|----------------------------------------------------------------|
+//! | `build.rs`   | [`Builder`]: the keys of a new node                             |
+//! | `edit.rs`    | inserting, deleting, packing for the disk                       |
+//! | `written.rs` | a set of keys that are on disk, with its search tree             |
+//! | `fresh.rs`   | the set of keys that are not on disk yet                         |
+//!
+//! A key that is overwritten or deleted is marked deleted where it is: at any position, at most
+//! one set has a key that is not. So reading merges sets without asking which is newer.
 
+mod build;
+mod edit;
+mod fresh;
+mod written;
+
+pub use self::build::Builder;
+
+use self::{
+    fresh::FreshSet,
+    written::WrittenSet, //
+};
 use super::{
-    aux_tree::AuxTree,
-    key_format::KeyFormat,
+    key_format::{
+        KeyFormat,
+        MAX_KEY_U64S, //
+    },
     merge::merge_sets,
-    pack::Head,
-    search_key::SearchKey, //
+    pack::Head, //
 };
 use crate::{
     env::{
-        num::u64_of,
+        num::{
+            sat_u32,
+            usize_of_u32, //
+        },
         Vec, //
     },
     error::Result,
     format::{
-        bkey::Key,
+        bkey::{
+            Bkey,
+            Key, //
+        },
         bpos::Bpos, //
     },
 };
 use zerocopy::IntoBytes as _;
 
-/// A sorted set of packed keys that does not change any more, with its search tree.
-///
-/// # Invariants
-///
-/// `words` is a sequence of well-formed keys in ascending order, none of them deleted, each
-/// position only once.
-///
-/// C: `struct bset` with its `struct bset_tree`.
-#[derive(Debug)]
-pub struct WrittenSet {
-    words: Vec<u64>,
-    tree: AuxTree,
-}
-
-/// All keys of a node. The sets that were read are merged into one when the node is read.
+/// All keys of a node.
 ///
 /// C: the keys of a `struct btree`.
 #[derive(Debug)]
 pub struct NodeKeys {
     format: KeyFormat,
-    written: WrittenSet,
+    min: Bpos,
+    max: Bpos,
+    /// What was merged when the node was read or last compacted.
+    base: WrittenSet,
+    /// What was written since.
+    later: WrittenSet,
+    /// What was not written yet.
+    fresh: FreshSet,
+}
+
+/// A place among the keys of a node: that of a key, or the end. Good until the node changes.
+///
+/// C: `struct btree_node_iter`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    base: u32,
+    later: u32,
+    fresh: u32,
 }
 
 /// A key in a node, and where the next one is.
@@ -51,34 +82,32 @@ pub struct Placed<'a> {
     /// The key.
     pub key: Key<'a>,
     /// Place of the key after this one, or the end.
-    pub next: usize,
+    pub next: Place,
 }
 
-impl WrittenSet {
-    /// The place of the first key at or after the one searched for.
-    #[inline]
-    fn search(&self, format: &KeyFormat, key: &SearchKey) -> usize {
-        let mut at = self.tree.search(format, &self.words, key);
-        while let Some([first, ..]) = self.words.get(at..) {
-            let (head, stored) = (Head::of(*first), self.words.get(at..).unwrap_or(&[]));
-            if format.compare(head, stored, key).is_ge() {
-                break;
-            }
-            at = at.saturating_add(head.u64s().max(1));
-        }
-        at
-    }
+/// The set that has the first key from a place on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Base,
+    Later,
+    Fresh,
 }
 
 impl NodeKeys {
     /// Merges the sets of a node, oldest first, that [`check_set`](super::raw_set::check_set) has
     /// accepted for the range `min` to `max`.
     pub fn build(format: KeyFormat, sets: &[&[u8]], min: Bpos, max: Bpos) -> Result<Self> {
-        let words = merge_sets(&format, sets)?;
-        let tree = AuxTree::build(&format, &words, min, max)?;
+        Self::of_words(format, merge_sets(&format, sets)?, min, max)
+    }
+
+    fn of_words(format: KeyFormat, words: Vec<u64>, min: Bpos, max: Bpos) -> Result<Self> {
         Ok(Self {
             format,
-            written: WrittenSet { words, tree },
+            min,
+            max,
+            base: WrittenSet::build(&format, words, min, max)?,
+            later: WrittenSet::build(&format, Vec::new(), min, max)?,
+            fresh: FreshSet::default(),
         })
     }
 
@@ -92,32 +121,84 @@ impl NodeKeys {
     ///
     /// C: `bch2_btree_node_iter_init()`.
     #[inline]
-    pub fn search(&self, pos: &Bpos) -> usize {
-        self.written
-            .search(&self.format, &self.format.search_key(*pos))
+    pub fn search(&self, pos: &Bpos) -> Place {
+        let (f, key) = (&self.format, self.format.search_key(*pos));
+        let mut place = Place {
+            base: sat_u32(self.base.live(self.base.search(f, &key))),
+            ..Place::default()
+        };
+        if self.later.end() != 0 {
+            place.later = sat_u32(self.later.live(self.later.search(f, &key)));
+        }
+        if self.fresh.end() != 0 {
+            place.fresh = sat_u32(self.fresh.live(self.fresh.search(f, &key)));
+        }
+        place
+    }
+
+    /// The set with the first key from `place` on, and that key with whatever follows it.
+    #[inline]
+    fn source(&self, place: Place) -> Option<(Source, &[u64])> {
+        let base = self.base.stored(usize_of_u32(place.base));
+        let first = (!base.is_empty()).then_some((Source::Base, base));
+        if self.later.end() == 0 && self.fresh.end() == 0 {
+            return first;
+        }
+        let later = self.later.stored(usize_of_u32(place.later));
+        let fresh = self.fresh.stored(usize_of_u32(place.fresh));
+        let first = self.earlier(first, Source::Later, later);
+        self.earlier(first, Source::Fresh, fresh)
+    }
+
+    fn earlier<'a>(
+        &'a self,
+        first: Option<(Source, &'a [u64])>,
+        source: Source,
+        stored: &'a [u64],
+    ) -> Option<(Source, &'a [u64])> {
+        match first {
+            _ if stored.is_empty() => first,
+            Some((_, words)) if self.format.pos_of(words) < self.format.pos_of(stored) => first,
+            _ => Some((source, stored)),
+        }
+    }
+
+    fn after(&self, source: Source, mut place: Place) -> Place {
+        match source {
+            Source::Base => place.base = sat_u32(self.base.next(usize_of_u32(place.base))),
+            Source::Later => place.later = sat_u32(self.later.next(usize_of_u32(place.later))),
+            Source::Fresh => place.fresh = sat_u32(self.fresh.next(usize_of_u32(place.fresh))),
+        }
+        place
+    }
+
+    /// The unpacked header and the value's words of the key at the start of `stored`.
+    #[inline]
+    fn split<'a>(&self, stored: &'a [u64]) -> (Bkey, &'a [u64]) {
+        let head = Head::of(stored.first().copied().unwrap_or(0));
+        let format = self.format.of_key(head);
+        let value = stored.get(format.key_u64s()..head.u64s()).unwrap_or(&[]);
+        (format.unpack(stored), value)
     }
 
     /// The key at a place, and the place after it. `None` at the end.
     #[inline]
-    pub fn key_at(&self, place: usize) -> Option<Placed<'_>> {
-        let stored = self.written.words.get(place..)?;
-        let head = Head::of(*stored.first()?);
-        let u64s = head.u64s().max(1);
-        let format = self.format.of_key(head);
-        let value = stored.get(format.key_u64s()..u64s).unwrap_or(&[]);
+    pub fn key_at(&self, place: Place) -> Option<Placed<'_>> {
+        let (source, stored) = self.source(place)?;
+        let (k, value) = self.split(stored);
         Some(Placed {
             key: Key {
-                k: format.unpack(stored),
+                k,
                 v: value.as_bytes(),
             },
-            next: place.saturating_add(u64s),
+            next: self.after(source, place),
         })
     }
 
     /// The value of the key at a place, without unpacking the key.
     #[inline]
-    pub fn value_at(&self, place: usize) -> Option<&[u8]> {
-        let stored = self.written.words.get(place..)?;
+    pub fn value_at(&self, place: Place) -> Option<&[u8]> {
+        let (_, stored) = self.source(place)?;
         let head = Head::of(*stored.first()?);
         let header = self.format.of_key(head).key_u64s();
         Some(stored.get(header..head.u64s())?.as_bytes())
@@ -125,27 +206,74 @@ impl NodeKeys {
 
     /// The position of the key at a place, without the rest.
     #[inline]
-    pub fn pos_at(&self, place: usize) -> Option<Bpos> {
-        let stored = self.written.words.get(place..).filter(|w| !w.is_empty())?;
+    pub fn pos_at(&self, place: Place) -> Option<Bpos> {
+        let (_, stored) = self.source(place)?;
         Some(self.format.pos_of(stored))
     }
 
     /// The place of the first key.
     #[inline]
-    pub const fn start(&self) -> usize {
-        0
+    pub fn start(&self) -> Place {
+        Place {
+            base: sat_u32(self.base.live(0)),
+            later: sat_u32(self.later.live(0)),
+            fresh: sat_u32(self.fresh.live(0)),
+        }
     }
 
     /// The place after the last key.
     #[inline]
-    pub fn end(&self) -> usize {
-        self.written.words.len()
+    pub fn end(&self) -> Place {
+        Place {
+            base: sat_u32(self.base.end()),
+            later: sat_u32(self.later.end()),
+            fresh: sat_u32(self.fresh.end()),
+        }
     }
 
     /// Whether there is no key.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.written.words.is_empty()
+        self.live_u64s() == 0
+    }
+
+    /// Words of all keys, each as it is packed now.
+    ///
+    /// C: `live_u64s` of `struct btree_nr_keys`.
+    #[inline]
+    pub fn live_u64s(&self) -> usize {
+        let written = self.base.live_u64s().saturating_add(self.later.live_u64s());
+        written.saturating_add(self.fresh.live_u64s())
+    }
+
+    /// Words that writing what is not on disk yet takes.
+    #[inline]
+    pub fn fresh_u64s(&self) -> usize {
+        self.fresh.used_u64s()
+    }
+
+    /// Most words that a key with a value of `value_u64s` words takes in this node.
+    pub const fn key_u64s_max(value_u64s: usize) -> usize {
+        value_u64s.saturating_add(MAX_KEY_U64S)
+    }
+
+    /// Calls `f` with the keys from `start` to `end` in order.
+    pub fn each_in(
+        &self,
+        start: Bpos,
+        end: Bpos,
+        mut f: impl FnMut(&Bkey, &[u64]) -> Result,
+    ) -> Result {
+        let mut place = self.search(&start);
+        while let Some((source, stored)) = self.source(place) {
+            let (k, value) = self.split(stored);
+            if k.p > end {
+                break;
+            }
+            f(&k, value)?;
+            place = self.after(source, place);
+        }
+        Ok(())
     }
 
     /// Walks from the first key at or after `pos`.
@@ -158,13 +286,16 @@ impl NodeKeys {
 
     /// Walks over all keys.
     pub fn iter(&self) -> KeyCursor<'_> {
-        KeyCursor { keys: self, at: 0 }
+        KeyCursor {
+            keys: self,
+            at: self.start(),
+        }
     }
 
-    /// Bytes of memory the keys and their search tree take.
+    /// Bytes of memory the keys and their search trees take.
     pub fn bytes(&self) -> u64 {
-        let words = self.written.words.len().saturating_mul(8);
-        u64_of(words.saturating_add(self.written.tree.bytes()))
+        let written = self.base.bytes().saturating_add(self.later.bytes());
+        written.saturating_add(self.fresh.bytes())
     }
 }
 
@@ -174,7 +305,7 @@ impl NodeKeys {
 #[derive(Clone, Debug)]
 pub struct KeyCursor<'a> {
     keys: &'a NodeKeys,
-    at: usize,
+    at: Place,
 }
 
 impl<'a> KeyCursor<'a> {
@@ -186,7 +317,7 @@ impl<'a> KeyCursor<'a> {
 
     /// The place, for [`NodeKeys::key_at`].
     #[inline]
-    pub fn place(&self) -> usize {
+    pub fn place(&self) -> Place {
         self.at
     }
 }
@@ -202,5 +333,7 @@ impl<'a> Iterator for KeyCursor<'a> {
     }
 }
 
+#[cfg(test)]
+mod edit_tests;
 #[cfg(test)]
 mod tests;

@@ -76,6 +76,12 @@ impl Head {
         self.0 & (1 << 15) != 0
     }
 
+    /// The first word of a key, with its type changed to deleted.
+    #[inline]
+    pub const fn mark_deleted(first_word: u64) -> u64 {
+        first_word & !0xff_0000
+    }
+
     /// The kind of value.
     #[inline]
     pub const fn key_type(self) -> KeyType {

@@ -172,6 +172,7 @@ errors! {
     NodeIncomplete, Topology, EIO, "a btree node holds less than was written to it";
     NodeBsetPlace, Topology, EIO, "a set of keys is at the wrong place of its btree node";
     NodeVoid, Journal, EIO, "a btree node was written for a journal entry that never was";
+    KeyTooLong, InvalidArg, EINVAL, "a key with its value is longer than a key can be";
     NodeKeys, Key, EIO, "the keys of a btree node can not be told from each other";
     NodeTooBig, Topology, EIO, "a pointer says that a btree node is longer than nodes are";
     NodeNoDevice, Io, EIO, "no device holds a readable copy of a btree node";

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Making the keys of a new node.
+
+use super::NodeKeys;
+use crate::{
+    algo::{
+        key_format::{
+            FormatBuilder,
+            KeyFormat, //
+        },
+        pack::PackedHeader,
+    },
+    env::Vec,
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        bkey::Bkey,
+        bpos::Bpos, //
+    },
+};
+
+/// The header of `k` for a value of so many words, packed when `format` can hold it.
+pub(super) fn pack(format: &KeyFormat, k: &Bkey, value_u64s: usize) -> Result<PackedHeader> {
+    let packed = u8::try_from(value_u64s).ok().and_then(|nr| {
+        let packed = format.pack(k, nr);
+        packed.or_else(|| KeyFormat::UNPACKED.pack(k, nr))
+    });
+    packed.ok_or(Error::KeyTooLong)
+}
+
+/// Makes the keys of a new node: first all are counted, then all are pushed.
+///
+/// C: `struct bkey_format_state`, `bch2_btree_node_alloc_replacement()`.
+pub struct Builder {
+    range: (Bpos, Bpos),
+    counted: FormatBuilder,
+    format: KeyFormat,
+    words: Vec<u64>,
+}
+
+impl Builder {
+    /// A node for the positions from `min` to `max`.
+    pub fn new(min: Bpos, max: Bpos) -> Self {
+        let mut counted = FormatBuilder::new();
+        counted.add_pos(min);
+        counted.add_pos(max);
+        Self {
+            range: (min, max),
+            counted,
+            format: KeyFormat::UNPACKED,
+            words: Vec::new(),
+        }
+    }
+
+    /// The node is going to have this key.
+    pub fn count(&mut self, k: &Bkey) {
+        self.counted.add_key(k);
+    }
+
+    /// All keys were counted.
+    pub fn lay_out(&mut self) {
+        self.format = self.counted.finish();
+    }
+
+    /// Appends a key; it has to be after those before.
+    pub fn push(&mut self, k: &Bkey, value: &[u64]) -> Result {
+        let header = pack(&self.format, k, value.len())?;
+        self.words.extend_from_slice(header.words())?;
+        self.words.extend_from_slice(value)
+    }
+
+    /// The keys.
+    pub fn finish(self) -> Result<NodeKeys> {
+        let (min, max) = self.range;
+        NodeKeys::of_words(self.format, self.words, min, max)
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use super::*;
+use crate::{
+    env::Vec,
+    format::{
+        bkey::Version,
+        key_type::KeyType, //
+    },
+};
+use std::{
+    collections::BTreeMap,
+    vec::Vec as StdVec, //
+};
+
+type Model = BTreeMap<Bpos, (Bkey, StdVec<u64>)>;
+
+/// A node, what it should hold, and the sets that were written so far.
+struct Node {
+    keys: NodeKeys,
+    model: Model,
+    disk: StdVec<Vec<u8>>,
+}
+
+const MIN: Bpos = Bpos::new(1, 0, 0);
+const MAX: Bpos = Bpos::new(40, u64::MAX, u32::MAX);
+
+impl Node {
+    fn new() -> Self {
+        let mut b = Builder::new(MIN, Bpos::new(4, 1 << 16, 0));
+        b.lay_out();
+        let mut keys = b.finish().unwrap();
+        (keys.min, keys.max) = (MIN, MAX);
+        Self {
+            keys,
+            model: Model::new(),
+            disk: StdVec::new(),
+        }
+    }
+
+    /// One random change.
+    fn change(&mut self, r: &mut u64) {
+        let mut random = |n: u64| {
+            *r = r.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (*r >> 33) % n
+        };
+        // Few positions, some of them not packable.
+        let p = Bpos::new(1 + random(3) * random(12), random(40), random(2) as u32);
+        if random(3) == 0 {
+            self.keys.reserve(0, 1).unwrap();
+            self.keys.delete(p).unwrap();
+            self.model.remove(&p);
+            return;
+        }
+        let k = Bkey {
+            key_type: KeyType::SET,
+            version: Version {
+                hi: 0,
+                lo: random(5),
+            },
+            size: random(9) as u32,
+            p,
+        };
+        let value: StdVec<u64> = (0..random(6)).map(|_| random(1 << 30)).collect();
+        self.keys.reserve(value.len(), 1).unwrap();
+        self.keys.insert(&k, &value).unwrap();
+        self.model.insert(p, (k, value));
+    }
+
+    fn write(&mut self) {
+        let mut set = Vec::new();
+        self.keys.pack_fresh(&mut set).unwrap();
+        assert_eq!(set.len(), self.keys.fresh_u64s() * 8);
+        self.disk.push(set);
+        self.keys.written().unwrap();
+        assert_eq!(self.keys.fresh_u64s(), 0);
+    }
+
+    fn check(&self) {
+        same(&self.keys, &self.model);
+        // What is on disk, with what is not written yet as one more set.
+        let mut set = Vec::new();
+        self.keys.pack_fresh(&mut set).unwrap();
+        let mut sets: StdVec<&[u8]> = self.disk.iter().map(|s| &**s).collect();
+        sets.push(&set);
+        let read = NodeKeys::build(self.keys.format, &sets, MIN, MAX).unwrap();
+        same(&read, &self.model);
+        let mut all = Vec::new();
+        self.keys.pack_all(&mut all).unwrap();
+        assert_eq!(all.len(), self.keys.live_u64s() * 8);
+        same(
+            &NodeKeys::build(self.keys.format, &[&all], MIN, MAX).unwrap(),
+            &self.model,
+        );
+    }
+}
+
+fn same(keys: &NodeKeys, model: &Model) {
+    let mut expected = model.values();
+    for key in keys.iter() {
+        let (k, value) = expected.next().unwrap();
+        assert_eq!((key.k, key.v), (*k, value.as_bytes()));
+    }
+    assert!(expected.next().is_none());
+    for p in (0..41).flat_map(|o| (0..9).map(move |i| Bpos::new(i, o, 1))) {
+        let found = keys.key_at(keys.search(&p)).map(|placed| placed.key.k.p);
+        assert_eq!(found, model.range(p..).next().map(|(p, _)| *p));
+    }
+}
+
+#[test]
+fn edits_match_a_map_in_memory_and_on_disk() {
+    for seed in 0..300u64 {
+        let (mut node, mut r) = (Node::new(), seed);
+        for step in 0..200 {
+            node.change(&mut r);
+            if r >> 60 == 0 {
+                node.write();
+            }
+            if step % 20 == 0 {
+                node.check();
+            }
+        }
+        node.check();
+    }
+}
+
+#[test]
+fn a_split_keeps_every_key() {
+    let (mut node, mut r) = (Node::new(), 5);
+    assert_eq!(node.keys.split_pos(60), None);
+    for _ in 0..2000 {
+        node.change(&mut r);
+    }
+    let pivot = node.keys.split_pos(60).unwrap();
+    let left = node.keys.copy_range(MIN, pivot).unwrap();
+    let right = node.keys.copy_range(pivot.successor(), MAX).unwrap();
+    let (mut low, mut high) = (node.model.clone(), Model::new());
+    high.extend(low.split_off(&pivot.successor()));
+    same(&left, &low);
+    same(&right, &high);
+    let share = left.live_u64s() * 100 / node.keys.live_u64s();
+    // By words as they are packed before; the new nodes pack better.
+    assert!((20..80).contains(&share), "{share}");
+}
+
+#[test]
+fn overwriting_again_and_again_takes_no_memory() {
+    let mut node = Node::new();
+    for i in 0..20_000u64 {
+        let k = Bkey {
+            key_type: KeyType::SET,
+            p: Bpos::new(2, i % 7, 0),
+            ..Bkey::default()
+        };
+        let value = [i; 40];
+        let value = &value[..(i % 40) as usize];
+        node.keys.reserve(value.len(), 1).unwrap();
+        node.keys.insert(&k, value).unwrap();
+    }
+    assert!(node.keys.bytes() < 32 << 10, "{}", node.keys.bytes());
+}
