@@ -47,6 +47,7 @@
 #include "names.h"
 #include "nodes.h"
 #include "kobject.h"
+#include "tasks.h"
 
 /* What bindgen does not take for a constant. */
 const unsigned long BCH_CONST_SB_RDONLY = SB_RDONLY;

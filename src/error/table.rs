@@ -62,6 +62,10 @@ errors! {
     DeviceReadOnly, ReadOnly, EROFS, "the device is read-only";
     DeviceGone, Io, EIO, "the device is gone";
     DeviceReadPastEnd, Io, EIO, "read past the end of the device";
+    DeviceWritePastEnd, Io, EIO, "write past the end of the device";
+    DeviceWriteUnaligned, InvalidArg, EINVAL, "a write that is not of whole blocks of the device";
+    DeviceDiscardRange, InvalidArg, EINVAL, "a discard past the end of the device, or not of whole blocks";
+    DeviceNoDiscard, Unsupported, EOPNOTSUPP, "the device can not discard";
 
     // Mount and options.
     ReadWriteUnsupported, ReadOnly, EROFS, "read-write mounts are not supported yet: mount with -o ro";

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Block devices, claimed for a mounted filesystem.
+//! Block devices, claimed for a mounted filesystem: opening, their properties, reading.
+//! `block/write.rs` has all that changes what is on them.
+
+mod write;
+
+pub use write::Durability;
 
 use super::check_ptr;
 use crate::{
@@ -74,13 +79,15 @@ pub struct BlockDevice {
     bdev: NonNull<bindings::block_device>,
     sb: NonNull<bindings::super_block>,
     number: DevNr,
+    /// Opened for writing.
+    writable: bool,
     name: [u8; NAME_BYTES],
     name_len: usize,
 }
 
 // SAFETY: An open block device may be used and closed from any thread.
 unsafe impl Send for BlockDevice {}
-// SAFETY: Reads may run at the same time, nothing else is done through a shared reference.
+// SAFETY: Transfers may run at the same time, the block layer orders what has to be.
 unsafe impl Sync for BlockDevice {}
 
 impl BlockDevice {
@@ -109,6 +116,7 @@ impl BlockDevice {
             bdev,
             sb,
             number: dev,
+            writable,
             name,
             name_len,
         })

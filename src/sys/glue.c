@@ -54,42 +54,43 @@ struct file *bch_rs_bdev_open(dev_t dev, bool writable, struct super_block *sb)
 					sb, sb);
 }
 
-/* The most that one bio of a read transfers. */
-#define READ_MAX	SZ_1M
+/* The most that one bio transfers. */
+#define TRANSFER_MAX	SZ_1M
 
-static int read_vmalloc(struct block_device *bdev, sector_t sector, void *buf,
-			size_t len)
+static int transfer_vmalloc(struct block_device *bdev, sector_t sector,
+			    void *buf, size_t len, blk_opf_t opf)
 {
 	unsigned int nr = bio_add_max_vecs(buf, len);
 	struct bio *bio;
 	int ret;
 
-	bio = bio_alloc(bdev, nr, REQ_OP_READ | REQ_META, GFP_NOFS);
+	bio = bio_alloc(bdev, nr, opf, GFP_NOFS);
 	bio->bi_iter.bi_sector = sector;
 	if (bio_add_vmalloc(bio, buf, len))
 		ret = submit_bio_wait(bio);
 	else
 		ret = -EIO;
 	bio_put(bio);
-	invalidate_kernel_vmap_range(buf, len);
+	if (!op_is_write(opf))
+		invalidate_kernel_vmap_range(buf, len);
 	return ret;
 }
 
-/* Reads whole sectors into kmalloc or vmalloc memory and waits. */
-int bch_rs_bdev_read(struct block_device *bdev, sector_t sector, void *buf,
-		     size_t len)
+/* Transfers whole sectors from or to kmalloc or vmalloc memory and waits. */
+static int transfer(struct block_device *bdev, sector_t sector, void *buf,
+		    size_t len, blk_opf_t opf)
 {
 	while (len) {
-		size_t n = min_t(size_t, len, READ_MAX);
+		size_t n = min_t(size_t, len, TRANSFER_MAX);
 		int ret;
 
 		/* An unaligned start takes one more page than a bio may have. */
-		if (is_vmalloc_addr(buf) && n == READ_MAX && offset_in_page(buf))
+		if (is_vmalloc_addr(buf) && n == TRANSFER_MAX &&
+		    offset_in_page(buf))
 			n -= PAGE_SIZE;
 		ret = is_vmalloc_addr(buf) ?
-			read_vmalloc(bdev, sector, buf, n) :
-			bdev_rw_virt(bdev, sector, buf, n,
-				     REQ_OP_READ | REQ_META);
+			transfer_vmalloc(bdev, sector, buf, n, opf) :
+			bdev_rw_virt(bdev, sector, buf, n, opf);
 		if (ret)
 			return ret;
 		buf += n;
@@ -97,6 +98,29 @@ int bch_rs_bdev_read(struct block_device *bdev, sector_t sector, void *buf,
 		len -= n;
 	}
 	return 0;
+}
+
+int bch_rs_bdev_read(struct block_device *bdev, sector_t sector, void *buf,
+		     size_t len)
+{
+	return transfer(bdev, sector, buf, len, REQ_OP_READ | REQ_META);
+}
+
+/* With fua, every piece is on stable media when this returns. */
+int bch_rs_bdev_write(struct block_device *bdev, sector_t sector,
+		      const void *buf, size_t len, bool fua)
+{
+	blk_opf_t opf = REQ_OP_WRITE | REQ_META | REQ_SYNC | REQ_IDLE;
+
+	if (fua)
+		opf |= REQ_FUA;
+	return transfer(bdev, sector, (void *)buf, len, opf);
+}
+
+int bch_rs_bdev_discard(struct block_device *bdev, sector_t sector,
+			sector_t nr_sectors)
+{
+	return blkdev_issue_discard(bdev, sector, nr_sectors, GFP_NOFS);
 }
 
 size_t bch_rs_bdev_name(struct block_device *bdev, char *buf, size_t len)

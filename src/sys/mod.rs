@@ -6,7 +6,7 @@
 //! | file           | wraps                                                                   |
 //! |----------------|-------------------------------------------------------------------------|
 //! | `bio.rs`       | asynchronous reads into folios                                          |
-//! | `block.rs`     | block devices: claim for a filesystem, size, synchronous reads           |
+//! | `block.rs`     | block devices: claim for a filesystem, size, synchronous reads and writes |
 //! | `caller.rs`    | the process that made a system call: its memory, what it may do         |
 //! | `compress.rs`  | decompressors                                                           |
 //! | `fs/`          | filesystem types, mounts, inodes, directories, attributes: see there     |
@@ -19,8 +19,11 @@
 //! | `parameter.rs` | what the module shows of itself as a parameter                          |
 //! | `raid.rs`      | lost blocks from parity                                                 |
 //! | `shrinker.rs`  | giving memory back under pressure                                       |
+//! | `stop.rs`      | what a thread is told: to stop, to look again                           |
 //! | `sync.rs`      | mutexes and spinlocks                                                   |
+//! | `task.rs`      | threads                                                                 |
 //! | `unicode.rs`   | names compared without case                                             |
+//! | `wait.rs`      | waiting for a condition                                                 |
 //! | `workqueue.rs` | work queues                                                             |
 //! | `workspace.rs` | memory for decompression, kept for the next time                        |
 //! | `*.c`          | C for macros and variable arguments, declared in `include/`             |
@@ -40,8 +43,11 @@ pub mod nodes;
 pub mod parameter;
 pub mod raid;
 pub mod shrinker;
+pub mod stop;
 pub mod sync;
+pub mod task;
 pub mod unicode;
+pub mod wait;
 pub mod workqueue;
 pub mod workspace;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Work queues of our own, for completions that have to run in a task.
+//! Work queues of our own: for what has to run in a task, but not in the one that is there.
+
+mod spawn;
 
 use crate::{
     bindings,
@@ -17,8 +19,8 @@ use kernel::str::CStrExt as _;
 
 /// A work queue whose items can run on any CPU, and that makes progress while memory is short.
 ///
-/// Items are queued by the modules of this folder that own a `work_struct`. Dropping the queue
-/// waits until the last item has returned.
+/// Items are closures, and what the modules of this folder queue that own a `work_struct`. Dropping
+/// the queue waits until the last item has returned.
 ///
 /// # Invariants
 ///

@@ -7,6 +7,7 @@ use crate::error::{
     Result, //
 };
 use std::{
+    collections::BTreeMap,
     fs::File,
     os::unix::fs::FileExt,
     path::Path,
@@ -15,7 +16,7 @@ use std::{
             AtomicU32,
             Ordering, //
         },
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
     },
 };
 
@@ -37,6 +38,15 @@ impl DevNr {
     }
 }
 
+/// When the data of a write is safe from a loss of power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// After the next flush.
+    Cached,
+    /// When the write returns.
+    Fua,
+}
+
 #[derive(Debug)]
 enum Backing {
     File(File),
@@ -52,6 +62,8 @@ pub struct BlockDevice {
     backing: Backing,
     /// Reads at or behind this byte fail.
     fails_from: u64,
+    /// What was written, by sector.
+    written: Mutex<BTreeMap<u64, [u8; SECTOR as usize]>>,
 }
 
 impl BlockDevice {
@@ -66,6 +78,7 @@ impl BlockDevice {
             bytes: file.metadata()?.len(),
             backing: Backing::File(file),
             fails_from: u64::MAX,
+            written: Mutex::default(),
         })
     }
 
@@ -77,6 +90,7 @@ impl BlockDevice {
             bytes: bytes.len() as u64,
             backing: Backing::Memory(bytes),
             fails_from: u64::MAX,
+            written: Mutex::default(),
         }
     }
 
@@ -120,12 +134,73 @@ impl BlockDevice {
             return Err(Error::Io);
         }
         match &self.backing {
-            Backing::File(f) => f.read_exact_at(buf, at).map_err(|_| Error::Io),
+            Backing::File(f) => f.read_exact_at(buf, at).map_err(|_| Error::Io)?,
             Backing::Memory(bytes) => {
                 let at = at as usize;
                 buf.copy_from_slice(&bytes[at..at + buf.len()]);
-                Ok(())
             }
         }
+        let written = self.written();
+        for (sector, to) in (sector..).zip(buf.chunks_mut(SECTOR as usize)) {
+            if let Some(from) = written.get(&sector) {
+                to.copy_from_slice(from);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it can be written.
+    pub fn is_writable(&self) -> bool {
+        matches!(self.backing, Backing::Memory(_))
+    }
+
+    /// Whether the device can be told that sectors are not used any more.
+    pub fn supports_discard(&self) -> bool {
+        true
+    }
+
+    /// Writes `buf`, a multiple of 512 bytes, at `sector`.
+    pub fn write(&self, sector: u64, buf: &[u8], _how: Durability) -> Result<()> {
+        if !self.is_writable() {
+            return Err(Error::DeviceReadOnly);
+        }
+        if buf.len() as u64 % SECTOR != 0 {
+            return Err(Error::DeviceWriteUnaligned);
+        }
+        match sector.checked_add(buf.len() as u64 / SECTOR) {
+            Some(end) if end <= self.nr_sectors() => (),
+            _ => return Err(Error::DeviceWritePastEnd),
+        }
+        let mut written = self.written();
+        for (sector, from) in (sector..).zip(buf.chunks_exact(SECTOR as usize)) {
+            let mut data = [0; SECTOR as usize];
+            data.copy_from_slice(from);
+            written.insert(sector, data);
+        }
+        Ok(())
+    }
+
+    /// Waits until all writes that have returned are on stable media.
+    pub fn flush(&self) -> Result<()> {
+        if !self.is_writable() {
+            return Err(Error::DeviceReadOnly);
+        }
+        Ok(())
+    }
+
+    /// Tells the device that the contents of `nr_sectors` sectors from `sector` on are not needed
+    /// any more.
+    pub fn discard(&self, sector: u64, nr_sectors: u64) -> Result<()> {
+        if !self.is_writable() {
+            return Err(Error::DeviceReadOnly);
+        }
+        match sector.checked_add(nr_sectors) {
+            Some(end) if end <= self.nr_sectors() => Ok(()),
+            _ => Err(Error::DeviceDiscardRange),
+        }
+    }
+
+    fn written(&self) -> MutexGuard<'_, BTreeMap<u64, [u8; SECTOR as usize]>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

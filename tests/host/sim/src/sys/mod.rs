@@ -2,20 +2,23 @@
 
 //! The second `sys`: the same interface as in the kernel, on the standard library.
 //!
-//! | file          | holds                                                          |
-//! |---------------|----------------------------------------------------------------|
-//! | `block.rs`    | [`BlockDevice`](block::BlockDevice) in a file or in memory      |
-//! | `caller.rs`   | the memory of who makes a system call                           |
-//! | `compress.rs` | decompression                                                   |
-//! | `keyring.rs`  | keys, by thread                                                 |
-//! | `kobject.rs`  | files that show something                                       |
-//! | `memory.rs`   | how much memory there is                                        |
-//! | `raid.rs`     | lost blocks from parity                                         |
-//! | `shrinker.rs` | memory reclaim that never asks                                  |
-//! | `sync.rs`     | locks                                                           |
+//! | file           | holds                                                          |
+//! |----------------|----------------------------------------------------------------|
+//! | `block.rs`     | [`BlockDevice`](block::BlockDevice) in a file or in memory     |
+//! | `caller.rs`    | the memory of who makes a system call                          |
+//! | `compress.rs`  | decompression                                                  |
+//! | `keyring.rs`   | keys, by thread                                                |
+//! | `kobject.rs`   | files that show something                                      |
+//! | `memory.rs`    | how much memory there is                                       |
+//! | `raid.rs`      | lost blocks from parity                                        |
+//! | `shrinker.rs`  | memory reclaim that never asks                                 |
+//! | `sync.rs`      | locks                                                          |
+//! | `task.rs`      | threads                                                        |
+//! | `unicode.rs`   | names compared without case                                    |
+//! | `wait.rs`      | waiting for a condition                                        |
+//! | `workqueue.rs` | work queues                                                    |
 //!
-//! `workspace.rs` is the kernel's own: it is safe code on the modules here.
-//! | `unicode.rs`  | names compared without case                                     |
+//! `stop.rs` and `workspace.rs` are the kernel's own: safe code on the modules here.
 
 pub mod block;
 pub mod caller;
@@ -25,8 +28,12 @@ pub mod kobject;
 pub mod memory;
 pub mod raid;
 pub mod shrinker;
+#[path = "../../../../../src/sys/stop.rs"]
+pub mod stop;
 pub mod sync;
-
+pub mod task;
 pub mod unicode;
+pub mod wait;
+pub mod workqueue;
 #[path = "../../../../../src/sys/workspace.rs"]
 pub mod workspace;

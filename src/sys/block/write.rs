@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What changes a device: writes, flushes, discards.
+
+use super::{
+    BlockDevice,
+    SECTOR_BYTES, //
+};
+use crate::{
+    bindings,
+    env::{
+        num,
+        Vec, //
+    },
+    error::{
+        errno::Errno,
+        Error,
+        Result, //
+    },
+    pr_err,
+};
+use core::fmt;
+
+/// When the data of a write is safe from a loss of power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// After the next [`flush`](BlockDevice::flush) that is started when the write has returned.
+    Cached,
+    /// When the write returns. Says nothing of the writes before it. C: `REQ_FUA`.
+    Fua,
+}
+
+impl BlockDevice {
+    /// Whether it was opened for writing.
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Whether the device can be told that sectors are not used any more.
+    pub fn supports_discard(&self) -> bool {
+        // SAFETY: The device is open by the type invariant.
+        unsafe { bindings::bdev_max_discard_sectors(self.as_ptr()) != 0 }
+    }
+
+    /// Writes `buf` at `sector` and waits for it. Both have to be of whole blocks of the device
+    /// ([`Error::DeviceWriteUnaligned`]); where `buf` is in memory does not matter.
+    ///
+    /// After an error any part of the range may have its old or its new contents.
+    pub fn write(&self, sector: u64, buf: &[u8], how: Durability) -> Result {
+        self.check_writable()?;
+        let nr = num::u64_of(buf.len() / SECTOR_BYTES);
+        if buf.len() % SECTOR_BYTES != 0 || (sector | nr) & self.block_mask() != 0 {
+            return Err(Error::DeviceWriteUnaligned);
+        }
+        if !self.has_sectors(sector, nr) {
+            return Err(Error::DeviceWritePastEnd);
+        }
+        if buf.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: The device is open; only the address is looked at.
+        if unsafe { bindings::bch_rs_bdev_aligned(self.as_ptr(), buf.as_ptr().cast()) } {
+            return self.transfer_out(sector, buf, how);
+        }
+        let mut bounce = Vec::with_capacity(buf.len())?;
+        bounce.extend_from_slice(buf)?;
+        self.transfer_out(sector, &bounce, how)
+    }
+
+    /// Waits until all writes that have returned are on stable media.
+    pub fn flush(&self) -> Result {
+        self.check_writable()?;
+        // SAFETY: The device is open by the type invariant.
+        let ret = unsafe { bindings::blkdev_issue_flush(self.as_ptr()) };
+        super::super::check(ret).map_err(|e| self.failed(format_args!("a flush"), e))
+    }
+
+    /// Tells the device that the contents of `nr_sectors` sectors from `sector` on are not needed
+    /// any more. What is read there afterwards is undefined.
+    pub fn discard(&self, sector: u64, nr_sectors: u64) -> Result {
+        self.check_writable()?;
+        if !self.supports_discard() {
+            return Err(Error::DeviceNoDiscard);
+        }
+        if (sector | nr_sectors) & self.block_mask() != 0 || !self.has_sectors(sector, nr_sectors) {
+            return Err(Error::DeviceDiscardRange);
+        }
+        if nr_sectors == 0 {
+            return Ok(());
+        }
+        // SAFETY: The device is open by the type invariant.
+        let ret = unsafe { bindings::bch_rs_bdev_discard(self.as_ptr(), sector, nr_sectors) };
+        super::super::check(ret).map_err(|e| {
+            let what = format_args!("discarding {nr_sectors} sectors from {sector} on");
+            self.failed(what, e)
+        })
+    }
+
+    fn transfer_out(&self, sector: u64, buf: &[u8], how: Durability) -> Result {
+        // SAFETY: The device is open; the kernel reads `buf.len()` bytes of `buf`, which is heap
+        // memory, and is done with it when the call returns.
+        let ret = unsafe {
+            bindings::bch_rs_bdev_write(
+                self.as_ptr(),
+                sector,
+                buf.as_ptr().cast(),
+                buf.len(),
+                how == Durability::Fua,
+            )
+        };
+        super::super::check(ret).map_err(|e| {
+            let what = format_args!("writing {} bytes at sector {sector}", buf.len());
+            self.failed(what, e)
+        })
+    }
+
+    fn check_writable(&self) -> Result {
+        if self.writable {
+            Ok(())
+        } else {
+            Err(Error::DeviceReadOnly)
+        }
+    }
+
+    /// The bits of a sector number that say where in a block it is.
+    fn block_mask(&self) -> u64 {
+        let block = num::usize_of_u32(self.logical_block_bytes()) / SECTOR_BYTES;
+        num::u64_of(block.wrapping_sub(1))
+    }
+
+    fn has_sectors(&self, sector: u64, nr: u64) -> bool {
+        sector
+            .checked_add(nr)
+            .is_some_and(|end| end <= self.nr_sectors())
+    }
+
+    /// Reports a failure.
+    fn failed(&self, what: fmt::Arguments<'_>, e: Errno) -> Error {
+        pr_err!("{}: {what} failed: errno {}", self.name(), e.0);
+        Error::from(e)
+    }
+}
