@@ -18,6 +18,7 @@ use crate::{
         Result, //
     },
     pr_err,
+    sys::check, //
 };
 use core::fmt;
 
@@ -72,7 +73,7 @@ impl BlockDevice {
         self.check_writable()?;
         // SAFETY: The device is open by the type invariant.
         let ret = unsafe { bindings::blkdev_issue_flush(self.as_ptr()) };
-        super::super::check(ret).map_err(|e| self.failed(format_args!("a flush"), e))
+        check(ret).map_err(|e| self.failed(format_args!("a flush"), e))
     }
 
     /// Tells the device that the contents of `nr_sectors` sectors from `sector` on are not needed
@@ -90,9 +91,11 @@ impl BlockDevice {
         }
         // SAFETY: The device is open by the type invariant.
         let ret = unsafe { bindings::bch_rs_bdev_discard(self.as_ptr(), sector, nr_sectors) };
-        super::super::check(ret).map_err(|e| {
-            let what = format_args!("discarding {nr_sectors} sectors from {sector} on");
-            self.failed(what, e)
+        check(ret).map_err(|e| {
+            self.failed(
+                format_args!("discarding {nr_sectors} sectors from {sector} on"),
+                e,
+            )
         })
     }
 
@@ -108,9 +111,11 @@ impl BlockDevice {
                 how == Durability::Fua,
             )
         };
-        super::super::check(ret).map_err(|e| {
-            let what = format_args!("writing {} bytes at sector {sector}", buf.len());
-            self.failed(what, e)
+        check(ret).map_err(|e| {
+            self.failed(
+                format_args!("writing {} bytes at sector {sector}", buf.len()),
+                e,
+            )
         })
     }
 
