@@ -19,8 +19,9 @@
 //! | `parameter.rs` | what the module shows of itself as a parameter                          |
 //! | `raid.rs`      | lost blocks from parity                                                 |
 //! | `shrinker.rs`  | giving memory back under pressure                                       |
+//! | `six/`         | SIX locks                                                               |
 //! | `stop.rs`      | what a thread is told: to stop, to look again                           |
-//! | `sync.rs`      | mutexes and spinlocks                                                   |
+//! | `sync.rs`      | mutexes, spinlocks, atomic variables                                    |
 //! | `task.rs`      | threads                                                                 |
 //! | `unicode.rs`   | names compared without case                                             |
 //! | `wait.rs`      | waiting for a condition                                                 |
@@ -43,6 +44,7 @@ pub mod nodes;
 pub mod parameter;
 pub mod raid;
 pub mod shrinker;
+pub mod six;
 pub mod stop;
 pub mod sync;
 pub mod task;

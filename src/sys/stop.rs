@@ -3,10 +3,12 @@
 //! What a thread is told by those who own it: to stop, and to look whether there is work. The host
 //! build has the same file.
 
-use super::wait::WaitQueue;
-use core::sync::atomic::{
-    AtomicBool,
-    Ordering, //
+use super::{
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+    wait::WaitQueue,
 };
 
 /// A thread's side of the two messages.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Locks, each in memory of its own so that they can be moved.
+//! Locks, each in memory of its own so that they can be moved; atomic variables.
 
 use crate::error::{
     Error,
@@ -24,6 +24,9 @@ use kernel::{
         LockClassKey,
     },
 };
+
+/// For what is checked by a model as well, which brings its own.
+pub use core::sync::atomic;
 
 /// A value behind a kernel lock, in a box.
 pub struct Boxed<T, B: Backend>(Pin<KBox<Lock<T, B>>>);

@@ -5,8 +5,13 @@
 use crate::bindings;
 use core::{
     ffi::c_void,
+    hint,
     ptr, //
 };
+
+/// How often to look for what is over in a moment. On today's machines that takes about as long as
+/// going to sleep and waking up would.
+const SPINS: u32 = 100;
 
 /// Where tasks wait that [`wake_all`](Self::wake_all) wakes. Takes no memory to speak of: the
 /// kernel has a table of wait queues by address, and wakes those of one address.
@@ -25,6 +30,19 @@ impl WaitQueue {
     /// Nobody waits.
     pub const fn new() -> Self {
         Self(0)
+    }
+
+    /// Looks at `cond` a few times, for what others do in a moment, and does not sleep: returns
+    /// whether it was true.
+    #[inline]
+    pub fn spin(mut cond: impl FnMut() -> bool) -> bool {
+        for _ in 0..SPINS {
+            if cond() {
+                return true;
+            }
+            hint::spin_loop();
+        }
+        false
     }
 
     /// Sleeps until `cond` is true. It is called now, and after each wake-up that follows a change:

@@ -12,13 +12,13 @@
 //! | `memory.rs`    | how much memory there is                                       |
 //! | `raid.rs`      | lost blocks from parity                                        |
 //! | `shrinker.rs`  | memory reclaim that never asks                                 |
-//! | `sync.rs`      | locks                                                          |
+//! | `sync.rs`      | locks, atomic variables                                        |
 //! | `task.rs`      | threads                                                        |
 //! | `unicode.rs`   | names compared without case                                    |
 //! | `wait.rs`      | waiting for a condition                                        |
 //! | `workqueue.rs` | work queues                                                    |
 //!
-//! `stop.rs` and `workspace.rs` are the kernel's own: safe code on the modules here.
+//! `six/`, `stop.rs` and `workspace.rs` are the kernel's own, on the modules here.
 
 pub mod block;
 pub mod caller;
@@ -28,6 +28,9 @@ pub mod kobject;
 pub mod memory;
 pub mod raid;
 pub mod shrinker;
+#[allow(unsafe_code)] // the same as in the kernel
+#[path = "../../../../../src/sys/six/mod.rs"]
+pub mod six;
 #[path = "../../../../../src/sys/stop.rs"]
 pub mod stop;
 pub mod sync;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Locks.
+//! Locks, atomic variables.
 
 use crate::error::Result;
 use std::sync::{
@@ -8,6 +8,8 @@ use std::sync::{
     PoisonError,
     TryLockError, //
 };
+
+pub use core::sync::atomic;
 
 /// A lock whose holder may sleep.
 #[derive(Debug)]

@@ -33,6 +33,14 @@ impl WaitQueue {
         }
     }
 
+    /// Looks at `cond` a few times and does not sleep: returns whether it was true.
+    pub fn spin(mut cond: impl FnMut() -> bool) -> bool {
+        (0..100).any(|_| {
+            std::hint::spin_loop();
+            cond()
+        })
+    }
+
     /// Sleeps until `cond` is true. It is called now and after each wake-up.
     pub fn wait(&self, mut cond: impl FnMut() -> bool) {
         if cond() {
