@@ -3,31 +3,32 @@
 //! Safe wrappers over the kernel's C interfaces. They know nothing of bcachefs: everything here
 //! could serve another filesystem. All `unsafe` code of the module is here and in `env`.
 //!
-//! | file           | wraps                                                                   |
-//! |----------------|-------------------------------------------------------------------------|
-//! | `bio.rs`       | asynchronous reads into folios                                          |
-//! | `block.rs`     | block devices: claim for a filesystem, size, synchronous reads and writes |
-//! | `caller.rs`    | the process that made a system call: its memory, what it may do         |
-//! | `compress.rs`  | decompressors                                                           |
-//! | `fs/`          | filesystem types, mounts, inodes, directories, attributes: see there     |
-//! | `iomap.rs`     | reading into the page cache                                             |
-//! | `keyring.rs`   | keys that a process holds                                               |
-//! | `kobject.rs`   | directories and files in sysfs                                          |
-//! | `kunit.rs`     | tests inside the kernel, by KUnit                                       |
-//! | `memory.rs`    | how much memory the machine has                                         |
-//! | `nodes.rs`     | character devices for ioctl(2)                                          |
-//! | `parameter.rs` | what the module shows of itself as a parameter                          |
-//! | `raid.rs`      | lost blocks from parity                                                 |
-//! | `shrinker.rs`  | giving memory back under pressure                                       |
-//! | `six/`         | SIX locks                                                               |
-//! | `stop.rs`      | what a thread is told: to stop, to look again                           |
-//! | `sync.rs`      | mutexes, spinlocks, atomic variables                                    |
-//! | `task.rs`      | threads                                                                 |
-//! | `unicode.rs`   | names compared without case                                             |
-//! | `wait.rs`      | waiting for a condition                                                 |
-//! | `workqueue.rs` | work queues                                                             |
-//! | `workspace.rs` | memory for decompression, kept for the next time                        |
-//! | `*.c`          | C for macros and variable arguments, declared in `include/`             |
+//! | file            | wraps                                                                     |
+//! |-----------------|---------------------------------------------------------------------------|
+//! | `bio.rs`        | asynchronous reads into folios                                            |
+//! | `block.rs`      | block devices: claim for a filesystem, size, synchronous reads and writes |
+//! | `caller.rs`     | the process that made a system call: its memory, what it may do           |
+//! | `compress.rs`   | decompressors                                                             |
+//! | `fs/`           | filesystem types, mounts, inodes, directories, attributes: see there      |
+//! | `iomap.rs`      | reading into the page cache                                               |
+//! | `keyring.rs`    | keys that a process holds                                                 |
+//! | `kobject.rs`    | directories and files in sysfs                                            |
+//! | `kunit.rs`      | tests inside the kernel, by KUnit                                         |
+//! | `memory.rs`     | how much memory the machine has                                           |
+//! | `nodes.rs`      | character devices for ioctl(2)                                            |
+//! | `parameter.rs`  | what the module shows of itself as a parameter                            |
+//! | `raid.rs`       | lost blocks from parity                                                   |
+//! | `shrinker.rs`   | giving memory back under pressure                                         |
+//! | `six/`          | SIX locks                                                                 |
+//! | `stop.rs`       | what a thread is told: to stop, to look again                             |
+//! | `sync.rs`       | mutexes, spinlocks, atomic variables                                      |
+//! | `task.rs`       | threads                                                                   |
+//! | `task_tests.rs` | tests of them inside the kernel, and of waiting and SIX locks             |
+//! | `unicode.rs`    | names compared without case                                               |
+//! | `wait.rs`       | waiting for a condition                                                   |
+//! | `workqueue.rs`  | work queues                                                               |
+//! | `workspace.rs`  | memory for decompression, kept for the next time                          |
+//! | `*.c`           | C for macros and variable arguments, declared in `include/`               |
 
 pub mod bio;
 pub mod block;
@@ -48,6 +49,8 @@ pub mod six;
 pub mod stop;
 pub mod sync;
 pub mod task;
+#[cfg(CONFIG_BCACHEFS_KUNIT_TEST)]
+mod task_tests;
 pub mod unicode;
 pub mod wait;
 pub mod workqueue;
