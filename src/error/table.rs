@@ -68,10 +68,22 @@ errors! {
     DeviceNoDiscard, Unsupported, EOPNOTSUPP, "the device can not discard";
 
     // Mount and options.
-    ReadWriteUnsupported, ReadOnly, EROFS, "read-write mounts are not supported yet: mount with -o ro";
+    ReadWriteVersion, ReadOnly, EROFS, "only version 1.13 can be written yet: mount with -o ro";
+    ReadWriteUnclean, ReadOnly, EROFS, "not shut down cleanly, which can not be recovered from yet: mount with -o ro, or run fsck";
+    ReadWriteNew, ReadOnly, EROFS, "was never mounted, and can not be set up yet: mount it once with another implementation";
+    ReadWriteDamaged, ReadOnly, EROFS, "is damaged: mount with -o ro, or run fsck";
+    RemountUnsupported, ReadOnly, EROFS, "a mounted filesystem can not be made writable: unmount it first";
 
     ChardevInit, NoSpace, ENOSPC, "the filesystem's control device can not be made";
     FilesystemUuidAlreadyOpen, InvalidArg, EINVAL, "a filesystem with the same UUID is mounted";
+
+    // Superblock, written.
+    SbFull, NoSpace, ENOSPC, "the superblock has no room for more";
+    SbWriteInvalid, Superblock, EROFS, "a superblock that was to be written can not be right";
+    SbWriteDropped, Io, EROFS, "a device did not keep the superblock it was given";
+    SbWriteRaced, ReadOnly, EROFS, "somebody else wrote the superblock of a mounted filesystem";
+    SbWriteFailed, Io, EROFS, "the superblock could not be written to enough devices";
+    SbNotLive, ReadOnly, EROFS, "the superblock is not to be written: the filesystem is read-only";
 
     // Superblock: one copy.
     SbTruncated, Superblock, EUCLEAN, "the superblock could not be read whole";
@@ -154,6 +166,21 @@ errors! {
     JournalBadBtree, Journal, EUCLEAN, "a journal entry names a btree that can not exist";
     JournalBadKey, Journal, EUCLEAN, "a key in the journal is malformed";
     JournalInvalidKey, Key, EUCLEAN, "a key in the journal can not be right";
+    JournalFull, NoSpace, ENOSPC, "the journal has no room until what it holds is written back";
+    JournalRetry, Again, EAGAIN, "the journal's buffers are all being written";
+    JournalTooBig, InvalidArg, EINVAL, "an update is larger than a journal entry can be";
+    JournalOverrun, InvalidArg, EINVAL, "an update is larger than what was reserved in the journal";
+    JournalStuck, NoSpace, EROFS, "the journal is full and nothing can be written back";
+    JournalStopped, Shutdown, EROFS, "the journal is stopped";
+    JournalNoDevice, ReadOnly, EROFS, "too few devices can take the journal";
+    JournalPin, Journal, EROFS, "a journal entry was to be kept that is gone already";
+    JournalNoPlace, NoSpace, EROFS, "there is no place for a journal entry that room was kept for";
+    JournalWriteFailed, Io, EROFS, "a journal entry could not be written to any device";
+    JournalFlushFailed, Io, EROFS, "a device could not put what it has on stable storage";
+    JournalWriteInvalid, Journal, EROFS, "a journal entry that was to be written can not be right";
+    JournalWriteOverrun, Journal, EROFS, "the records of a journal entry that was to be written overrun it";
+    JournalWriteCsum, Journal, EROFS, "a journal entry can not be written for lack of the filesystem's key";
+    JournalSeqs, Journal, EROFS, "the journal has no sequence number left";
     CleanSectionMissing, Superblock, EUCLEAN, "the superblock has no clean section";
 
     // Btree.

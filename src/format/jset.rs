@@ -39,7 +39,17 @@ use zerocopy_derive::{
     Unaligned, //
 };
 
+mod encode;
 mod text;
+
+pub use encode::{
+    record_header,
+    set_csum,
+    Header,
+    JsetWriter,
+    RecordHeader,
+    USAGE_KEY_VERSION, //
+};
 
 /// What the magic number of a journal entry is made from, with the filesystem's own part.
 /// C: `JSET_MAGIC`.

@@ -41,6 +41,11 @@ impl DevMask {
         word & (1 << (dev & 63)) != 0
     }
 
+    /// The slots in the set, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u8> + '_ {
+        (0u8..=u8::MAX).filter(|dev| self.has(*dev))
+    }
+
     /// Adds `dev`; says whether it is new.
     pub fn add(&mut self, dev: u8) -> bool {
         let new = !self.has(dev);

@@ -65,7 +65,13 @@ feature_consts! {
     REFLINK = 6,
     NEW_SIPHASH = 7,
     INLINE_DATA = 8,
+    NEW_EXTENT_OVERWRITE = 9,
     INCOMPRESSIBLE = 10,
+    EXTENTS_ABOVE_BTREE_UPDATES = 12,
+    BTREE_UPDATES_JOURNALLED = 13,
+    JOURNAL_NO_FLUSH = 16,
+    ALLOC_V2 = 17,
+    EXTENTS_ACROSS_BTREE_NODES = 18,
     INCOMPAT_VERSION_FIELD = 19,
     CASEFOLDING = 20,
     NO_ALLOC_INFO = 21,
@@ -74,6 +80,16 @@ feature_consts! {
 }
 
 impl Features {
+    /// What every filesystem has that was written to. C: `BCH_SB_FEATURES_ALWAYS`.
+    pub const ALWAYS: u64 = 1 << Self::NEW_EXTENT_OVERWRITE
+        | 1 << Self::EXTENTS_ABOVE_BTREE_UPDATES
+        | 1 << Self::BTREE_UPDATES_JOURNALLED
+        | 1 << Self::ALLOC_V2
+        | 1 << Self::EXTENTS_ACROSS_BTREE_NODES;
+    /// What is gone after an orderly shutdown.
+    pub const UNTIL_CLEAN: u64 =
+        1 << Self::EXTENTS_ABOVE_BTREE_UPDATES | 1 << Self::BTREE_UPDATES_JOURNALLED;
+
     /// Whether the bit with this number is set.
     pub fn has(self, bit: u8) -> bool {
         let word = self.0.get(usize::from(bit >> 6)).copied().unwrap_or(0);

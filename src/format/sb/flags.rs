@@ -30,6 +30,15 @@ impl BitField {
         (word >> (self.first & 63)) & self.max()
     }
 
+    /// Sets the field in `words`; bits of `v` that do not fit are lost. Nothing happens when there
+    /// is no such word.
+    pub fn set(self, words: &mut [zerocopy::little_endian::U64], v: u64) {
+        if let Some(word) = words.get_mut(usize::from(self.word)) {
+            let (first, max) = (self.first & 63, self.max());
+            *word = ((word.get() & !(max << first)) | ((v & max) << first)).into();
+        }
+    }
+
     /// The largest value the field can have.
     pub const fn max(self) -> u64 {
         // `bits` is 1 to 64.
@@ -125,5 +134,16 @@ mod tests {
         assert_eq!(BitField::new(2, 0, 64).get(&words), 0);
         assert_eq!(BitField::new(0, 0, 64).max(), u64::MAX);
         assert_eq!(BitField::new(0, 3, 4).max(), 1);
+    }
+
+    #[test]
+    fn fields_are_put_in() {
+        let mut words = [u64::MAX.into(), 0u64.into()];
+        BitField::new(0, 4, 8).set(&mut words, 0x12);
+        assert_eq!(words[0].get(), !0xf0 | 0x20);
+        BitField::new(1, 0, 64).set(&mut words, u64::MAX);
+        BitField::new(1, 63, 64).set(&mut words, 0);
+        assert_eq!(words[1].get(), u64::MAX >> 1);
+        BitField::new(2, 0, 1).set(&mut words, 1);
     }
 }

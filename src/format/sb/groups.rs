@@ -109,6 +109,19 @@ impl<'a> Groups<'a> {
         self.iter().nth(usize_of(nr))
     }
 
+    /// Whether the label `nr` is `above`, or below it.
+    pub fn is_within(self, nr: u64, above: u64) -> bool {
+        let mut at = Some(nr);
+        for _ in 0..DEPTH_MAX {
+            match at {
+                Some(nr) if nr == above => return true,
+                Some(nr) => at = self.get(nr).and_then(|g| g.parent()),
+                None => break,
+            }
+        }
+        false
+    }
+
     /// How many slots there are.
     pub fn count(self) -> u64 {
         u64_of(self.iter().count())

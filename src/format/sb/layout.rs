@@ -52,7 +52,7 @@ pub const MAGIC_BCACHE: Uuid = Uuid([
 )]
 #[repr(C)]
 pub struct RawLayout {
-    magic: [u8; 16],
+    pub(super) magic: [u8; 16],
     layout_type: u8,
     sb_max_size_bits: u8,
     nr_superblocks: u8,

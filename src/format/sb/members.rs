@@ -48,7 +48,7 @@ pub const NBUCKETS_MIN: u64 = 64;
 /// C: `BCH_MI_BTREE_BITMAP_SHIFT_MAX`.
 pub const BITMAP_SHIFT_MAX: u8 = 58;
 /// Bytes before the first member in a version 2 section.
-const V2_HEADER_BYTES: usize = 8;
+pub(super) const V2_HEADER_BYTES: usize = 8;
 
 /// The UUID of a slot whose device was removed but may still be named by old pointers.
 /// C: `BCH_SB_MEMBER_DELETED_UUID`.
@@ -63,23 +63,23 @@ pub const DELETED_UUID: Uuid = Uuid([
     Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, PartialEq, Eq,
 )]
 #[repr(C)]
-struct RawMember {
+pub(super) struct RawMember {
     uuid: [u8; 16],
     nbuckets: U64,
     first_bucket: U16,
     bucket_size: U16,
-    btree_bitmap_shift: u8,
+    pub(super) btree_bitmap_shift: u8,
     pad: [u8; 3],
-    last_mount: U64,
-    flags: U64,
+    pub(super) last_mount: U64,
+    pub(super) flags: U64,
     iops: [U32; 4],
-    errors: [U64; 3],
+    pub(super) errors: [U64; 3],
     errors_at_reset: [U64; 3],
     errors_reset_time: U64,
-    seq: U64,
-    btree_allocated_bitmap: U64,
-    last_journal_bucket: U32,
-    last_journal_bucket_offset: U32,
+    pub(super) seq: U64,
+    pub(super) btree_allocated_bitmap: U64,
+    pub(super) last_journal_bucket: U32,
+    pub(super) last_journal_bucket_offset: U32,
     device_name: [u8; 16],
     device_model: [u8; 64],
     flush_errors: U64,
@@ -133,12 +133,12 @@ impl MemberState {
 /// C: `struct bch_member`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    raw: RawMember,
+    pub(super) raw: RawMember,
 }
 
 impl Member {
     /// Decodes a member that takes `bytes`; what is missing at the end counts as zero.
-    fn read(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut whole = [0; MEMBER_BYTES];
         for (dst, src) in whole.iter_mut().zip(bytes) {
             *dst = *src;
@@ -408,7 +408,7 @@ fn too_short(place: Place, what: &'static str) -> Finding {
     Finding::new(Error::SbMembersSize, place, what)
 }
 
-fn v2_stride(body: &[u8]) -> usize {
+pub(super) fn v2_stride(body: &[u8]) -> usize {
     U16::read_from_prefix(body).map_or(0, |(n, _)| n.get().into())
 }
 

@@ -22,6 +22,7 @@
 //! | `passes.rs`       | the recovery passes, and when each was run                           |
 //! | `finding.rs`      | [`Finding`]: what a validator reports                                |
 //! | `copies.rs`       | finding the right copy on one device                                 |
+//! | `edit.rs`         | changing a superblock that is to be written                          |
 //! | `assemble.rs`     | which devices belong together, and whether they are enough           |
 //! | `show.rs`         | the superblock as text                                               |
 //! | `text.rs`         | numbers, names, times as text                                        |
@@ -37,6 +38,7 @@ pub mod copies;
 pub mod counters;
 pub mod crypt;
 pub mod downgrade;
+mod edit;
 pub mod errors;
 mod errors_v2;
 pub mod ext;

@@ -55,8 +55,8 @@ use zerocopy::IntoBytes as _;
 #[derive(Debug)]
 pub struct Superblock {
     /// Not in the structure itself, which is moved about: kernel stacks are small.
-    head: Box<RawSb>,
-    sections: Vec<u8>,
+    pub(super) head: Box<RawSb>,
+    pub(super) sections: Vec<u8>,
 }
 
 impl Deref for Superblock {
@@ -251,7 +251,7 @@ impl Superblock {
 
 /// A copy in memory of its own. Out of line: it goes over the stack, which is small.
 #[inline(never)]
-fn boxed(head: &RawSb) -> crate::error::Result<Box<RawSb>> {
+pub(super) fn boxed(head: &RawSb) -> crate::error::Result<Box<RawSb>> {
     Box::try_new(*head)
 }
 
