@@ -19,13 +19,14 @@ use core::fmt::{
 /// with the first damage found in it.
 pub(super) fn show(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
     let st = fs.view.sb();
-    let state = match fs.state.get() {
+    let state = match fs.state().get() {
         State::Starting => "starting",
         State::ReadOnly => "read-only",
+        State::ReadWrite => "read-write",
         State::EmergencyReadOnly => "emergency read-only",
     };
     write!(to, "{:<32}{state}", "state:")?;
-    match fs.state.first_error() {
+    match fs.state().first_error() {
         Some(e) => writeln!(to, ": {e}")?,
         None => writeln!(to)?,
     }

@@ -68,7 +68,7 @@ fn io_done(_: &SbState, dev: &Device, to: &mut dyn Write) -> fmt::Result {
         while let Some((nr, name)) = kinds.next() {
             let sectors = match direction {
                 "read" => dev.stats.read_sectors(DataType(nr)),
-                _ => 0,
+                _ => dev.stats.written_sectors(DataType(nr)),
             };
             let comma = if kinds.peek().is_some() { "," } else { "" };
             let bytes = sectors.saturating_mul(512);

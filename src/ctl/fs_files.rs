@@ -106,11 +106,12 @@ fn disk_groups(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
 
 /// C: `bch2_fs_flag_strs`.
 fn flags(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
-    let state = fs.state.get();
+    let state = fs.state().get();
     let btrees = &fs.view.btrees;
     let set = [
         ("started", state != State::Starting),
         ("btree_running", true),
+        ("rw", state == State::ReadWrite),
         ("emergency_ro", state == State::EmergencyReadOnly),
         ("error", fs.view.sb().errors.since_mount() != 0),
         ("topology_error", btrees.health.sick().next().is_some()),

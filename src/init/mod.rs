@@ -6,17 +6,12 @@
 //! |------------|--------------------------------------------------------------|
 //! | `options.rs` | options that ask for what can not be done yet                |
 //! | `start.rs` | [`Filesystem`]: from opened devices to something that can be read |
-//! | `state.rs` | [`State`]: starting, read-only, emergency read-only            |
 
 mod options;
 mod start;
-mod state;
 
+pub use crate::sb::State;
 pub use start::{
     Filesystem,
     JournalSpan, //
-};
-pub use state::{
-    State,
-    StateCell, //
 };

@@ -2,10 +2,7 @@
 
 //! From opened devices to a filesystem that can be read.
 
-use super::{
-    options,
-    state::StateCell, //
-};
+use super::options;
 use crate::{
     alloc::{
         check_enough,
@@ -34,7 +31,11 @@ use crate::{
         values::subvolume::ROOT_SUBVOL, //
     },
     fs::quota::Quotas,
-    journal, sb,
+    journal,
+    sb::{
+        self,
+        StateCell, //
+    },
     snapshots::View,
     sys::block::BlockDevice,
 };
@@ -45,8 +46,6 @@ use crate::{
 pub struct Filesystem {
     /// What can be read.
     pub view: View,
-    /// What it may do at the moment.
-    pub state: StateCell,
     /// What was read of the journal.
     pub journal: JournalSpan,
     /// Space in use, as of the mount: nothing changes it.
@@ -118,11 +117,9 @@ impl Filesystem {
         if let Err(e) = &quotas {
             pr_warn!("can not read the quotas, they are not shown: {e}");
         }
-        let state = StateCell::try_new()?;
-        state.started();
+        view.sb().state.started();
         Ok(Self {
             view,
-            state,
             journal: span,
             usage,
             quotas,
@@ -161,6 +158,11 @@ impl Filesystem {
     /// Quotas.
     pub fn quotas(&self) -> Result<&Quotas> {
         self.quotas.as_ref().map_err(|e| *e)
+    }
+
+    /// What it may do at the moment.
+    pub fn state(&self) -> &StateCell {
+        &self.view.sb().state
     }
 
     /// Space in use.

@@ -11,7 +11,7 @@ use core::sync::atomic::{
     Ordering, //
 };
 
-/// How often reading from a device did not give what was written there, since the mount. Added to
+/// How often a device did not do what it was asked, since the mount. Added to
 /// [`Member::errors`](crate::format::sb::Member::errors), this is what the device has done since
 /// the filesystem was made.
 ///
@@ -20,6 +20,8 @@ use core::sync::atomic::{
 pub struct IoErrors {
     /// Reads that failed. C: `BCH_MEMBER_ERROR_read`.
     pub read: AtomicU64,
+    /// Writes that failed, and flushes. C: `BCH_MEMBER_ERROR_write`.
+    pub write: AtomicU64,
     /// Data or metadata that did not match its checksum. C: `BCH_MEMBER_ERROR_checksum`.
     pub checksum: AtomicU64,
 }
@@ -38,9 +40,22 @@ impl IoErrors {
         }
     }
 
+    /// Counts `error` of a write or a flush, if it is one of a device.
+    pub fn count_write(&self, error: Error) {
+        if error.class() == Class::Io {
+            self.write.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Counts a wrong checksum.
     pub fn bad_checksum(&self) {
         self.checksum.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Failed reads, failed writes and wrong checksums so far, in the order of
+    /// [`Member::errors`](crate::format::sb::Member::errors).
+    pub fn all(&self) -> [u64; 3] {
+        [&self.read, &self.write, &self.checksum].map(|n| n.load(Ordering::Relaxed))
     }
 
     /// Failed reads and wrong checksums so far.

@@ -4,13 +4,15 @@
 //!
 //! | file              | holds                                                             |
 //! |-------------------|-------------------------------------------------------------------|
+//! | `write.rs`        | writing the superblock                                            |
+//! | `mode.rs`         | [`State`]: starting, read-only, read-write, emergency read-only    |
 //! | `state.rs`        | [`SbState`]: superblock, options and devices of a filesystem; [`Device`] |
 //! | `open.rs`         | [`open`]: from block devices to an [`SbState`]                      |
 //! | `read.rs`         | the superblock of one device, and what is printed about it         |
 //! | `damage.rs`       | [`Damage`]: what could not be used since the mount                  |
 //! | `error_counts.rs` | [`ErrorCounts`]: inconsistencies by their stable id                 |
 //! | `io_errors.rs`    | [`IoErrors`]: what a device did wrong since the mount               |
-//! | `device_stats.rs` | [`DeviceStats`]: what was read from a device since the mount        |
+//! | `device_stats.rs` | [`DeviceStats`]: what was read and written of a device since the mount        |
 //! | `message_limit.rs` | [`MessageLimit`]: how many messages about data are printed            |
 //! | `counters.rs`     | [`Counters`]: events since the mount                               |
 //! | `key.rs`          | the key of an encrypted filesystem, from the keyrings              |
@@ -28,9 +30,11 @@ mod error_counts;
 mod io_errors;
 mod key;
 mod message_limit;
+mod mode;
 mod open;
 mod read;
 mod state;
+mod write;
 
 pub use counters::Counters;
 pub use damage::{
@@ -41,6 +45,10 @@ pub use device_stats::DeviceStats;
 pub use error_counts::ErrorCounts;
 pub use io_errors::IoErrors;
 pub use message_limit::MessageLimit;
+pub use mode::{
+    State,
+    StateCell, //
+};
 pub use open::open;
 pub use state::{
     Device,

@@ -11,11 +11,13 @@ use super::{
     io_errors::IoErrors,
     key,
     message_limit::MessageLimit,
+    mode::StateCell,
     read::read_super,
     state::{
         Device,
         SbState, //
     },
+    write::LiveSb,
 };
 use crate::{
     env::{
@@ -93,6 +95,8 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
         devs,
         damage: Damage::new(),
         counters: Counters::try_new()?,
+        state: StateCell::try_new()?,
+        live: LiveSb::try_new()?,
         messages: MessageLimit::default(),
     };
     check_all_there(&state)?;

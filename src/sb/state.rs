@@ -8,7 +8,9 @@ use super::{
     device_stats::DeviceStats,
     error_counts::ErrorCounts,
     io_errors::IoErrors,
-    message_limit::MessageLimit, //
+    message_limit::MessageLimit,
+    mode::StateCell,
+    write::LiveSb, //
 };
 use crate::{
     env::{
@@ -23,7 +25,11 @@ use crate::{
         Result, //
     },
     format::{
-        opts::Opts,
+        csum::CsumType,
+        opts::{
+            OptId,
+            Opts, //
+        },
         sb::{
             assemble::DevMask,
             flags,
@@ -67,13 +73,18 @@ impl Device {
     pub fn is_last_resort(&self) -> bool {
         !matches!(self.member.state(), MemberState::RW | MemberState::RO)
     }
+
+    /// Whether it is written to while the filesystem is read-write.
+    pub fn is_writable(&self) -> bool {
+        self.member.state() == MemberState::RW
+    }
 }
 
 /// The superblock, the options and the devices of a filesystem.
 ///
 /// C: the parts `disk_sb`, `opts`, `compress` and `devs` of `struct bch_fs`.
 pub struct SbState {
-    /// The filesystem's superblock: the one written last.
+    /// The filesystem's superblock as of the mount: the one written last before it.
     pub sb: Superblock,
     /// The options in effect: those of the mount, else those of the superblock, else defaults.
     pub opts: Box<Opts>,
@@ -91,6 +102,10 @@ pub struct SbState {
     pub damage: Damage,
     /// Events since the mount.
     pub counters: Counters,
+    /// What it may do at the moment.
+    pub state: StateCell,
+    /// The superblock as it is on disk now, while the filesystem is read-write.
+    pub(super) live: LiveSb,
     /// Keeps messages about what reading files met to a few.
     pub messages: MessageLimit,
 }
@@ -111,6 +126,28 @@ impl SbState {
     /// C: `chacha20_key`, `chacha20_key_set` of `struct bch_fs`.
     pub fn key(&self) -> Option<&Key> {
         self.key.as_ref()
+    }
+
+    /// The kind of checksum for metadata that is written now.
+    ///
+    /// C: `bch2_meta_checksum_type()`.
+    pub fn metadata_checksum(&self) -> CsumType {
+        match self.sb.encryption_type() {
+            0 => self.plain_checksum(),
+            _ => CsumType::CHACHA20_POLY1305_128,
+        }
+    }
+
+    /// The kind of checksum for metadata that is not encrypted in any filesystem.
+    ///
+    /// C: `bch2_csum_opt_to_type()`.
+    pub(super) fn plain_checksum(&self) -> CsumType {
+        match self.opts.get(OptId::MetadataChecksum) {
+            0 => CsumType::NONE,
+            2 => CsumType::CRC64_NONZERO,
+            3 => CsumType::XXHASH,
+            _ => CsumType::CRC32C_NONZERO,
+        }
     }
 
     /// The devices that are there, by slot.

@@ -19,6 +19,8 @@ pub enum State {
     Starting,
     /// Reads only.
     ReadOnly,
+    /// Reads and writes.
+    ReadWrite,
     /// Reads only, because of an error; stays so until the filesystem is mounted again.
     EmergencyReadOnly,
 }
@@ -29,6 +31,7 @@ impl State {
             State::Starting => 0,
             State::ReadOnly => 1,
             State::EmergencyReadOnly => 2,
+            State::ReadWrite => 3,
         }
     }
 
@@ -36,6 +39,7 @@ impl State {
         match raw {
             0 => State::Starting,
             1 => State::ReadOnly,
+            3 => State::ReadWrite,
             _ => State::EmergencyReadOnly,
         }
     }
@@ -64,12 +68,20 @@ impl StateCell {
 
     /// Leaves [`State::Starting`], unless an error was faster.
     pub fn started(&self) {
-        let _ = self.state.compare_exchange(
-            State::Starting.to_raw(),
-            State::ReadOnly.to_raw(),
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
+        self.change(State::Starting, State::ReadOnly);
+    }
+
+    /// From `old` to `new`, unless it is something else by now: says whether it was `old`.
+    pub fn change(&self, old: State, new: State) -> bool {
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        self.state
+            .compare_exchange(old.to_raw(), new.to_raw(), success, failure)
+            .is_ok()
+    }
+
+    /// Whether something may be written.
+    pub fn may_write(&self) -> bool {
+        self.get() != State::EmergencyReadOnly
     }
 
     /// Goes emergency read-only because of `e`. The first error is kept and reported; says
@@ -102,6 +114,9 @@ mod tests {
         assert_eq!(s.get(), State::Starting);
         s.started();
         assert_eq!(s.get(), State::ReadOnly);
+        assert!(!s.change(State::ReadWrite, State::ReadOnly));
+        assert!(s.change(State::ReadOnly, State::ReadWrite));
+        assert_eq!(s.get(), State::ReadWrite);
         assert!(s.emergency(Error::NodeMagic));
         assert!(!s.emergency(Error::NodeSeq));
         s.started();
