@@ -112,6 +112,10 @@ pub struct JournalContents {
     pub highest_seq: u64,
     /// Where each btree starts.
     pub roots: Roots,
+    /// Sectors read and written over the life of the filesystem.
+    pub clocks: [u64; 2],
+    /// The version of the newest key.
+    pub key_version: u64,
     /// Updates to lay over the btrees.
     pub keys: JournalKeys,
     /// Void sequence numbers.

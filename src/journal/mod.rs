@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The journal, read at mount time.
+//! The journal: read at mount time, and written.
 //!
 //! | file           | holds                                                              |
 //! |----------------|--------------------------------------------------------------------|
@@ -8,6 +8,7 @@
 //! | `contents.rs`  | [`JournalContents`], [`Root`]: what recovery starts from            |
 //! | `key_check.rs` | [`KeyCheck`]: whether keys can be right                             |
 //! | `keys.rs`      | [`keys::JournalKeys`]: updates to lay over the btrees               |
+//! | `live/`        | the journal of a filesystem that is written                        |
 //! | `read.rs`      | [`read`]: from the devices, or from the clean section               |
 //! | `replay.rs`    | taking roots and keys out of the records                            |
 //! | `scan.rs`      | finding the entries in a device's journal buckets                   |
@@ -25,6 +26,7 @@ pub mod blacklist;
 mod contents;
 mod key_check;
 pub mod keys;
+pub mod live;
 mod read;
 mod replay;
 mod scan;

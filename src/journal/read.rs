@@ -51,6 +51,8 @@ pub fn read(st: &SbState, lenient: bool) -> Result<JournalContents> {
             last_seq: 0,
             highest_seq: 0,
             roots: Roots::new()?,
+            clocks: [0; 2],
+            key_version: 0,
             keys: JournalKeys::new(),
             blacklist: Blacklist::from_ranges(st.sb.blacklist().ranges())?,
             check: KeyCheck::new(st)?,

@@ -33,7 +33,8 @@ use crate::{
             Entry,
             EntryType,
             ENTRY_HEADER_BYTES,
-            JSET_HEADER_BYTES, //
+            JSET_HEADER_BYTES,
+            USAGE_KEY_VERSION, //
         },
         values::validate::Origin,
     },
@@ -152,6 +153,16 @@ impl Replay<'_> {
                     Ok(()) => self.keys(source, record_at)?,
                     Err(_) => self.tolerate(Error::JournalBadRecord)?,
                 },
+                EntryType::CLOCK if valid.is_ok() => {
+                    let rw = usize::from(record.data.first().is_some_and(|rw| *rw != 0));
+                    let time = record.word(1);
+                    if let Some(clock) = self.contents.clocks.get_mut(rw) {
+                        *clock = time;
+                    }
+                }
+                EntryType::USAGE if record.btree == USAGE_KEY_VERSION && valid.is_ok() => {
+                    self.contents.key_version = record.word(0);
+                }
                 EntryType::BLACKLIST | EntryType::BLACKLIST_V2 if valid.is_ok() => {
                     if let Some((start, end)) = record.blacklist() {
                         self.contents.blacklist.add(start, end.saturating_add(1))?;

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Waiting until entries are safe, and writing them without anybody asking.
+
+use super::{
+    reserve::Reservation,
+    shared::Shared,
+    state::State,
+    watermark::Watermark,
+    word::Word, //
+};
+use crate::{
+    env::time::monotonic_ns,
+    error::{
+        Error,
+        Result, //
+    },
+};
+use core::sync::atomic::Ordering;
+
+/// How far a flush is.
+enum Progress {
+    Done,
+    /// An entry that will do is on its way.
+    Pending,
+    /// There is none that could do, one has to be made.
+    NoEntry,
+    Failed(Error),
+}
+
+/// What a stopped journal leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The last entry.
+    pub seq: u64,
+    /// It, and those before it, are not needed: everything they hold was written back.
+    pub is_empty: bool,
+}
+
+impl Shared {
+    /// Waits until everything that was added before is safe.
+    ///
+    /// C: `bch2_journal_flush()`.
+    pub fn flush(&self) -> Result {
+        self.flush_seq(self.newest())
+    }
+
+    /// Waits until the entry `seq` is safe. The caller must hold no lock, and no reservation.
+    ///
+    /// C: `bch2_journal_flush_seq()`.
+    pub fn flush_seq(&self, seq: u64) -> Result {
+        loop {
+            let seen = self.changes();
+            let progress = self.locked(|s| self.push(s, seq));
+            self.work.wake_all();
+            match progress {
+                Progress::Done => return Ok(()),
+                Progress::Failed(e) => return Err(e),
+                Progress::Pending => self.wait_for_change(seen),
+                Progress::NoEntry => {
+                    // What was written without a flush is safe once a later entry is.
+                    let more = self.reserve(Reservation::u64s_for(0), Watermark::Reclaim)?;
+                    more.must_flush();
+                }
+            }
+        }
+    }
+
+    /// Has the entry that makes `seq` safe written as soon as possible.
+    ///
+    /// C: `bch2_journal_flush_seq_async()`.
+    fn push(&self, s: &mut State, seq: u64) -> Progress {
+        if seq.min(s.seq) <= s.flushed {
+            return Progress::Done;
+        }
+        if let Some(e) = s.halted {
+            return Progress::Failed(e);
+        }
+        for seq in s.unwritten().filter(|unwritten| *unwritten >= seq) {
+            let entry = s.entry(seq);
+            if entry.no_flush {
+                continue;
+            }
+            entry.must_flush = true;
+            if seq == s.seq {
+                self.close_soon(s);
+            }
+            return Progress::Pending;
+        }
+        Progress::NoEntry
+    }
+
+    /// Closes the open entry, or has that done once no older one is being written: until then it
+    /// can take more.
+    ///
+    /// C: `journal_entry_want_write()`.
+    fn close_soon(&self, s: &mut State) {
+        if s.unwritten().count() <= 1 {
+            self.close_open(s);
+        } else {
+            let seq = s.seq;
+            s.entry(seq).expires_ns = 0;
+        }
+    }
+
+    /// Waits until nothing is open or being written.
+    ///
+    /// C: `journal_quiesce()`.
+    fn quiesce(&self) -> Result {
+        loop {
+            let seen = self.changes();
+            let quiet = self.locked(|s| {
+                self.close_soon(s);
+                match s.halted {
+                    Some(e) => Err(e),
+                    None => Ok(s.is_quiet()),
+                }
+            });
+            self.work.wake_all();
+            match quiet? {
+                true => return Ok(()),
+                false => self.wait_for_change(seen),
+            }
+        }
+    }
+
+    /// Writes everything, and one more entry, so that the last one has the clocks as they are, and
+    /// tells whether any is needed. After that nothing is added. Nobody else may use the journal
+    /// any more.
+    ///
+    /// C: `bch2_fs_journal_stop()`.
+    pub fn stop(&self) -> Result<Stopped> {
+        self.quiesce()?;
+        let last = self.reserve(Reservation::u64s_for(0), Watermark::InteriorUpdates)?;
+        let seq = last.seq();
+        last.must_flush();
+        drop(last);
+        self.flush_seq(seq)?;
+        self.locked(|s| s.stopped = true);
+        self.quiesce()?;
+        self.locked(|s| {
+            Ok(Stopped {
+                seq: s.seq,
+                is_empty: s.seq == seq && s.last_ondisk == seq,
+            })
+        })
+    }
+
+    /// Closes the open entry when its time has come. Returns how long that is from now, in
+    /// nanoseconds.
+    ///
+    /// C: `journal_write_work()`.
+    fn close_when_due(&self) -> Option<u64> {
+        let now = monotonic_ns();
+        let left = self.locked(|s| {
+            let is_open = Word(self.word.load(Ordering::Acquire)).is_open();
+            // Behind one that is being written it can take more.
+            if !is_open || s.unwritten().count() > 1 {
+                return None;
+            }
+            let seq = s.seq;
+            let left = s.entry(seq).expires_ns.saturating_sub(now);
+            if left == 0 {
+                self.close_open(s);
+            }
+            Some(left)
+        });
+        if left == Some(0) {
+            self.work.wake_all();
+        }
+        left.filter(|left| *left != 0)
+    }
+
+    /// The timer's thread: closes entries in time, and discards buckets.
+    pub(super) fn run_timer(&self) {
+        while !self.ending.load(Ordering::Acquire) {
+            self.discard();
+            let left = self.close_when_due();
+            // Without one to close: until there is one, or for a while.
+            let ms = left.map_or(IDLE_MS, |ns| (ns / 1_000_000).saturating_add(1));
+            self.timer.idle_timeout_ms(ms, || {
+                self.timer_kicked.swap(false, Ordering::AcqRel)
+                    || self.ending.load(Ordering::Acquire)
+            });
+        }
+    }
+}
+
+/// For how long threads without work sleep at a time.
+pub(super) const IDLE_MS: u64 = 3_600_000;

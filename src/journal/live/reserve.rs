@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reservations: room in the open entry, filled by who made them.
+
+use super::{
+    shared::Shared,
+    state::{
+        Refusal,
+        State, //
+    },
+    watermark::Watermark,
+    word::{
+        buffer_of,
+        Word, //
+    },
+};
+use crate::{
+    env::{
+        num::sat_u32,
+        time::monotonic_ns,
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        btree_id::BtreeId,
+        jset::{
+            record_header,
+            EntryType, //
+        },
+    },
+};
+use core::sync::atomic::Ordering;
+
+/// Room in a journal entry. The entry is not written before this is dropped; room that was not used
+/// is dropped from what is written.
+///
+/// Whoever has one must not wait for the journal.
+///
+/// C: `struct journal_res`.
+#[must_use]
+pub struct Reservation<'a> {
+    journal: &'a Shared,
+    buffer: usize,
+    seq: u64,
+    /// The next free word, and the first one behind the room.
+    at: u32,
+    end: u32,
+}
+
+/// What somebody wants who asks for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Want {
+    /// A reservation.
+    It,
+    /// To know whether there is room for it.
+    Room,
+}
+
+/// What he gets.
+enum Got<'a> {
+    It(Reservation<'a>),
+    Room,
+}
+
+impl Reservation<'_> {
+    /// Words that a record with `u64s` words takes.
+    ///
+    /// C: `jset_u64s()`.
+    pub const fn u64s_for(u64s: u32) -> u32 {
+        u64s.saturating_add(1)
+    }
+
+    /// The entry. Until the reservation is dropped, it can be pinned.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Adds a record with `keys`, one or more whole keys.
+    pub fn add_keys(&mut self, btree: BtreeId, level: u8, keys: &[u64]) -> Result {
+        self.add_entry(EntryType::BTREE_KEYS, btree, level, keys)
+    }
+
+    /// Makes `key`, a whole key, the root of `btree`: from this entry on, it is in every one.
+    pub fn set_root(&mut self, btree: BtreeId, level: u8, key: &[u64]) -> Result {
+        self.add_entry(EntryType::BTREE_ROOT, btree, level, key)
+    }
+
+    /// Adds a record. When the room is too small, nothing is added.
+    ///
+    /// C: `bch2_journal_add_entry()`.
+    pub fn add_entry(
+        &mut self,
+        kind: EntryType,
+        btree: BtreeId,
+        level: u8,
+        words: &[u64],
+    ) -> Result {
+        let end = self.at.saturating_add(Self::u64s_for(sat_u32(words.len())));
+        let (Ok(u64s), true) = (u16::try_from(words.len()), end <= self.end) else {
+            return Err(Error::JournalOverrun);
+        };
+        let header = core::iter::once(record_header(kind, btree, level, u64s));
+        let all = header.chain(words.iter().copied());
+        self.put(all);
+        self.at = end;
+        Ok(())
+    }
+
+    fn put(&self, words: impl Iterator<Item = u64>) {
+        if let Some(buffer) = self.journal.buffers.get(self.buffer) {
+            buffer.put(self.at, words);
+        }
+    }
+
+    /// Asks for the entry to be written with a flush.
+    pub(super) fn must_flush(&self) {
+        let now = monotonic_ns();
+        self.journal.locked(|s| {
+            let entry = s.entry(self.seq);
+            entry.must_flush = true;
+            entry.expires_ns = now;
+        });
+    }
+}
+
+impl Drop for Reservation<'_> {
+    /// C: `bch2_journal_res_put()`.
+    fn drop(&mut self) {
+        // An empty record is a word of zeros.
+        let left = self.end.saturating_sub(self.at);
+        self.put((0..left).map(|_| 0));
+        if self.journal.leave(self.buffer) {
+            self.journal.locked(|s| self.journal.last_left(s, self.seq));
+            self.journal.work.wake_all();
+        }
+    }
+}
+
+impl Shared {
+    /// Reserves room for `u64s` words: for each record as many as [`Reservation::u64s_for`] says.
+    /// Never sleeps.
+    ///
+    /// [`Error::JournalFull`] and [`Error::JournalRetry`] pass, [`Shared::wait_for_space`] waits
+    /// for it; [`Error::JournalTooBig`] does not pass. Others say what ended the journal.
+    ///
+    /// C: `bch2_journal_res_get()` with `JOURNAL_RES_GET_NONBLOCK`.
+    pub fn try_reserve(&self, u64s: u32, watermark: Watermark) -> Result<Reservation<'_>> {
+        match self.get(u64s, watermark, Want::It) {
+            Ok(Got::It(reservation)) => Ok(reservation),
+            Ok(Got::Room) => Err(self.refused(Refusal::Busy)),
+            Err(refusal) => Err(self.refused(refusal)),
+        }
+    }
+
+    /// Waits until a reservation of `u64s` words is likely to succeed. The caller must hold no lock,
+    /// and no reservation.
+    ///
+    /// C: `bch2_journal_res_get()` with `JOURNAL_RES_GET_CHECK`.
+    pub fn wait_for_space(&self, u64s: u32, watermark: Watermark) -> Result {
+        loop {
+            let seen = self.changes();
+            let refusal = match self.get(u64s, watermark, Want::Room) {
+                Ok(_) => return Ok(()),
+                Err(refusal) => refusal,
+            };
+            if !matches!(refusal, Refusal::Full | Refusal::Busy) {
+                return Err(self.refused(refusal));
+            }
+            let others = watermark < Watermark::Reclaim;
+            if self.locked(|s| s.is_stuck(others)) && self.changes() == seen {
+                return Err(self.stuck());
+            }
+            self.want_reclaim();
+            self.wait_for_change(seen);
+        }
+    }
+
+    /// As [`Shared::try_reserve`], but waits. The caller must hold no lock, and no reservation.
+    pub fn reserve(&self, u64s: u32, watermark: Watermark) -> Result<Reservation<'_>> {
+        loop {
+            match self.try_reserve(u64s, watermark) {
+                Err(Error::JournalFull | Error::JournalRetry) => {
+                    self.wait_for_space(u64s, watermark)?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// What a refusal is to the caller.
+    fn refused(&self, refusal: Refusal) -> Error {
+        match refusal {
+            Refusal::Full => Error::JournalFull,
+            Refusal::Busy => Error::JournalRetry,
+            Refusal::TooBig => Error::JournalTooBig,
+            Refusal::NoDevice => Error::JournalNoDevice,
+            Refusal::Stopped => Error::JournalStopped,
+            Refusal::NoSeq => Error::JournalSeqs,
+            Refusal::Halted => self.halted().unwrap_or(Error::Io),
+        }
+    }
+
+    /// Ends a journal that will never have room again.
+    ///
+    /// C: `journal_error_check_stuck()`.
+    #[cold]
+    fn stuck(&self) -> Error {
+        self.halt(Error::JournalStuck);
+        self.halted().unwrap_or(Error::Io)
+    }
+
+    /// Reserves, or looks whether that would succeed.
+    ///
+    /// C: `__journal_res_get()`.
+    fn get(&self, u64s: u32, watermark: Watermark, want: Want) -> Result<Got<'_>, Refusal> {
+        loop {
+            if let Some(got) = self.get_fast(u64s, watermark, want) {
+                return Ok(got);
+            }
+            if Word(self.word.load(Ordering::Acquire)).is_halted() {
+                return Err(Refusal::Halted);
+            }
+            if watermark.rank() < self.watermark.load(Ordering::Relaxed) {
+                return Err(Refusal::Full);
+            }
+            let now = monotonic_ns();
+            let opened = self.locked(|s| {
+                // Somebody else may have opened one.
+                match self.get_fast(u64s, watermark, want) {
+                    Some(got) => Ok(Some(got)),
+                    None => self.open_next(s, u64s, now).map(|()| None),
+                }
+            });
+            // What was closed is to be written.
+            self.work.wake_all();
+            match opened? {
+                Some(got) => return Ok(got),
+                None => self.wake_timer(),
+            }
+        }
+    }
+
+    /// Reserves in the open entry, if it has room.
+    ///
+    /// C: `journal_res_get_fast()`.
+    #[inline]
+    fn get_fast(&self, u64s: u32, watermark: Watermark, want: Want) -> Option<Got<'_>> {
+        let mut old = self.word.load(Ordering::Acquire);
+        loop {
+            let word = Word(old);
+            let buffer = self.buffers.get(word.buffer())?;
+            if watermark.rank() < self.watermark.load(Ordering::Relaxed) {
+                return None;
+            }
+            let (new, reserved) = word.reserve(u64s, buffer.limit())?;
+            if want == Want::Room {
+                return Some(Got::Room);
+            }
+            let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+            match self.word.compare_exchange_weak(old, new.0, success, failure) {
+                Ok(_) => {
+                    return Some(Got::It(Reservation {
+                        journal: self,
+                        buffer: reserved.buffer,
+                        seq: buffer.seq(),
+                        at: reserved.offset,
+                        end: reserved.offset.saturating_add(u64s),
+                    }))
+                }
+                Err(now) => old = now,
+            }
+        }
+    }
+
+    /// Closes the open entry, if there is one, and opens the next.
+    fn open_next(&self, s: &mut State, u64s: u32, now: u64) -> Result<(), Refusal> {
+        if s.halted.is_some() {
+            return Err(Refusal::Halted);
+        }
+        self.close_open(s);
+        let next = s.seq.saturating_add(1);
+        let word = Word(self.word.load(Ordering::Acquire));
+        if word.count(buffer_of(next)) != 0 {
+            return Err(Refusal::Busy);
+        }
+        let (seq, words) = s.open(&self.conf, u64s, now)?;
+        if let Some(buffer) = self.buffers.get(buffer_of(seq)) {
+            buffer.prepare(seq, words);
+        }
+        // Nobody else opens, closes or halts while we have the lock, so it succeeds in the end.
+        self.change_word(|word| word.open(seq));
+        Ok(())
+    }
+}
