@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Space, for reading: how much there is and how much is used.
+//! Space: how much there is and how much is used, and what keys mean for it.
 //!
 //! | file            | holds                                                             |
 //! |-----------------|-------------------------------------------------------------------|
 //! | `accounting.rs` | the accounting btree, with the journal's differences added          |
 //! | `enough.rs`     | whether everything can be read with the devices that are there      |
 //! | `usage.rs`      | [`Usage`]: capacity and use of the whole filesystem, and of a device |
+//! | `trigger/`      | what an update of a key means for everything that is derived         |
 
 mod accounting;
 mod enough;
+#[allow(dead_code)] // transactions use it
+pub mod trigger;
 mod usage;
 
 pub use accounting::{

@@ -241,6 +241,16 @@ errors! {
     StripeRebuiltChecksum, Checksum, EIO, "a block rebuilt from its stripe does not match its checksum";
     IndirectMissing, Coherency, EIO, "a reflink pointer leads to no extent";
 
+    // Buckets, and what is derived.
+    BucketRefUpdate, Coherency, EIO, "a new pointer does not fit what its bucket holds";
+    TriggerPointer, Coherency, EIO, "a new pointer does not fit the bucket it leads to";
+    TriggerBucket, Coherency, EIO, "a bucket that is changed does not exist";
+    TriggerStripePointer, Coherency, EIO, "a pointer does not fit its stripe";
+    TriggerReflinkPointer, Coherency, EIO, "a reflink pointer that is changed leads to no extent";
+    TriggerKeyInvalid, Key, EIO, "a key that is changed can not be decoded";
+    MarkStripe, Coherency, EIO, "a bucket can not become, or is not, part of a stripe";
+    MetadataBucketInconsistency, Coherency, EIO, "a bucket of superblocks or the journal holds something else";
+
     // Files and directories.
     InodeNotFound, NotFound, ENOENT, "no such inode";
     NameNotFound, NotFound, ENOENT, "the directory has no name of the inode";

@@ -425,4 +425,10 @@ impl LruPos {
             dev_bucket: pos.offset,
         }
     }
+
+    /// The position; of a time beyond [`LRU_TIME_MAX`] the high bits are lost.
+    pub fn encode(&self) -> Bpos {
+        let inode = place(u64::from(self.id), 48, 64) | place(self.time, 0, 48);
+        Bpos::new(inode, self.dev_bucket, 0)
+    }
 }

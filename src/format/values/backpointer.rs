@@ -7,6 +7,16 @@ use super::{
     raw, //
 };
 use crate::{
+    env::{
+        num::{
+            low_u32,
+            low_u8, //
+        },
+        units::{
+            DevIdx,
+            Sectors, //
+        },
+    },
     error::Invalid,
     format::{
         bpos::{
@@ -80,6 +90,36 @@ impl Backpointer {
         })
     }
 
+    /// Of a filesystem before 1.14: the backpointer of a place that is `bucket_offset` into its
+    /// bucket, in sectors shifted by [`BACKPOINTER_SHIFT`], of which 40 bits are kept.
+    pub fn with_bucket_offset(self, bucket_offset: u64) -> Self {
+        Self {
+            bucket_gen: low_u8(bucket_offset),
+            flags: low_u32(bucket_offset.wrapping_shr(8)),
+            ..self
+        }
+    }
+
+    /// The value of a `backpointer` key.
+    pub fn encode(&self) -> [u8; 32] {
+        zerocopy::transmute!(RawBackpointer {
+            btree: self.btree.0,
+            level: self.level,
+            data_type: self.data_type.0,
+            bucket_gen: self.bucket_gen,
+            flags: self.flags.into(),
+            bucket_len: self.bucket_len.into(),
+            pos: self.pos.into(),
+        })
+    }
+
+    /// The position of the backpointer for data that starts `into` sectors into what is stored at
+    /// `sector` of `dev`. C: `bucket_pos_to_bp()`.
+    pub fn position(dev: DevIdx, sector: Sectors, into: u16) -> Bpos {
+        let offset = sector.0.wrapping_shl(BACKPOINTER_SHIFT);
+        Bpos::new(dev.0.into(), offset.wrapping_add(into.into()), 0)
+    }
+
     /// Before 1.14: where in the bucket, in sectors shifted by [`BACKPOINTER_SHIFT`].
     /// C: `bucket_offset` in `struct bch_backpointer` of these versions, 40 bits.
     pub fn bucket_offset(&self) -> u64 {
@@ -117,5 +157,30 @@ impl fmt::Display for Backpointer {
             self.flags,
             self.pos
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip_with_a_place_in_the_bucket() {
+        let bp = Backpointer {
+            btree: BtreeId::EXTENTS,
+            level: 0,
+            data_type: DataType::USER,
+            bucket_gen: 0,
+            flags: 0,
+            bucket_len: 8,
+            pos: Bpos::new(4096, 16, u32::MAX),
+        };
+        let bp = bp.with_bucket_offset(0x12_3456_789a);
+        assert_eq!(bp.bucket_offset(), 0x12_3456_789a);
+        let v = bp.encode();
+        assert_eq!(v[3..8], [0x9a, 0x78, 0x56, 0x34, 0x12]);
+        assert_eq!(Backpointer::decode(&v).unwrap(), bp);
+        let pos = Backpointer::position(DevIdx(2), Sectors(3), 5);
+        assert_eq!(pos, Bpos::new(2, 3 * 1024 + 5, 0));
     }
 }

@@ -196,6 +196,32 @@ impl StripePtr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reconcile(pub u64);
 
+/// What [`Entry::RebalanceV1`] asks for.
+///
+/// C: `struct bch_extent_rebalance`, before 1.33.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RebalanceV1 {
+    /// How data is to be compressed: an option, with the level in the high 4 bits; 0 for any.
+    pub compression: u8,
+    /// Where the data is to be; 0 for anywhere.
+    pub target: u16,
+}
+
+impl RebalanceV1 {
+    /// From the word on disk.
+    pub const fn from_word(w: u64) -> Self {
+        Self {
+            compression: low_u8(bits(w, 40, 48)),
+            target: low_u16(bits(w, 48, 64)),
+        }
+    }
+
+    /// The word on disk.
+    pub fn to_word(self) -> u64 {
+        1 << 5 | place(self.compression.into(), 40, 48) | place(self.target.into(), 48, 64)
+    }
+}
+
 /// Bits of [`Reconcile::need`]. C: `enum bch_reconcile_opts`.
 pub const RECONCILE_OPTS: [&str; 6] = [
     "data_replicas",

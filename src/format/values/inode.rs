@@ -276,6 +276,11 @@ pub(super) fn flags_word(key: &Key<'_>) -> Result<Option<u64>, Invalid> {
     }))
 }
 
+/// The flags of a key of type `inode`, `inode_v2` or `inode_v3`; `Ok(None)` for other types.
+pub fn inode_flags(key: &Key<'_>) -> Result<Option<InodeFlags>, Invalid> {
+    Ok(flags_word(key)?.map(|word| InodeFlags(low_u32(bits(word, 0, 20)))))
+}
+
 /// The kind of hash a word of flags says.
 pub(super) const fn str_hash_of(flags: u64) -> StrHashType {
     StrHashType(low_u8(bits(flags, 20, 24)))

@@ -27,6 +27,8 @@
 //! | `accounting.rs`   | [`Counted`](accounting::Counted): what a counter counts            |
 //! | `quota.rs`        | [`Quota`](quota::Quota): limits                                    |
 //! | `logged_op.rs`    | operations to be finished after a crash                          |
+//! | `bucket_index.rs` | where a bucket is in the indices of buckets                      |
+//! | `in_place.rs`     | changing a field of a value where it is                          |
 //! | `damage.rs`       | [`damage`](damage::damage): errors that damaged an inode           |
 //! | `plain.rs`        | values of a word or less: reservation, cookie, error             |
 //! | `kinds.rs`        | checksum, compression, hash and data types                       |
@@ -39,11 +41,13 @@ pub mod accounting;
 pub mod alloc;
 pub mod backpointer;
 pub mod btree_ptr;
+pub mod bucket_index;
 pub mod crc;
 pub mod damage;
 pub mod dirent;
 pub mod extent;
 pub mod extent_entry;
+pub mod in_place;
 pub mod inline_data;
 pub mod inode;
 mod inode_fields;

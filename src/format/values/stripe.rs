@@ -160,17 +160,23 @@ impl<'a> Stripe<'a> {
             .get(..usize::from(self.csum_type.stored_bytes()))
     }
 
-    /// Sectors used of `block`; `None` when the value ends before.
-    /// C: `stripe_blockcount_get()`.
-    pub fn block_sectors(&self, block: u8) -> Option<u16> {
+    /// Where in the value the sectors used of `block` are; `None` when there is no such block.
+    /// C: `stripe_blockcount_offset()`.
+    pub(super) fn block_sectors_at(&self, block: u8) -> Option<usize> {
         if block >= self.nr_blocks {
             return None;
         }
         let start = self
             .csum_offset(self.nr_blocks.into(), 0)
             .wrapping_add(u64::from(block).wrapping_mul(2));
+        Some(usize_of(start))
+    }
+
+    /// Sectors used of `block`; `None` when the value ends before.
+    /// C: `stripe_blockcount_get()`.
+    pub fn block_sectors(&self, block: u8) -> Option<u16> {
         self.v
-            .get(usize_of(start)..)?
+            .get(self.block_sectors_at(block)?..)?
             .first_chunk()
             .map(|b| u16::from_le_bytes(*b))
     }

@@ -67,3 +67,12 @@ pub mod ctl;
     clippy::indexing_slicing
 )]
 pub mod golden;
+
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+pub mod check;

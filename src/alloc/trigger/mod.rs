@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What an update of a key means for everything that is derived from keys: the state of buckets
+//! and its indices, backpointers, counters, reference counts.
+//!
+//! | file             | holds                                                               |
+//! |------------------|---------------------------------------------------------------------|
+//! | `run.rs`         | [`trigger`], [`recount`]: which of the others a key is for              |
+//! | `lookups.rs`     | [`Lookups`]: what they have to know of the filesystem                 |
+//! | `effects.rs`     | [`Effects`]: what follows from updates, not yet done                  |
+//! | `bucket.rs`      | [`BucketChange`]: what follows for one bucket                         |
+//! | `extent.rs`      | keys with pointers to data or nodes; reservations                     |
+//! | `pointer.rs`     | one pointer of them                                                   |
+//! | `rebalance.rs`   | what is to be moved in the background                                 |
+//! | `stripe.rs`      | stripes, and pointers to their blocks                                 |
+//! | `reflink.rs`     | pointers to shared extents                                            |
+//! | `inode.rs`       | inodes                                                                |
+//! | `bucket_key.rs`  | keys of the alloc btree: from the state of a bucket to its indices    |
+//! | `superblock.rs`  | [`metadata_buckets`]: buckets of superblocks and of the journal       |
+//!
+//! Nothing here changes a key: a trigger adds up [`Effects`], and the transaction looks up, changes
+//! and stages what they name. There are two users, and both get the same effects from the same
+//! code:
+//!
+//! - A transaction calls [`trigger`] with the old and the new key of each update. What is derived
+//!   is then right if it was right before.
+//! - A check calls [`recount`] with every key there is, and compares the sum with what is stored.
+//!
+//! Order in a transaction: all updates outside of the alloc btree first, with one [`Effects`] for
+//! all of them; then their [`BucketChange`]s are applied to the keys of the alloc btree; last the
+//! triggers of those keys, each once, with the state from before the transaction as the old key.
+//! Within one [`Effects`] the order does not matter: sums are sums, and of a derived key that one
+//! update deletes and another one sets, the latter counts (a part that is cut off an extent keeps
+//! the backpointer of the whole).
+//!
+//! Version 1.13 is what this is for; see [`crate::format::values::backpointer`] for what differs
+//! later.
+
+mod bucket;
+mod bucket_key;
+mod effects;
+mod extent;
+mod inode;
+mod lookups;
+mod pointer;
+mod rebalance;
+mod reflink;
+mod run;
+mod stripe;
+mod superblock;
+#[cfg(test)]
+mod tests;
+
+pub use bucket::{
+    BucketChange,
+    Kind,
+    StripeRef, //
+};
+pub use bucket_key::{
+    invalidated,
+    journal_seq_at_commit, //
+};
+pub use effects::{
+    CounterChange,
+    Derived,
+    Edit,
+    Effects,
+    KeyChange, //
+};
+pub use lookups::{
+    Indirect,
+    Lookups, //
+};
+pub use run::{
+    deleted,
+    recount,
+    trigger,
+    Amend, //
+};
+pub use superblock::{
+    mark_metadata,
+    metadata_buckets,
+    recount_metadata, //
+};
