@@ -143,8 +143,7 @@ impl At {
 
     /// C: `bch2_bucket_do_index()`, `bch2_lru_change()`, `bch2_bucket_gen_update()`.
     fn indices(&self, old: &Alloc, new: &Alloc, out: &mut Effects) -> Result {
-        let moves =
-            new.data_type == DataType::FREE && old.freespace_bits() != new.freespace_bits();
+        let moves = new.data_type == DataType::FREE && old.freespace_bits() != new.freespace_bits();
         if old.data_type != new.data_type || moves {
             self.index(old, false, out)?;
             self.index(new, true, out)?;

@@ -86,7 +86,14 @@ pub(super) fn check<L: Lookups>(
     let Some(dev) = cx.look.device(ptr.dev) else {
         // Pointers to devices that were removed may stay.
         return match ptr.has_dev() {
-            true => wrong(cx, side, key, ptr, FsckError::PTR_TO_INVALID_DEVICE, "no such device"),
+            true => wrong(
+                cx,
+                side,
+                key,
+                ptr,
+                FsckError::PTR_TO_INVALID_DEVICE,
+                "no such device",
+            ),
             false => Ok(Fits::No),
         };
     };

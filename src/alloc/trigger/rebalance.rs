@@ -46,7 +46,9 @@ pub(super) fn update<L: Lookups>(
         // The same number as `rebalance_work` had before 1.33.
         out.bit(BtreeId::RECONCILE_WORK, key.k.p, after != 0)?;
     }
-    let by = Side::New.signed(after).wrapping_sub(Side::New.signed(before));
+    let by = Side::New
+        .signed(after)
+        .wrapping_sub(Side::New.signed(before));
     if by != 0 {
         out.count(cx.look.version(), &Counted::RebalanceWork, &[by])?;
     }
@@ -75,8 +77,7 @@ fn sectors<L: Lookups>(cx: &Cx<'_, L>, key: &Key<'_>) -> Result<u64> {
     };
     for p in ptrs(key, sizes) {
         let p = p.map_err(|e| cx.invalid(key, e))?;
-        incompressible |=
-            p.crc.compression == CompressionType::INCOMPRESSIBLE || p.ptr.unwritten;
+        incompressible |= p.crc.compression == CompressionType::INCOMPRESSIBLE || p.ptr.unwritten;
         if p.ptr.cached {
             continue;
         }

@@ -126,10 +126,7 @@ pub(super) fn pointer<L: Lookups>(
 /// A key with the stripe it holds.
 type Decoded<'k, 'v> = Option<(&'k Key<'v>, Stripe<'v>)>;
 
-fn decode<'k, 'v, L: Lookups>(
-    cx: &Cx<'_, L>,
-    key: Option<&'k Key<'v>>,
-) -> Result<Decoded<'k, 'v>> {
+fn decode<'k, 'v, L: Lookups>(cx: &Cx<'_, L>, key: Option<&'k Key<'v>>) -> Result<Decoded<'k, 'v>> {
     let Some(key) = key else {
         return Ok(None);
     };

@@ -104,7 +104,9 @@ fn every_change_of_what_is_derived_is_found() {
         for i in pick(stored.backpointers.len()) {
             let at = *stored.backpointers.keys().nth(i).unwrap();
             let want = vec![("backpointers".to_owned(), at.to_string())];
-            let gone = after(&stored, |s| drop(s.backpointers.remove(&at)));
+            let gone = after(&stored, |s| {
+                let _ = s.backpointers.remove(&at);
+            });
             assert_eq!(gone, want);
             let changed = after(&stored, |s| {
                 s.backpointers.get_mut(&at).unwrap().bucket_len += 1;
@@ -127,7 +129,10 @@ fn every_change_of_what_is_derived_is_found() {
                 });
                 assert_eq!(found, want);
             }
-            assert_eq!(after(&stored, |s| drop(s.counters.remove(&at))), want);
+            let gone = after(&stored, |s| {
+                let _ = s.counters.remove(&at);
+            });
+            assert_eq!(gone, want);
             nr += 1;
         }
         let mut per_btree = BTreeMap::<BtreeId, usize>::new();
@@ -138,10 +143,14 @@ fn every_change_of_what_is_derived_is_found() {
                 continue;
             }
             let want = |at: Bpos| vec![(btree.to_string(), at.to_string())];
-            let gone = after(&stored, |s| drop(s.bits.remove(&(*btree, *at))));
+            let gone = after(&stored, |s| {
+                let _ = s.bits.remove(&(*btree, *at));
+            });
             assert_eq!(gone, want(*at));
             let other = Bpos::new(at.inode, at.offset + (1 << 40), at.snapshot);
-            let more = after(&stored, |s| drop(s.bits.insert((*btree, other))));
+            let more = after(&stored, |s| {
+                let _ = s.bits.insert((*btree, other));
+            });
             assert_eq!(more, want(other));
             nr += 1;
         }
@@ -203,7 +212,9 @@ fn every_change_of_a_bucket_is_found(stored: &Stored) -> usize {
             nr += 1;
         }
         // A bucket that is lost altogether.
-        let found = after(stored, |s| drop(s.alloc.remove(&(*dev, *bucket))));
+        let found = after(stored, |s| {
+            let _ = s.alloc.remove(&(*dev, *bucket));
+        });
         assert!(!found.is_empty());
         nr += 1;
     }
@@ -224,7 +235,9 @@ fn every_key_matters() {
                     | KeyType::INODE_GENERATION
                     | KeyType::INDIRECT_INLINE_DATA
             );
-            let found = after(&stored, |s| drop(s.sources.remove(at)));
+            let found = after(&stored, |s| {
+                let _ = s.sources.remove(at);
+            });
             assert_eq!(found.is_empty(), derives_nothing, "{at:?} {key:?}");
             nr += 1;
         }
