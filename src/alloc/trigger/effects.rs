@@ -231,30 +231,51 @@ impl Effects {
         &self.edits
     }
 
-    /// A derived key is to be `to`. If it is to be absent and to be something, it is to be that.
-    pub(super) fn key(&mut self, btree: BtreeId, start: Bpos, to: Derived) -> Result {
+    /// Takes an edit out, to be done; `None` when there are no more.
+    pub fn take_edit(&mut self) -> Option<Edit> {
+        self.edits.pop()
+    }
+
+    /// A derived key is to be `to`, unless what it is to be so far is not what `replaces` says.
+    fn key(
+        &mut self,
+        (btree, start): (BtreeId, Bpos),
+        to: Derived,
+        replaces: impl FnOnce(&Derived) -> bool,
+    ) -> Result {
         let change = KeyChange { btree, start, to };
         let at = |c: &KeyChange| c.place().cmp(&change.place());
         match search(&self.keys, at) {
             Err(at) => self.keys.insert(at, change),
             Ok(at) => {
-                if let Some(there) = self.keys.get_mut(at) {
-                    if to != Derived::Absent {
-                        there.to = to;
-                    }
+                if let Some(there) = self.keys.get_mut(at).filter(|c| replaces(&c.to)) {
+                    there.to = to;
                 }
                 Ok(())
             }
         }
     }
 
-    /// Sets or deletes a key of type `set`.
+    /// Sets or deletes a key of type `set`. Each place is one key's, so the last word counts.
     pub(super) fn bit(&mut self, btree: BtreeId, start: Bpos, set: bool) -> Result {
         let to = match set {
             true => Derived::Set,
             false => Derived::Absent,
         };
-        self.key(btree, start, to)
+        self.key((btree, start), to, |_| true)
+    }
+
+    /// Sets the backpointer at `start`.
+    pub(super) fn set_backpointer(&mut self, start: Bpos, bp: Backpointer) -> Result {
+        let to = Derived::Backpointer(bp);
+        self.key((BtreeId::BACKPOINTERS, start), to, |_| true)
+    }
+
+    /// Deletes the backpointer at `start`, if it is still `bp`: what is left of an extent that was
+    /// cut has its own in the same place.
+    pub(super) fn delete_backpointer(&mut self, start: Bpos, bp: Backpointer) -> Result {
+        let is_it = |there: &Derived| *there == Derived::Backpointer(bp);
+        self.key((BtreeId::BACKPOINTERS, start), Derived::Absent, is_it)
     }
 
     /// Changes `bucket` with `f`.

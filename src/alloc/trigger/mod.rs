@@ -26,12 +26,19 @@
 //!   is then right if it was right before.
 //! - A check calls [`recount`] with every key there is, and compares the sum with what is stored.
 //!
-//! Order in a transaction: all updates outside of the alloc btree first, with one [`Effects`] for
-//! all of them; then their [`BucketChange`]s are applied to the keys of the alloc btree; last the
-//! triggers of those keys, each once, with the state from before the transaction as the old key.
-//! Within one [`Effects`] the order does not matter: sums are sums, and of a derived key that one
-//! update deletes and another one sets, the latter counts (a part that is cut off an extent keeps
-//! the backpointer of the whole).
+//! In a transaction, one [`Effects`] takes what follows from all of its updates:
+//!
+//! 1. The updates outside of the alloc btree, in ascending order of btrees. Behind each btree the
+//!    [`Edit`]s are done: they are updates, too. So a shared extent, which is made without
+//!    references, has one when its own trigger looks. An update that an edit changes after its
+//!    trigger ran gets its trigger run again, with what that saw last as the old key.
+//! 2. The [`BucketChange`]s are applied to the keys of the alloc btree.
+//! 3. The triggers of those keys, each once, with the state from before the transaction as the old
+//!    key, and the [`Edit`]s of that.
+//! 4. [`KeyChange`]s and [`CounterChange`]s are written; nothing follows from them.
+//!
+//! Other than that order does not matter: sums are sums, and a deletion of a backpointer does not
+//! take away what another key has set in its place.
 //!
 //! Version 1.13 is what this is for; see [`crate::format::values::backpointer`] for what differs
 //! later.

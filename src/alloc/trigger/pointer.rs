@@ -4,10 +4,7 @@
 
 use super::{
     bucket::Kind,
-    effects::{
-        Derived,
-        Effects, //
-    },
+    effects::Effects,
     lookups::Lookups,
     run::{
         Cx,
@@ -30,7 +27,6 @@ use crate::{
     },
     format::{
         bkey::Key,
-        btree_id::BtreeId,
         data_type::DataType,
         values::{
             alloc::GC_GEN_MAX,
@@ -187,11 +183,11 @@ pub(super) fn update<L: Lookups>(
     }
     if !p.ptr.cached {
         let at = Backpointer::position(p.ptr.dev, p.ptr.offset, p.crc.offset);
-        let to = match side {
-            Side::Old => Derived::Absent,
-            Side::New => Derived::Backpointer(backpointer(cx, key, p, into, on_disk, data_type)),
-        };
-        out.key(BtreeId::BACKPOINTERS, at, to)?;
+        let bp = backpointer(cx, key, p, into, on_disk, data_type);
+        match side {
+            Side::Old => out.delete_backpointer(at, bp)?,
+            Side::New => out.set_backpointer(at, bp)?,
+        }
     }
     Ok((sectors, fits))
 }

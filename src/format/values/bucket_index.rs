@@ -174,7 +174,10 @@ mod tests {
         assert_eq!(bucket_of(Bpos::new(256, 0, 0)), None);
         assert_eq!(bucket_gens_pos(DEV, NR), (Bpos::new(3, 0x12, 0), 0x34));
         let pos = lru_read_pos(DEV, NR, LRU_TIME_MAX);
-        assert_eq!(pos, Bpos::new(0x0003_ffff_ffff_ffff, 0x0003_0000_0000_1234, 0));
+        assert_eq!(
+            pos,
+            Bpos::new(0x0003_ffff_ffff_ffff, 0x0003_0000_0000_1234, 0)
+        );
         let decoded = LruPos::decode(lru_fragmentation_pos(DEV, NR, 5));
         assert_eq!(
             decoded,

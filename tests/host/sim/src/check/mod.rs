@@ -9,22 +9,26 @@
 //! | `read.rs`    | reading a [`Stored`] from a filesystem                                    |
 //! | `world.rs`   | what triggers have to know, from a [`Stored`]                              |
 //! | `derived.rs` | [`check_derived`], [`Stored::check`]: the comparison                        |
+//! | `commit.rs`  | [`Stored::commit`]: a transaction, as short as can be                       |
 //! | `plain.rs`   | sectors of buckets and replicas once more, straight from the keys            |
 //!
 //! Of what is compared, only the sums come from the triggers. The comparison is here, and so is a
 //! second way to the numbers that matter most.
 
+mod commit;
 mod derived;
 mod plain;
 mod read;
 mod stored;
 mod world;
 
+pub use commit::Update;
 pub use derived::{
     check_derived,
     Finding, //
 };
 pub use stored::{
+    Dev,
     OwnedKey,
     Stored, //
 };

@@ -95,4 +95,8 @@ pub struct Stored {
     pub backpointers: BTreeMap<Bpos, Backpointer>,
     /// Counters, those that are not all 0.
     pub counters: BTreeMap<Bpos, Vec<i64>>,
+    /// Buckets that are being written to.
+    pub open: BTreeSet<(u8, u64)>,
+    /// The time of reads and writes, in sectors.
+    pub now: u64,
 }

@@ -92,12 +92,12 @@ impl Lookups for World<'_> {
         Ok(alloc.map_or(0, |a| a.generation))
     }
 
-    fn is_open(&self, _: DevIdx, _: BucketNr) -> bool {
-        false
+    fn is_open(&self, dev: DevIdx, bucket: BucketNr) -> bool {
+        self.stored.open.contains(&(dev.0, bucket.0))
     }
 
     fn io_time(&self) -> [u64; 2] {
-        [1, 1]
+        [self.stored.now.max(1); 2]
     }
 
     fn target(&self, target: u16) -> Option<DevMask> {
