@@ -155,7 +155,7 @@ impl BucketChange {
         let mut new = *old;
         if let Err(what) = self.apply_stripe(&mut new, old) {
             cx.found(
-                FsckError::BUCKET_SECTOR_COUNT_OVERFLOW,
+                FsckError::ALLOC_KEY_STRIPE_WRONG,
                 format_args!(
                     "bucket {}:{} data type {} stripe {}: {what}",
                     self.dev, self.bucket, old.data_type, old.stripe
