@@ -241,6 +241,11 @@ errors! {
     StripeRebuiltChecksum, Checksum, EIO, "a block rebuilt from its stripe does not match its checksum";
     IndirectMissing, Coherency, EIO, "a reflink pointer leads to no extent";
 
+    // Space.
+    FreelistEmpty, NoSpace, ENOSPC, "no bucket is free for this kind of write";
+    OpenBucketsEmpty, NoSpace, ENOSPC, "too many buckets are being written to";
+    InsufficientDevices, ReadOnly, EROFS, "there are not enough devices that can be written";
+
     // Buckets, and what is derived.
     BucketRefUpdate, Coherency, EIO, "a new pointer does not fit what its bucket holds";
     TriggerPointer, Coherency, EIO, "a new pointer does not fit the bucket it leads to";
