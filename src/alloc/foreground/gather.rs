@@ -71,15 +71,6 @@ pub struct Gather<'a> {
     refusal: Option<Refusal>,
 }
 
-/// The mask without a device.
-fn without(mask: &DevMask, dev: DevIdx) -> DevMask {
-    let mut rest = DevMask::default();
-    for other in (0u8..=u8::MAX).filter(|d| *d != dev.0 && mask.has(*d)) {
-        rest.add(other);
-    }
-    rest
-}
-
 impl<'a> Gather<'a> {
     /// Begins with what the write point and then other, former ones have.
     pub fn begin(request: &'a Request, point: &'a mut WritePoint, table: &mut OpenBuckets) -> Self {
@@ -102,6 +93,14 @@ impl<'a> Gather<'a> {
         self.effective >= self.request.nr_replicas.into()
     }
 
+    /// A device is not to be asked again.
+    fn exclude(&mut self, dev: DevIdx) {
+        self.devs.remove(dev.0);
+        if let Some(mask) = &mut self.fallback {
+            mask.remove(dev.0);
+        }
+    }
+
     /// C: `want_bucket()`.
     fn wants(&self, open: &OpenBucket) -> bool {
         open.data_type == self.point.data_type
@@ -115,8 +114,7 @@ impl<'a> Gather<'a> {
         let Some((dev, durability)) = table.get(&at).map(|o| (o.dev, o.durability)) else {
             return;
         };
-        self.devs = without(&self.devs, dev);
-        self.fallback = self.fallback.map(|mask| without(&mask, dev));
+        self.exclude(dev);
         match self.got.push(at) {
             Ok(()) => {
                 self.effective = self.effective.saturating_add(durability.into());
@@ -155,8 +153,8 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// The device that a bucket is to be taken of next, of those that `space` tells of; answer with [`Gather::offer`]. `None` when
-    /// there is nothing to be done but to [`Gather::finish`].
+    /// The device that a bucket is to be taken of next, of those that `space` tells of; answer with
+    /// [`Gather::offer`]. `None` when there is nothing to be done but to [`Gather::finish`].
     pub fn next(
         &mut self,
         table: &mut OpenBuckets,
@@ -166,7 +164,7 @@ impl<'a> Gather<'a> {
             match self.point.clock.next_of(&self.devs) {
                 Some(dev) => match space(dev) {
                     Some(s) if s.durability != 0 || !self.has_cache => return Some(dev),
-                    _ => self.devs = without(&self.devs, dev),
+                    _ => self.devs.remove(dev.0),
                 },
                 None => {
                     // When too many buckets are open, those of other devices are, too.
@@ -174,7 +172,6 @@ impl<'a> Gather<'a> {
                         return None;
                     }
                     self.devs = self.fallback.take()?;
-                    self.refusal = None;
                     // What is only cached is cached on the target.
                     self.has_cache = true;
                     self.take_open(table);
@@ -199,8 +196,7 @@ impl<'a> Gather<'a> {
                 self.add(table, at);
             }
             Err(refusal) => {
-                self.devs = without(&self.devs, dev);
-                self.fallback = self.fallback.map(|mask| without(&mask, dev));
+                self.exclude(dev);
                 self.refusal = Some(refusal);
             }
         }

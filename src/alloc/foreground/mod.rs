@@ -25,8 +25,8 @@
 //!        +-- finish --> WritePoint::append: pointers --> WritePoint::done
 //! ```
 //!
-//! All of these are plain values. [`OpenBuckets`] belongs behind a spinlock, a [`WritePoint`] behind
-//! a mutex; the latter is taken first. No lock is held while a bucket is searched.
+//! All of these are plain values. [`OpenBuckets`] belongs behind a spinlock, a [`WritePoint`]
+//! behind a mutex; the latter is taken first. The spinlock is not held while a bucket is searched.
 
 mod clock;
 mod gather;

@@ -60,8 +60,8 @@ impl Refusal {
     }
 }
 
-/// Holds a bucket open. It has to be given back: to [`OpenBuckets::put`], or to [`OpenBuckets::park`]
-/// while there is space in it.
+/// Holds a bucket open. It has to be given back: to [`OpenBuckets::put`], or while there is space
+/// in it to [`OpenBuckets::park`].
 ///
 /// C: a reference counted by `pin` of `struct open_bucket`.
 #[derive(Debug, PartialEq, Eq)]

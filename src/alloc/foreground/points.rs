@@ -99,8 +99,9 @@ impl Points {
     }
 
     /// When no bucket can be had: takes one write point out of use if they hold too much. Whoever
-    /// asks then has it [give up](super::WritePoint::give_up) its buckets and tries again. `seen` is
-    /// [`Points::nr`] from before; if it is fewer by now somebody else did it, and there is no index.
+    /// asks then has it [give up](super::WritePoint::give_up) its buckets, and tries again. `seen`
+    /// is [`Points::nr`] from before; when it is less by now, somebody else did it, and there is no
+    /// index.
     ///
     /// C: `try_decrease_writepoints()`.
     pub fn shrink(

@@ -484,6 +484,16 @@ fn targets_and_caches() {
     let only = request(&[0], 2, Watermark::Normal);
     let refused = pool.write(&mut point, &only, 8);
     assert_eq!(refused, Err(Refusal::InsufficientDevices));
+    // A full target is a reason to wait, also when there is nothing else.
+    let all = core::mem::take(&mut pool.devs[0].free);
+    let mut other = WritePoint::try_new(DataType::USER).unwrap();
+    let full = Request {
+        fallback: Some(mask(&[0])),
+        ..request(&[0], 1, Watermark::Normal)
+    };
+    let refused = pool.write(&mut other, &full, 8);
+    assert_eq!(refused, Err(Refusal::FreelistEmpty));
+    pool.devs[0].free = all;
     // What it had it still has: the next write goes on in the same buckets.
     let to = pool.write(&mut point, &ask, 8).unwrap();
     assert_eq!(to, [(0, 8), (1, 8)]);

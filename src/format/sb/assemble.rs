@@ -54,6 +54,13 @@ impl DevMask {
         }
         new
     }
+
+    /// Takes `dev` out.
+    pub fn remove(&mut self, dev: u8) {
+        if let Some(word) = self.0.get_mut(usize::from(dev >> 6)) {
+            *word &= !(1 << (dev & 63));
+        }
+    }
 }
 
 /// The superblock to go by: the one written last. C: `sb_cmp()`.
