@@ -95,8 +95,8 @@ impl Seal<'_> {
         }
     }
 
-    /// Decrypts the set of keys at the start of `bytes`, which begins a node if `first`. Its
-    /// checksum was found right.
+    /// Decrypts the set of keys at the start of `bytes`, which begins a node if `first`, after its
+    /// checksum was found right; or encrypts one, before the checksum is made.
     ///
     /// C: `bset_encrypt()`.
     pub fn open_set(self, kind: CsumType, bytes: &mut [u8], first: bool) {

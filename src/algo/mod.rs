@@ -14,12 +14,14 @@
 //! | `node_keys.rs`  | [`NodeKeys`](node_keys::NodeKeys): all keys of a node in memory         |
 //! | `checksum.rs`   | [`Running`](checksum::Running): checksums of pieces, merging            |
 //! | `crypt.rs`      | [`Seal`](crypt::Seal): checksums that need a key, and decryption        |
+//! | `cut.rs`        | [`cut_front`](cut::cut_front), [`cut_back`](cut::cut_back): parts of extents |
 //! | `str_hash.rs`   | [`HashInfo`](str_hash::HashInfo): hashes of names                       |
 //! | `time.rs`       | [`TimeUnits`](time::TimeUnits): times as stored                         |
 
 pub mod aux_tree;
 pub mod checksum;
 pub mod crypt;
+pub mod cut;
 pub mod eytzinger;
 pub mod key_format;
 pub mod merge;

@@ -17,7 +17,10 @@ mod edit;
 mod fresh;
 mod written;
 
-pub use self::build::Builder;
+pub use self::build::{
+    pack,
+    Builder, //
+};
 
 use self::{
     fresh::FreshSet,

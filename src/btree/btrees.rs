@@ -11,7 +11,10 @@ use super::{
         What, //
     },
     iter::Iter,
-    node::Node,
+    node::{
+        Body,
+        Node, //
+    },
     ptr::NodePtr,
     read::Reader, //
 };
@@ -46,11 +49,14 @@ use crate::{
         Root, //
     },
     sb::SbState,
-    sys::shrinker::Shrinker,
+    sys::{
+        shrinker::Shrinker,
+        sync::SpinLock, //
+    },
 };
 
 /// What is known of one btree's root.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum RootState {
     /// The btree is empty, besides what the overlay has.
     None,
@@ -65,7 +71,7 @@ pub struct Btrees {
     st: Arc<SbState>,
     overlay: JournalKeys,
     blacklist: Blacklist,
-    roots: Vec<RootState>,
+    roots: Vec<SpinLock<RootState>>,
     check: KeyCheck,
     cache: Arc<NodeCache>,
     _shrinker: Shrinker<NodeCache>,
@@ -103,7 +109,7 @@ impl Btrees {
                     }
                 },
             };
-            this.roots.push(state)?;
+            this.roots.push(SpinLock::try_new(state)?)?;
         }
         Ok(this)
     }
@@ -157,10 +163,20 @@ impl Btrees {
         Ok(node)
     }
 
-    pub(super) fn root(&self, btree: BtreeId) -> &RootState {
-        self.roots
-            .get(usize::from(btree.0))
-            .unwrap_or(&RootState::None)
+    /// The root now; it can be another one a moment later.
+    pub(super) fn root(&self, btree: BtreeId) -> RootState {
+        match self.roots.get(usize::from(btree.0)) {
+            Some(root) => root.lock().clone(),
+            None => RootState::None,
+        }
+    }
+
+    /// Changes the root of a btree. The caller holds the intent lock of the root before.
+    pub(super) fn set_root(&self, root: Arc<Node>) {
+        if let Some(place) = self.roots.get(usize::from(root.btree.0)) {
+            let old = core::mem::replace(&mut *place.lock(), RootState::Node(root));
+            drop(old);
+        }
     }
 
     /// Whether a btree has a root, readable or not.
@@ -169,7 +185,7 @@ impl Btrees {
     }
 
     /// The root node of a btree, if it has one that can be read.
-    pub fn root_node(&self, btree: BtreeId) -> Option<&Arc<Node>> {
+    pub fn root_node(&self, btree: BtreeId) -> Option<Arc<Node>> {
         match self.root(btree) {
             RootState::Node(node) => Some(node),
             RootState::None | RootState::Broken(_) => None,
@@ -196,6 +212,11 @@ impl Btrees {
         self.check.entry_sizes()
     }
 
+    /// Whether keys can be right.
+    pub(super) fn key_check(&self) -> &KeyCheck {
+        &self.check
+    }
+
     /// The nodes in memory.
     pub fn cache(&self) -> &NodeCache {
         &self.cache
@@ -218,6 +239,34 @@ impl Btrees {
             return Err(self.other_range(&node, ptr));
         }
         Ok(node)
+    }
+
+    /// The node of `level` that covers `pos`; `None` when the btree has no root.
+    pub(super) fn find_node(
+        &self,
+        btree: BtreeId,
+        level: u8,
+        pos: Bpos,
+    ) -> Result<Option<Arc<Node>>> {
+        loop {
+            let mut node = match self.root(btree) {
+                RootState::Node(root) => root,
+                RootState::None => return Ok(None),
+                RootState::Broken(e) => return Err(e),
+            };
+            if node.level < level {
+                return Err(Error::BtreeNoLevel);
+            }
+            while node.level > level {
+                match self.child(&node, pos)? {
+                    Some(ptr) => node = self.node(&ptr)?,
+                    None => break,
+                }
+            }
+            if node.level == level {
+                return Ok(Some(node));
+            }
+        }
     }
 
     #[cold]
@@ -252,10 +301,22 @@ impl Btrees {
         self.health.found(place, What::Key(invalid));
     }
 
-    /// The child of the interior node `parent` that covers `pos`.
-    pub(super) fn child(&self, parent: &Node, pos: Bpos) -> Result<NodePtr> {
-        let found = self.find_child(parent, pos);
-        found.inspect_err(|e| self.no_child(parent, pos, *e))
+    /// The child of the interior node `parent` that covers `pos`; `None` when the parent is no
+    /// longer part of its btree.
+    pub(super) fn child(&self, parent: &Node, pos: Bpos) -> Result<Option<NodePtr>> {
+        let body = parent.read();
+        if parent.is_dead() {
+            return Ok(None);
+        }
+        let found = self.find_child(parent, &body, pos);
+        drop(body);
+        match found {
+            Ok(ptr) => Ok(Some(ptr)),
+            Err(e) => {
+                self.no_child(parent, pos, e);
+                Err(e)
+            }
+        }
     }
 
     #[cold]
@@ -274,12 +335,12 @@ impl Btrees {
         self.note(parent.place(pos), e);
     }
 
-    fn find_child(&self, parent: &Node, pos: Bpos) -> Result<NodePtr> {
+    fn find_child(&self, parent: &Node, body: &Body, pos: Bpos) -> Result<NodePtr> {
         let range = self.overlay.range(parent.btree, parent.level);
         let mut over = self.overlay.lower_bound(range, pos);
-        let mut place = parent.search(pos);
+        let mut place = body.search(pos);
         loop {
-            let stored = parent.key_at(place);
+            let stored = body.key_at(place);
             let over_key = (over < range.end)
                 .then(|| self.overlay.key(over))
                 .flatten()

@@ -23,6 +23,7 @@ use crate::{
     sys::{
         memory,
         shrinker::Shrink,
+        six::IntentGuard,
         sync::Mutex, //
     },
 };
@@ -219,7 +220,8 @@ impl NodeCache {
             Ok(node) => {
                 if let Some(entry) = table.get_mut(key) {
                     *entry = Entry::Ready(node.clone());
-                    self.bytes.fetch_add(node.memory_bytes(), Ordering::Relaxed);
+                    node.account();
+                    self.bytes.fetch_add(node.accounted(), Ordering::Relaxed);
                     self.nodes.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -273,14 +275,97 @@ impl NodeCache {
                 slot = slot.saturating_add(1);
                 continue;
             }
+            if !Self::retire(table.peek_at(slot)) {
+                slot = slot.saturating_add(1);
+                continue;
+            }
             // The slot is looked at again: another element may have moved to it.
             if let Some(Entry::Ready(node)) = table.remove_at(slot) {
-                self.bytes.fetch_sub(node.memory_bytes(), Ordering::Relaxed);
+                self.bytes.fetch_sub(node.accounted(), Ordering::Relaxed);
                 self.nodes.fetch_sub(1, Ordering::Relaxed);
                 freed = freed.saturating_add(1);
             }
         }
         freed
+    }
+
+    /// Ends the life of a node that is to be dropped, unless it is in use or not on disk: those
+    /// that still hold it must not take it for what is read anew.
+    fn retire(entry: Option<&Entry>) -> bool {
+        let Some(Entry::Ready(node)) = entry else {
+            return false;
+        };
+        match IntentGuard::try_lock(node) {
+            Some(guard) if !node.is_root() && guard.is_clean() => {
+                Node::kill(&guard);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes a new node in, one that nothing points to yet.
+    pub(super) fn insert(&self, node: Arc<Node>) -> Result {
+        let key = node.ptr.cache_key();
+        let shard = self.shard(&key)?;
+        loop {
+            let capacity = {
+                let mut table = shard.lock();
+                if !table.is_full() {
+                    node.account();
+                    self.bytes.fetch_add(node.accounted(), Ordering::Relaxed);
+                    self.nodes.fetch_add(1, Ordering::Relaxed);
+                    let old = table.insert(key, Entry::Ready(node));
+                    drop(table);
+                    drop(old);
+                    break;
+                }
+                table.capacity()
+            };
+            let room = Table::room(capacity)?;
+            let old = shard.lock().grow(room);
+            drop(old);
+        }
+        self.limit();
+        Ok(())
+    }
+
+    /// Drops a node that was replaced.
+    pub(super) fn remove(&self, node: &Node) {
+        let key = node.ptr.cache_key();
+        let Ok(shard) = self.shard(&key) else {
+            return;
+        };
+        let old = shard.lock().remove(&key);
+        if old.is_some() {
+            self.bytes.fetch_sub(node.accounted(), Ordering::Relaxed);
+            self.nodes.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a node has keys that are not on disk.
+    pub(super) fn has_dirty(&self) -> Result<bool> {
+        let mut found = Vec::new();
+        self.dirty_up_to(u64::MAX, &mut found, 1)?;
+        Ok(!found.is_empty())
+    }
+
+    /// Nodes with keys that are not on disk and that pin a journal entry up to `seq`; at most as
+    /// many as `found` has room for.
+    pub(super) fn dirty_up_to(&self, seq: u64, found: &mut Vec<Arc<Node>>, max: usize) -> Result {
+        found.reserve(max)?;
+        for shard in &self.shards {
+            let table = shard.lock();
+            for slot in 0..table.capacity() {
+                let Some(Entry::Ready(node)) = table.peek_at(slot) else {
+                    continue;
+                };
+                if node.pinned_up_to(seq) && found.len() < max {
+                    found.push(node.clone())?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

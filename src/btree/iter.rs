@@ -7,10 +7,12 @@ use super::{
         Btrees,
         RootState, //
     },
-    health::Place,
-    node::Node,
+    health,
+    key_buf::KeyBuf,
+    node::Node, //
 };
 use crate::{
+    algo::node_keys::Place,
     env::{
         num::usize_of_u8,
         Arc, //
@@ -34,17 +36,25 @@ use crate::{
 /// Levels a path can have.
 const DEPTH: usize = usize_of_u8(BTREE_MAX_DEPTH);
 
-/// Where the key an iterator stands on is held.
-#[derive(Clone, Copy, Debug)]
+/// Where the key an iterator stands on is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Current {
     /// Nothing returned yet, or the end.
     Nowhere,
-    /// In the node, at this place.
-    Node(usize, Bkey),
-    /// In the overlay, with this index.
+    /// A node.
+    Node,
+    /// The overlay; with this index.
     Overlay(usize),
-    /// In the node, but its value can not be used.
-    Invalid(Bkey),
+}
+
+/// What came of looking for the next key in a node.
+enum Step {
+    /// It is in the buffer.
+    Key(Bkey),
+    /// The node has no more.
+    End,
+    /// The node is no longer part of its btree.
+    Gone,
 }
 
 /// Walks over the keys of one level of a btree in order. The overlay is merged in: its keys
@@ -56,7 +66,9 @@ enum Current {
 /// out; lookups look after that themselves.
 ///
 /// The iterator keeps the nodes on the path to its place, so that the next key, and keys nearby,
-/// cost no lookup from the root. It allocates nothing.
+/// cost no lookup from the root. It holds a lock only while it copies a key; when the node has
+/// changed by the next step, it looks for its position again. It allocates nothing, but for long
+/// values.
 ///
 /// C: `struct btree_iter` with its `struct btree_path`.
 pub struct Iter<'a> {
@@ -68,8 +80,10 @@ pub struct Iter<'a> {
     /// The overlay's keys of this level.
     range: KeyRange,
     /// What to look at next: place in the node, index in the overlay.
-    place: usize,
+    place: Place,
     over: usize,
+    /// The node's sequence number when `place` was right.
+    seq: u32,
     /// `place` and `over` are valid. Otherwise the node for `pos` has to be found first.
     placed: bool,
     /// Where the node in use ends.
@@ -80,6 +94,8 @@ pub struct Iter<'a> {
     limit: Bpos,
     at_end: bool,
     current: Current,
+    /// A copy of the key it stands on, unless that is in the overlay.
+    buf: KeyBuf,
 }
 
 impl<'a> Iter<'a> {
@@ -90,14 +106,16 @@ impl<'a> Iter<'a> {
             level,
             path: [const { None }; DEPTH],
             range: btrees.overlay().range(btree, level),
-            place: 0,
+            place: Place::default(),
             over: 0,
+            seq: 0,
             placed: false,
             end: Bpos::MAX,
             pos: start,
             limit: Bpos::MAX,
             at_end: false,
             current: Current::Nowhere,
+            buf: KeyBuf::default(),
         }
     }
 
@@ -122,10 +140,25 @@ impl<'a> Iter<'a> {
         self.at_end = false;
         self.pos = pos;
         self.placed = false;
-        let node = self.node().filter(|n| n.covers(pos));
-        if let Some((place, end)) = node.map(|n| (n.search(pos), n.max)) {
-            (self.place, self.end) = (place, end);
+        if let Some(end) = self.node().filter(|n| n.covers(pos)).map(|n| n.max) {
+            self.end = end;
             self.over = self.btrees.overlay().lower_bound(self.range, pos);
+            self.place_in_node();
+        }
+    }
+
+    /// Finds `pos` in the node of this iterator's level; nothing is placed when that is gone.
+    fn place_in_node(&mut self) {
+        let Some(node) = self
+            .path
+            .get(usize::from(self.level))
+            .and_then(Option::as_ref)
+        else {
+            return;
+        };
+        let body = node.read();
+        if !node.is_dead() {
+            (self.place, self.seq) = (body.search(self.pos), body.seq());
             self.placed = true;
         }
     }
@@ -135,37 +168,50 @@ impl<'a> Iter<'a> {
     /// C: `bch2_btree_path_traverse_one()`.
     fn traverse(&mut self) -> Result {
         self.over = self.btrees.overlay().lower_bound(self.range, self.pos);
-        let mut node = match self.covering() {
-            Some(node) => node,
-            None => {
-                self.path = [const { None }; DEPTH];
-                match self.btrees.root(self.btree) {
-                    RootState::Node(root) => root.clone(),
+        let mut from = self.covering();
+        loop {
+            let node = match from.take() {
+                Some(node) => node,
+                None => match self.btrees.root(self.btree) {
+                    RootState::Node(root) => root,
                     RootState::None => {
+                        self.path = [const { None }; DEPTH];
                         (self.end, self.placed) = (Bpos::MAX, true);
                         return Ok(());
                     }
-                    RootState::Broken(e) => return Err(*e),
-                }
+                    RootState::Broken(e) => return Err(e),
+                },
+            };
+            if node.level < self.level {
+                // The btree has no such level.
+                (self.at_end, self.placed) = (true, true);
+                return Ok(());
             }
-        };
-        if node.level < self.level {
-            // The btree has no such level.
-            (self.at_end, self.placed) = (true, true);
-            return Ok(());
+            if self.descend(node)? {
+                self.place_in_node();
+            }
+            if self.placed {
+                return Ok(());
+            }
+            // A node on the way was replaced meanwhile.
+            self.path = [const { None }; DEPTH];
         }
+    }
+
+    /// Goes down from `node` to this iterator's level; `false` when a node on the way is no longer
+    /// part of the btree.
+    fn descend(&mut self, mut node: Arc<Node>) -> Result<bool> {
         loop {
             self.keep(node.clone());
             if node.level <= self.level {
-                break;
+                self.end = node.max;
+                return Ok(self.pos <= node.max);
             }
-            let ptr = self.btrees.child(&node, self.pos)?;
+            let Some(ptr) = self.btrees.child(&node, self.pos)? else {
+                return Ok(false);
+            };
             node = self.btrees.node(&ptr)?;
         }
-        self.place = node.search(self.pos);
-        self.end = node.max;
-        self.placed = true;
-        Ok(())
     }
 
     /// The lowest node of the path, from this iterator's level up, that covers `pos`.
@@ -197,64 +243,70 @@ impl<'a> Iter<'a> {
                 self.traverse()?;
                 continue;
             }
-            match self.step() {
-                Some(k) => return Ok(Some(k)),
-                None if self.end >= self.limit => self.at_end = true,
-                None => {
+            match self.step()? {
+                Step::Key(k) => {
+                    self.pos = k.p.successor();
+                    return Ok(Some(k));
+                }
+                Step::End if self.end >= self.limit => self.at_end = true,
+                Step::End => {
                     self.pos = self.end.successor();
                     self.placed = false;
                 }
+                Step::Gone => self.placed = false,
             }
         }
         Ok(None)
     }
 
-    /// The next key of this node or of the overlay in its range; `None` when there is none.
-    fn step(&mut self) -> Option<Bkey> {
+    /// Copies the next key of this node or of the overlay in its range.
+    fn step(&mut self) -> Result<Step> {
+        let node = self
+            .path
+            .get(usize::from(self.level))
+            .and_then(Option::as_ref);
+        let body = node.map(|n| n.read());
+        if let (Some(node), Some(body)) = (node, &body) {
+            if node.is_dead() {
+                return Ok(Step::Gone);
+            }
+            if body.seq() != self.seq {
+                (self.place, self.seq) = (body.search(self.pos), body.seq());
+            }
+        }
+        let overlay = self.btrees.overlay();
         loop {
             let over_pos = match self.over < self.range.end {
-                true => self
-                    .btrees
-                    .overlay()
-                    .pos(self.over)
-                    .filter(|p| *p <= self.end),
+                true => overlay.pos(self.over).filter(|p| *p <= self.end),
                 false => None,
             };
-            let stored = self
-                .path
-                .get(usize::from(self.level))
-                .and_then(Option::as_ref)
-                .and_then(|n| n.key_at(self.place))
-                .map(|s| (s.key.k, s.invalid, s.next));
+            let stored = body.as_ref().and_then(|b| b.key_at(self.place));
             match (stored, over_pos) {
-                (None, None) => return None,
-                (Some((k, invalid, next)), over) if over.is_none_or(|p| k.p < p) => {
-                    let at = core::mem::replace(&mut self.place, next);
-                    if !invalid {
-                        self.current = Current::Node(at, k);
-                        return Some(k);
+                (None, None) => return Ok(Step::End),
+                (Some(slot), over) if over.is_none_or(|p| slot.key.k.p < p) => {
+                    if !slot.invalid {
+                        self.buf.set(&slot.key)?;
+                    } else if self.level == 0 {
+                        self.buf.set(&unusable(&slot.key))?;
                     }
-                    if self.level == 0 {
-                        let unusable = Bkey {
-                            key_type: KeyType::ERROR,
-                            ..k
-                        };
-                        self.current = Current::Invalid(unusable);
-                        return Some(unusable);
+                    self.place = slot.next;
+                    if !slot.invalid || self.level == 0 {
+                        self.current = Current::Node;
+                        return Ok(Step::Key(self.buf.k));
                     }
                 }
                 (stored, _) => {
                     let at = self.over;
                     self.over = at.saturating_add(1);
-                    let Some(k) = self.btrees.overlay().key(at).map(|key| key.k) else {
+                    let Some(k) = overlay.key(at).map(|key| key.k) else {
                         continue;
                     };
-                    if let Some((_, _, next)) = stored.filter(|s| s.0.p == k.p) {
-                        self.place = next;
+                    if let Some(slot) = stored.filter(|s| s.key.k.p == k.p) {
+                        self.place = slot.next;
                     }
                     if k.key_type != KeyType::DELETED {
                         self.current = Current::Overlay(at);
-                        return Some(k);
+                        return Ok(Step::Key(k));
                     }
                 }
             }
@@ -265,25 +317,21 @@ impl<'a> Iter<'a> {
     pub fn current(&self) -> Option<Key<'_>> {
         match self.current {
             Current::Nowhere => None,
-            Current::Node(place, k) => Some(Key {
-                k,
-                v: self.node()?.value_at(place)?,
-            }),
+            Current::Node => Some(self.buf.key()),
             Current::Overlay(index) => self.btrees.overlay().key(index),
-            Current::Invalid(k) => Some(Key { k, v: &[] }),
         }
     }
 
     /// Where the key is that [`advance`](Self::advance) moved to.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> health::Place {
         let (pos, in_node) = match self.current {
             Current::Nowhere => (self.pos, false),
-            Current::Node(_, k) | Current::Invalid(k) => (k.p, true),
+            Current::Node => (self.buf.k.p, true),
             Current::Overlay(index) => {
                 (self.btrees.overlay().pos(index).unwrap_or(self.pos), false)
             }
         };
-        Place {
+        health::Place {
             btree: self.btree,
             level: self.level,
             pos,
@@ -298,5 +346,16 @@ impl<'a> Iter<'a> {
             Some(_) => Ok(self.current()),
             None => Ok(None),
         }
+    }
+}
+
+/// What stands for a key whose value can not be used.
+fn unusable<'a>(key: &Key<'a>) -> Key<'a> {
+    Key {
+        k: Bkey {
+            key_type: KeyType::ERROR,
+            ..key.k
+        },
+        v: &[],
     }
 }

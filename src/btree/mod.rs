@@ -1,37 +1,61 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Btrees, for reading.
+//! Btrees.
 //!
 //! | file         | holds                                                                  |
 //! |--------------|------------------------------------------------------------------------|
 //! | `btrees.rs`  | [`Btrees`]: all btrees of a filesystem, and lookups                     |
 //! | `cache.rs`   | [`cache::NodeCache`]: nodes in memory, bounded, each read once           |
+//! | `encode.rs`  | the bytes of what is written of a node                                  |
 //! | `fsck_ids.rs` | under which ids damaged nodes are counted                             |
 //! | `health.rs`  | [`health::Health`]: which btrees were found damaged                     |
+//! | `interior/`  | replacing nodes: split, rewrite, new roots                              |
 //! | `iter.rs`    | [`Iter`]: keys in order, journal overlay included                       |
+//! | `key_buf.rs` | [`KeyBuf`]: a key outside of a node                                     |
 //! | `node.rs`    | [`Node`]: one node in memory                                            |
 //! | `ptr.rs`     | [`ptr::NodePtr`]: what a parent says about a node                       |
 //! | `read.rs`    | from sectors on a device to a [`Node`], everything checked              |
+//! | `reclaim.rs` | [`write_back`]: writing back what the journal holds                     |
 //! | `table.rs`   | the hash table of the cache                                             |
+//! | `trans/`     | transactions: changing keys                                             |
+//! | `write.rs`   | [`write_node`]: writing what of a node is not on disk                    |
+//! | `write_buffer.rs` | [`WriteBuffer`]: keys that go to their btree later                     |
 //!
-//! Nodes are never changed once read, and are shared by reference count: an iterator keeps the
-//! nodes it stands on alive, and no lock is held between two steps. Lock order: a node's loading
-//! lock, then a shard of the cache; nothing is allocated and no device is waited for under a
-//! shard's lock.
+//! A node is shared by reference count and has a SIX lock. Readers lock it for the time of a copy
+//! and look for their place again when it has changed; see `Documentation/write-engine.rst`. Lock
+//! order: a node's loading lock, a shard of the cache, a root's lock; nothing is allocated and no
+//! device is waited for under a shard's lock. Intent locks of nodes are only tried under it.
 
 mod btrees;
 pub mod cache;
+mod encode;
 mod fsck_ids;
 pub mod health;
+pub mod interior;
 mod iter;
+mod key_buf;
 mod node;
 pub mod ptr;
 mod read;
+mod reclaim;
 mod table;
+pub mod trans;
+mod write;
+mod write_buffer;
 
 pub use btrees::{
     Btrees,
     Found, //
 };
 pub use iter::Iter;
+pub use key_buf::KeyBuf;
 pub use node::Node;
+pub use reclaim::{
+    write_back,
+    write_back_all, //
+};
+pub use write::write_node;
+pub use write_buffer::{
+    flush_write_buffer,
+    WriteBuffer, //
+};

@@ -2,32 +2,46 @@
 
 //! One node in memory.
 
-use super::{
-    health::Place,
-    ptr::NodePtr, //
-};
+use super::{health::Place, key_buf::KeyBuf, ptr::NodePtr};
 use crate::{
-    algo::node_keys::NodeKeys,
+    algo::node_keys::{
+        self,
+        NodeKeys, //
+    },
     env::{
         num::u64_of,
-        units::DevIdx,
+        units::{
+            DevIdx,
+            SECTOR_SHIFT, //
+        },
         Vec, //
     },
+    error::Result,
     format::{
         bkey::Key,
         bpos::Bpos,
-        btree_id::BtreeId, //
+        btree_id::BtreeId,
+        node::{
+            ENTRY_HEADER_BYTES,
+            NODE_HEADER_BYTES, //
+        },
+    },
+    sys::six::{
+        HasSix,
+        IntentGuard,
+        ReadGuard,
+        Six, //
     },
 };
 use core::sync::atomic::{
     AtomicBool,
+    AtomicU64,
     Ordering, //
 };
 
-/// A node, all its sets of keys merged into one. Never changes.
+/// A node. What never changes is open, the rest is behind its lock.
 ///
 /// C: `struct btree`.
-#[derive(Debug)]
 pub struct Node {
     /// The btree it is in.
     pub btree: BtreeId,
@@ -39,14 +53,36 @@ pub struct Node {
     pub max: Bpos,
     /// The sequence number of its header.
     pub seq: u64,
+    /// How often nodes at this place of the btree were replaced.
+    pub(super) replaced: u32,
     /// The device and the sector it was read from.
     pub at: (DevIdx, u64),
-    keys: NodeKeys,
-    /// Places of keys that can not be right, ascending.
-    invalid: Vec<usize>,
+    /// The pointer to it, as it was when the node was read or made.
+    pub ptr: NodePtr,
+    body: Six<Body>,
+    dead: AtomicBool,
     used: AtomicBool,
+    pin: AtomicU64,
+    accounted: AtomicU64,
     /// Damage of the pointers in it was reported.
     reported: AtomicBool,
+}
+
+/// What of a node changes; behind its lock.
+pub struct Body {
+    pub(super) keys: NodeKeys,
+    /// Positions of keys that can not be right, ascending.
+    invalid: Vec<Bpos>,
+    /// Sectors of its log that are in use; 0 when it was never written.
+    pub(super) written: u16,
+    /// The newest journal entry with a key that is not on disk.
+    pub(super) journal_seq: u64,
+    /// The pointer to it, with the copies it still has.
+    pub(super) ptr: NodePtr,
+    /// A write is under way.
+    pub(super) writing: bool,
+    /// It is being replaced, and must not change.
+    pub(super) frozen: bool,
 }
 
 /// A key in a node.
@@ -57,31 +93,55 @@ pub struct Slot<'a> {
     /// Its value was found to be invalid when the node was read.
     pub invalid: bool,
     /// The place of the key after it.
-    pub next: usize,
+    pub next: node_keys::Place,
+}
+
+impl HasSix for Node {
+    type Body = Body;
+
+    fn six(&self) -> &Six<Body> {
+        &self.body
+    }
+}
+
+/// What is known of a node when it was read or made.
+pub(super) struct Parts {
+    pub(super) seq: u64,
+    pub(super) replaced: u32,
+    pub(super) range: (Bpos, Bpos),
+    pub(super) keys: NodeKeys,
+    pub(super) invalid: Vec<Bpos>,
+    pub(super) written: u16,
 }
 
 impl Node {
-    /// A node from its checked parts; `invalid` holds places of `keys`, ascending.
+    /// A node from its checked parts.
     #[inline(never)]
-    pub(super) fn new(
-        ptr: &NodePtr,
-        at: (DevIdx, u64),
-        seq: u64,
-        range: (Bpos, Bpos),
-        (keys, invalid): (NodeKeys, Vec<usize>),
-    ) -> Self {
-        Self {
+    pub(super) fn new(ptr: &NodePtr, at: (DevIdx, u64), parts: Parts) -> Result<Self> {
+        Ok(Self {
             btree: ptr.btree,
             level: ptr.level,
-            min: range.0,
-            max: range.1,
-            seq,
+            min: parts.range.0,
+            max: parts.range.1,
+            seq: parts.seq,
+            replaced: parts.replaced,
             at,
-            keys,
-            invalid,
+            ptr: *ptr,
+            body: Six::try_new(Body {
+                keys: parts.keys,
+                invalid: parts.invalid,
+                written: parts.written,
+                journal_seq: 0,
+                ptr: *ptr,
+                writing: false,
+                frozen: false,
+            })?,
+            dead: AtomicBool::new(false),
+            pin: AtomicU64::new(0),
+            accounted: AtomicU64::new(0),
             used: AtomicBool::new(true),
             reported: AtomicBool::new(false),
-        }
+        })
     }
 
     /// Whether the node covers `pos`.
@@ -90,42 +150,63 @@ impl Node {
         self.min <= pos && pos <= self.max
     }
 
-    /// The place of the first key at or after `pos`.
+    /// Locks it for reading.
     #[inline]
-    pub fn search(&self, pos: Bpos) -> usize {
-        self.keys.search(&pos)
+    pub fn read(&self) -> ReadGuard<'_, Body> {
+        self.body.read()
     }
 
-    /// The position of the key at `place`; `None` when there is none in the node's range.
+    /// Whether the node was replaced or dropped: what holds it has to look for its place again,
+    /// from the root. To be asked after locking; stays as it is while an intent lock is held.
     #[inline]
-    pub fn pos_at(&self, place: usize) -> Option<Bpos> {
-        self.keys.pos_at(place).filter(|p| *p <= self.max)
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
     }
 
-    /// The key at `place`; `None` when there is none in the node's range.
-    #[inline]
-    pub fn key_at(&self, place: usize) -> Option<Slot<'_>> {
-        let placed = self.keys.key_at(place)?;
-        if placed.key.k.p > self.max {
-            return None;
-        }
-        Some(Slot {
-            key: placed.key,
-            invalid: !self.invalid.is_empty() && self.invalid.binary_search(&place).is_ok(),
-            next: placed.next,
-        })
+    /// Whether it can be changed and replaced: neither of them, nor a write, is under way. Or it is
+    /// dead.
+    pub(super) fn is_settled(&self) -> bool {
+        let body = self.read();
+        self.is_dead() || !body.frozen && !body.writing
     }
 
-    /// The value of the key at `place`.
-    #[inline]
-    pub fn value_at(&self, place: usize) -> Option<&[u8]> {
-        self.keys.value_at(place)
+    /// Ends the life of a node; see [`is_dead`](Self::is_dead). Readers that have looked before
+    /// still see it as it was.
+    pub(super) fn kill(node: &IntentGuard<Self>) {
+        node.node().dead.store(true, Ordering::Release);
+    }
+
+    /// Whether it is the root of its btree: it covers everything.
+    pub fn is_root(&self) -> bool {
+        self.min == Bpos::MIN && self.max == Bpos::MAX
+    }
+
+    /// Whether it has keys that are not on disk, and because of them pins a journal entry up to
+    /// `seq`. A look from outside; another moment the answer can be another.
+    pub(super) fn pinned_up_to(&self, seq: u64) -> bool {
+        let pin = self.pin.load(Ordering::Relaxed);
+        pin != 0 && pin <= seq
+    }
+
+    /// Notes the memory it takes now as what it counts for in the cache.
+    pub(super) fn account(&self) {
+        self.accounted.store(self.memory_bytes(), Ordering::Relaxed);
+    }
+
+    /// What it counts for in the cache, in bytes.
+    pub(super) fn accounted(&self) -> u64 {
+        self.accounted.load(Ordering::Relaxed)
+    }
+
+    /// The journal entry it pins; 0 when everything is on disk. Changes only under the write lock,
+    /// or by the one that writes the node.
+    pub(super) fn pin(&self) -> &AtomicU64 {
+        &self.pin
     }
 
     /// Bytes of memory the node takes.
     pub fn memory_bytes(&self) -> u64 {
-        let fixed = size_of::<Self>().saturating_add(self.invalid.len().saturating_mul(8));
-        self.keys.bytes().saturating_add(u64_of(fixed))
+        u64_of(size_of::<Self>()).saturating_add(self.read().keys.bytes())
     }
 
     /// Notes that the node was wanted.
@@ -154,5 +235,80 @@ impl Node {
     /// Whether the node was wanted since the last time this was asked.
     pub(super) fn take_used(&self) -> bool {
         self.used.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl core::fmt::Debug for Node {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (btree, level) = (self.btree, self.level);
+        write!(f, "btree {btree} level {level} {} - {}", self.min, self.max)
+    }
+}
+
+impl Body {
+    /// The keys.
+    pub fn keys(&self) -> &NodeKeys {
+        &self.keys
+    }
+
+    /// Whether all keys are on disk.
+    pub(super) fn is_clean(&self) -> bool {
+        self.written != 0 && !self.writing && self.keys.fresh_u64s() == 0
+    }
+
+    /// Words of keys that a node of `node_sectors` can have.
+    pub(super) fn capacity_u64s(&self, node_sectors: u16) -> usize {
+        let bytes = usize::from(node_sectors) << SECTOR_SHIFT;
+        bytes.saturating_sub(NODE_HEADER_BYTES) >> 3
+    }
+
+    /// Words of keys that can be added before the log of a node of `node_sectors` is full.
+    ///
+    /// C: `bch2_btree_keys_u64s_remaining()`.
+    pub(super) fn room_u64s(&self, node_sectors: u16) -> usize {
+        let left = usize::from(node_sectors.saturating_sub(self.written)) << SECTOR_SHIFT;
+        let header = match self.written {
+            0 => NODE_HEADER_BYTES,
+            _ => ENTRY_HEADER_BYTES,
+        };
+        // What was never written is written as one set with all keys.
+        let unwritten = match self.written {
+            0 => self.keys.live_u64s(),
+            _ => self.keys.fresh_u64s(),
+        };
+        (left.saturating_sub(header) >> 3).saturating_sub(unwritten)
+    }
+
+    /// The place of the first key at or after `pos`.
+    #[inline]
+    pub fn search(&self, pos: Bpos) -> node_keys::Place {
+        self.keys.search(&pos)
+    }
+
+    /// The key at `place`; `None` at the end.
+    #[inline]
+    pub fn key_at(&self, place: node_keys::Place) -> Option<Slot<'_>> {
+        let placed = self.keys.key_at(place)?;
+        Some(Slot {
+            key: placed.key,
+            invalid: !self.invalid.is_empty()
+                && self.invalid.binary_search(&placed.key.k.p).is_ok(),
+            next: placed.next,
+        })
+    }
+
+    /// The key at exactly `pos`.
+    #[inline]
+    pub fn get(&self, pos: Bpos) -> Option<Slot<'_>> {
+        self.key_at(self.search(pos)).filter(|s| s.key.k.p == pos)
+    }
+
+    /// Inserts a key; [`NodeKeys::insert`] says when it fails.
+    pub(super) fn insert(&mut self, key: &KeyBuf) -> Result {
+        self.keys.insert(&key.k, key.value())?;
+        if let Ok(at) = self.invalid.binary_search(&key.k.p) {
+            self.invalid.remove(at);
+        }
+        Ok(())
     }
 }

@@ -2,16 +2,27 @@
 
 //! What a parent says about a node.
 
-use super::health::Place;
+use super::{
+    health::Place,
+    key_buf::KeyBuf, //
+};
 use crate::{
+    env::{
+        units::DevIdx,
+        Vec, //
+    },
     error::{
         Error,
         Result, //
     },
     format::{
-        bkey::Key,
+        bkey::{
+            Bkey,
+            Key, //
+        },
         bpos::Bpos,
         btree_id::BtreeId,
+        key_type::KeyType,
         values::{
             btree_ptr::{
                 BtreePtr,
@@ -75,6 +86,61 @@ impl NodePtr {
         })
     }
 
+    /// A pointer to a new node that covers `range`, with copies at `copies`.
+    pub(super) fn of_new(
+        btree: BtreeId,
+        level: u8,
+        seq: u64,
+        range: (Bpos, Bpos),
+        copies: [Option<Ptr>; COPIES_MAX],
+    ) -> Self {
+        Self {
+            btree,
+            level,
+            max: range.1,
+            id: Some(NodeIdentity {
+                seq,
+                sectors_written: 0,
+                min_key: range.0,
+                range_updated: false,
+            }),
+            copies,
+        }
+    }
+
+    /// The key of a pointer, when so many sectors of the node are written. `None` for a pointer of
+    /// the first version, which does not say.
+    pub(super) fn key(&self, sectors_written: u16) -> Result<Option<KeyBuf>> {
+        let Some(id) = self.id else {
+            return Ok(None);
+        };
+        let id = NodeIdentity {
+            sectors_written,
+            ..id
+        };
+        let mut value = Vec::new();
+        value.extend_from_slice(&id.encode())?;
+        for copy in self.copies() {
+            value.extend_from_slice(&copy.to_word().to_le_bytes())?;
+        }
+        let k = Bkey {
+            key_type: KeyType::BTREE_PTR_V2,
+            p: self.max,
+            ..Bkey::default()
+        };
+        Ok(Some(KeyBuf::of(k, &value)?))
+    }
+
+    /// The pointer without the copy on a device.
+    pub(super) fn without(mut self, dev: DevIdx) -> Self {
+        for copy in &mut self.copies {
+            if copy.is_some_and(|c| c.dev == dev) {
+                *copy = None;
+            }
+        }
+        self
+    }
+
     /// The lowest position in the node, if the pointer says.
     pub fn min(&self) -> Option<Bpos> {
         self.id.map(|id| id.min_key)
@@ -88,6 +154,11 @@ impl NodePtr {
     /// Whether the pointer's range counts and not the node's.
     pub fn range_updated(&self) -> bool {
         self.id.is_some_and(|id| id.range_updated)
+    }
+
+    /// Where the copies are, at the front.
+    pub(super) fn all_copies(&self) -> [Option<Ptr>; COPIES_MAX] {
+        self.copies
     }
 
     /// Where the copies are.

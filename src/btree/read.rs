@@ -9,7 +9,10 @@ use super::{
         Place,
         What, //
     },
-    node::Node,
+    node::{
+        Node,
+        Parts, //
+    },
     ptr::NodePtr, //
 };
 use crate::{
@@ -24,6 +27,7 @@ use crate::{
     },
     env::{
         num::{
+            low_u16,
             round_up_pow2,
             sat_u32,
             u64_of,
@@ -206,16 +210,17 @@ impl Reader<'_> {
         for range in sets.keys {
             slices.push(buf.get(range).unwrap_or_default())?;
         }
-        let keys = NodeKeys::build(format, &slices, bounds.0, bounds.1)?;
-        let invalid = self.find_invalid(at, &keys)?;
-        let seq = head.keys().seq();
-        Ok(Node::new(
-            at.ptr,
-            (at.dev.idx, at.sector),
-            seq,
+        let mut keys = NodeKeys::build(format, &slices, bounds.0, bounds.1)?;
+        keys.hide_outside(range.0, range.1);
+        let parts = Parts {
+            seq: head.keys().seq(),
+            replaced: head.seq_low(),
             range,
-            (keys, invalid),
-        ))
+            invalid: self.find_invalid(at, &keys)?,
+            keys,
+            written: low_u16(u64_of(sets.done >> SECTOR_SHIFT)),
+        };
+        Node::new(at.ptr, (at.dev.idx, at.sector), parts)
     }
 
     /// Whether this is the node the pointer asks for; its header and range. Its first set of keys
@@ -394,9 +399,9 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    /// The places of keys that can not be right; each is reported.
+    /// The positions of keys that can not be right; each is reported.
     #[inline(never)]
-    fn find_invalid(&self, at: &Copy<'_>, keys: &NodeKeys) -> Result<Vec<usize>> {
+    fn find_invalid(&self, at: &Copy<'_>, keys: &NodeKeys) -> Result<Vec<Bpos>> {
         let mut invalid = Vec::new();
         let mut place = keys.start();
         while let Some(placed) = keys.key_at(place) {
@@ -409,7 +414,7 @@ impl Reader<'_> {
                     pr_err!("{at}: key {} can not be used: {e}", placed.key.k);
                 }
                 self.bad_key(at, placed.key.k.p, e);
-                invalid.push(place)?;
+                invalid.push(placed.key.k.p)?;
             }
             place = placed.next;
         }

@@ -231,3 +231,14 @@ pub fn log_line(level: Level, args: fmt::Arguments<'_>) {
     }
     std::eprintln!("bcachefs: {level:?}: {args}");
 }
+
+/// A number that nobody can foresee in the kernel. Here it is the next of a fixed sequence, so that
+/// a test that failed fails again.
+pub fn random_u64() -> u64 {
+    static STATE: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(0);
+    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+    let n = STATE.fetch_add(STEP, core::sync::atomic::Ordering::Relaxed);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}

@@ -294,3 +294,9 @@ pub fn log_line(level: Level, args: fmt::Arguments<'_>) {
         Level::Info => kernel::prelude::pr_info!("{}\n", args),
     }
 }
+
+/// A number that nobody can foresee.
+pub fn random_u64() -> u64 {
+    // SAFETY: It has no conditions.
+    unsafe { kernel::bindings::get_random_u64() }
+}

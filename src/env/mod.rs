@@ -35,6 +35,7 @@ mod world;
 pub use log::Level;
 pub use world::{
     log_line,
+    random_u64,
     time,
     Arc,
     Box,

@@ -185,6 +185,19 @@ errors! {
 
     // Btree.
     BtreeSick, Topology, EIO, "a btree that is needed whole is damaged";
+    BtreeNoLevel, Coherency, EIO, "a btree has no node of the level that is to be changed";
+    BtreeTooDeep, NoSpace, ENOSPC, "a btree can not have more levels";
+    BtreeUpdateTooBig, NoSpace, EROFS, "an update does not fit nodes that were just made for it";
+    NodeFull, NoSpace, EROFS, "the keys of a btree node are more than it can hold";
+    NodeNotSealed, InvalidArg, EROFS, "a btree node can not be encrypted: there is no key";
+    NodeWriteNoDevice, Io, EROFS, "no device of a btree node is there to write it to";
+    NodeNoIdentity, Unsupported, EOPNOTSUPP, "a btree node with a pointer of the first version can not be replaced";
+    NodeNoPlace, NoSpace, ENOSPC, "there is no place for a new btree node";
+    KeyUnusable, Key, EIO, "a key that is to be changed was found damaged";
+    TransKeyInvalid, Key, EINVAL, "a key that is to be written can not be right";
+    TransTooBig, InvalidArg, EINVAL, "a transaction changes more of one btree node than fits it";
+    ExtentOtherSnapshot, Unsupported, EOPNOTSUPP, "overwriting extents of other snapshots is not supported yet";
+    ExtentCut, Key, EIO, "an extent that is partly overwritten is damaged";
     NodeMagic, Topology, EIO, "a btree node has the wrong magic number";
     NodeSeq, Topology, EIO, "a btree node is not the one its pointer asks for";
     NodeWrongBtree, Topology, EIO, "a btree node belongs to another btree";

@@ -13,7 +13,10 @@ use super::{
         RawBpos, //
     },
     btree_id::BtreeId,
-    csum::Csum, //
+    csum::{
+        Csum,
+        CsumType, //
+    },
 };
 use zerocopy::{
     little_endian::{
@@ -209,6 +212,23 @@ pub struct Bset<'a> {
 }
 
 impl RawBset {
+    /// A header for a set that starts `offset` sectors into its node; it has no keys yet.
+    pub fn new(seq: u64, journal_seq: u64, csum_type: CsumType, offset: u16, version: u16) -> Self {
+        Self {
+            seq: seq.into(),
+            journal_seq: journal_seq.into(),
+            flags: (u32::from(csum_type.0 & 0xf) | u32::from(offset) << 16).into(),
+            version: version.into(),
+            u64s: 0.into(),
+        }
+    }
+
+    /// The same for so many words of keys.
+    pub fn with_u64s(mut self, u64s: u16) -> Self {
+        self.u64s = u64s.into();
+        self
+    }
+
     /// The random number all sets of one node have in common.
     pub fn seq(&self) -> u64 {
         self.seq.get()
@@ -256,7 +276,46 @@ impl RawBset {
     }
 }
 
+/// What the header of a new node says.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeHeader {
+    /// The magic number of the filesystem's nodes.
+    pub magic: u64,
+    /// The btree.
+    pub btree: BtreeId,
+    /// The level; leaves are 0.
+    pub level: u8,
+    /// How often nodes at this place of the btree were replaced.
+    pub replaced: u32,
+    /// The lowest position.
+    pub min: Bpos,
+    /// The highest position.
+    pub max: Bpos,
+    /// How keys are packed.
+    pub format: RawKeyFormat,
+}
+
 impl RawNode {
+    /// The header of a new node, with that of its first set.
+    pub fn new(header: &NodeHeader, keys: RawBset) -> Self {
+        let id = u64::from(header.btree.0);
+        let flags = (id & 0xf)
+            | u64::from(header.level & 0xf) << 4
+            | 1 << 8
+            | (id >> 4) << 9
+            | u64::from(header.replaced) << 32;
+        Self {
+            csum: RawCsum::default(),
+            magic: header.magic.into(),
+            flags: flags.into(),
+            min_key: header.min.into(),
+            max_key: header.max.into(),
+            unused_ptr: 0.into(),
+            format: header.format,
+            keys,
+        }
+    }
+
     /// Reads a header off the front of a node. `None` when `bytes` is too short.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         Self::read_from_prefix(bytes).ok().map(|(n, _)| n)
@@ -313,6 +372,25 @@ impl RawNode {
     /// How keys are packed.
     pub fn format(&self) -> &RawKeyFormat {
         &self.format
+    }
+}
+
+impl RawNodeEntry {
+    /// The header of a later set.
+    pub fn new(keys: RawBset) -> Self {
+        Self {
+            csum: RawCsum::default(),
+            keys,
+        }
+    }
+}
+
+impl From<Csum> for RawCsum {
+    fn from(csum: Csum) -> Self {
+        Self {
+            lo: csum.lo.into(),
+            hi: csum.hi.into(),
+        }
     }
 }
 
@@ -380,6 +458,32 @@ mod tests {
         assert_eq!(n.seq_low(), 0x55);
         assert_eq!(n.keys().csum_type(), 5);
         assert_eq!(n.keys().offset_sectors(), 8);
+    }
+
+    #[test]
+    fn a_new_header_says_what_it_was_given() {
+        let keys = RawBset::new(77, 5, CsumType::CRC32C_NONZERO, 16, 1037).with_u64s(3);
+        let header = NodeHeader {
+            magic: 9,
+            btree: BtreeId::ACCOUNTING,
+            level: 3,
+            replaced: 0x55,
+            min: Bpos::new(1, 2, 3),
+            max: Bpos::MAX,
+            format: RawKeyFormat::default(),
+        };
+        let n = RawNode::new(&header, keys);
+        assert!(n.is_of(BtreeId::ACCOUNTING, 3));
+        assert!(n.has_new_extent_overwrite());
+        assert_eq!((n.magic(), n.seq_low()), (9, 0x55));
+        assert_eq!((n.min_key(), n.max_key()), (Bpos::new(1, 2, 3), Bpos::MAX));
+        let k = n.keys();
+        assert_eq!((k.seq(), k.journal_seq(), k.u64s()), (77, 5, 3));
+        assert_eq!(
+            (k.csum_type(), k.offset_sectors(), k.version()),
+            (1, 16, 1037)
+        );
+        assert!(!k.is_big_endian() && !k.has_separate_whiteouts());
     }
 
     #[test]

@@ -91,8 +91,7 @@ impl SbState {
         let live = slot.insert(live);
         let now = real_seconds();
         for dev in self.devices() {
-            live.sb
-                .update_member(dev.idx.0, |m| m.set_last_mount(now));
+            live.sb.update_member(dev.idx.0, |m| m.set_last_mount(now));
         }
         live.sb.set_flag(flags::CLEAN, 0);
         live.sb.change_features(Features::ALWAYS, 0);
@@ -180,7 +179,11 @@ impl SbState {
             })?;
         }
         for t in targets.iter_mut() {
-            let last = live.written.get(usize::from(t.dev.idx.0)).copied().flatten();
+            let last = live
+                .written
+                .get(usize::from(t.dev.idx.0))
+                .copied()
+                .flatten();
             t.check_unchanged(last)?;
         }
         self.write_copies(&mut targets)?;
@@ -257,7 +260,10 @@ impl SbState {
         };
         let enough = check_enough(sb, &mask, degraded);
         if let Err(why) = &enough {
-            pr_err!("{}: superblock written to too few devices: {why}", self.name());
+            pr_err!(
+                "{}: superblock written to too few devices: {why}",
+                self.name()
+            );
         }
         if enough.is_err() || mask == DevMask::default() {
             return Err(Error::SbWriteFailed);

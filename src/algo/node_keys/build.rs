@@ -22,8 +22,9 @@ use crate::{
     },
 };
 
-/// The header of `k` for a value of so many words, packed when `format` can hold it.
-pub(super) fn pack(format: &KeyFormat, k: &Bkey, value_u64s: usize) -> Result<PackedHeader> {
+/// The header of `k` for a value of so many words, packed when `format` can hold it. An error when
+/// the whole is longer than a key can be.
+pub fn pack(format: &KeyFormat, k: &Bkey, value_u64s: usize) -> Result<PackedHeader> {
     let packed = u8::try_from(value_u64s).ok().and_then(|nr| {
         let packed = format.pack(k, nr);
         packed.or_else(|| KeyFormat::UNPACKED.pack(k, nr))

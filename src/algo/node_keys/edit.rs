@@ -72,6 +72,22 @@ impl NodeKeys {
         Ok(())
     }
 
+    /// Leaves keys outside of `min` to `max` out, for a node whose range was cut without writing
+    /// it again.
+    ///
+    /// C: `bch2_btree_node_drop_keys_outside_node()`.
+    pub fn hide_outside(&mut self, min: Bpos, max: Bpos) {
+        let mut place = self.start();
+        while let Some(placed) = self.key_at(place) {
+            let (pos, next) = (placed.key.k.p, placed.next);
+            if pos < min || pos > max {
+                let key = self.format.search_key(pos);
+                self.hide(&key);
+            }
+            place = next;
+        }
+    }
+
     fn hide(&mut self, key: &SearchKey) {
         self.base.hide(&self.format, key);
         self.later.hide(&self.format, key);

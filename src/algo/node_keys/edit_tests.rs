@@ -41,7 +41,9 @@ impl Node {
     /// One random change.
     fn change(&mut self, r: &mut u64) {
         let mut random = |n: u64| {
-            *r = r.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            *r = r
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             (*r >> 33) % n
         };
         // Few positions, some of them not packable.

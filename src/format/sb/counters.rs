@@ -39,6 +39,8 @@ impl Counter {
     pub const DATA_READ: u8 = 0;
     /// Btree nodes read.
     pub const BTREE_NODE_READ: u8 = 14;
+    /// Writes of btree nodes.
+    pub const BTREE_NODE_WRITE: u8 = 13;
     /// Reads that were tried again.
     pub const DATA_READ_RETRY: u8 = 32;
     /// Sectors of data read out of keys.

@@ -181,9 +181,8 @@ impl Superblock {
             let mut mask = DevMask::default();
             e.devs.iter().all(|d| mask.add(*d)) && mask == *devs
         };
-        let known = |e: ReplicasEntry<'_>| {
-            e.data_type == data_type && e.nr_required <= 1 && same(&e)
-        };
+        let known =
+            |e: ReplicasEntry<'_>| e.data_type == data_type && e.nr_required <= 1 && same(&e);
         if self.replicas().any(known) {
             return Ok(false);
         }
@@ -374,7 +373,10 @@ mod tests {
         assert_eq!(sb.add_replicas(DataType::JOURNAL, &devs), Ok(false));
         assert_eq!(sb.replicas().count(), before + 1);
         let last = sb.replicas().last().unwrap();
-        assert_eq!((last.data_type, last.devs), (DataType::JOURNAL, &[0, 2][..]));
+        assert_eq!(
+            (last.data_type, last.devs),
+            (DataType::JOURNAL, &[0, 2][..])
+        );
         sb.validate(None).unwrap();
     }
 

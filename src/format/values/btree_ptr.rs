@@ -45,7 +45,7 @@ struct RawBtreePtrV2 {
 }
 
 /// Bytes before the pointers in a `btree_ptr_v2`.
-pub(super) const BTREE_PTR_V2_BYTES: usize = 40;
+pub const BTREE_PTR_V2_BYTES: usize = 40;
 
 const _: () = assert!(size_of::<RawBtreePtrV2>() == BTREE_PTR_V2_BYTES);
 
@@ -72,6 +72,20 @@ pub struct NodeIdentity {
     /// The node's range was changed without rewriting its header: [`NodeIdentity::min_key`]
     /// and the key's position count, not what the node says.
     pub range_updated: bool,
+}
+
+impl NodeIdentity {
+    /// What stands before the pointers in a `btree_ptr_v2`.
+    pub fn encode(&self) -> [u8; BTREE_PTR_V2_BYTES] {
+        let raw = RawBtreePtrV2 {
+            mem_ptr: 0.into(),
+            seq: self.seq.into(),
+            sectors_written: self.sectors_written.into(),
+            flags: u16::from(self.range_updated).into(),
+            min_key: self.min_key.into(),
+        };
+        zerocopy::transmute!(raw)
+    }
 }
 
 impl<'a> BtreePtr<'a> {

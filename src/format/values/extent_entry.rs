@@ -371,6 +371,11 @@ impl<'a> Entries<'a> {
         }
     }
 
+    /// Bytes of the value that were not looked at yet.
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     fn take(&mut self) -> Result<Option<Entry>, Invalid> {
         let Some(first) = word(self.rest) else {
             // A value is whole words; less than one is nothing.

@@ -43,7 +43,8 @@ impl Pins {
 
     /// How many more entries there is room for.
     pub(super) fn free(&self) -> u64 {
-        self.size().saturating_sub(self.back.saturating_sub(self.front))
+        self.size()
+            .saturating_sub(self.back.saturating_sub(self.front))
     }
 
     /// How many entries there is room for.

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     env::{
-        num::sat_u32,
+        num::{
+            low_u32,
+            sat_u32, //
+        },
         time::monotonic_ns,
     },
     error::{
@@ -24,6 +27,7 @@ use crate::{
         Result, //
     },
     format::{
+        bkey::Version,
         btree_id::BtreeId,
         jset::{
             record_header,
@@ -75,6 +79,17 @@ impl Reservation<'_> {
     /// The entry. Until the reservation is dropped, it can be pinned.
     pub fn seq(&self) -> u64 {
         self.seq
+    }
+
+    /// A version for a key that is added next: higher than those of all keys added before, by
+    /// anybody.
+    ///
+    /// C: `journal_pos_to_bversion()`.
+    pub fn version(&self) -> Version {
+        Version {
+            hi: low_u32(self.seq >> 32),
+            lo: self.seq << 32 | u64::from(self.at),
+        }
     }
 
     /// Adds a record with `keys`, one or more whole keys.
@@ -154,8 +169,8 @@ impl Shared {
         }
     }
 
-    /// Waits until a reservation of `u64s` words is likely to succeed. The caller must hold no lock,
-    /// and no reservation.
+    /// Waits until a reservation of `u64s` words is likely to succeed. The caller must hold no
+    /// lock, and no reservation.
     ///
     /// C: `bch2_journal_res_get()` with `JOURNAL_RES_GET_CHECK`.
     pub fn wait_for_space(&self, u64s: u32, watermark: Watermark) -> Result {
@@ -259,7 +274,10 @@ impl Shared {
                 return Some(Got::Room);
             }
             let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
-            match self.word.compare_exchange_weak(old, new.0, success, failure) {
+            match self
+                .word
+                .compare_exchange_weak(old, new.0, success, failure)
+            {
                 Ok(_) => {
                     return Some(Got::It(Reservation {
                         journal: self,

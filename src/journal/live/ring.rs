@@ -75,9 +75,9 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// A ring on the buckets that begin at the sectors `starts`, each with `bucket_sectors`. Nothing
-    /// in it is needed. Writing goes on at sector `offset` of bucket `current`, or at the start when
-    /// that can not be.
+    /// A ring on the buckets that begin at the sectors `starts`, each with `bucket_sectors`.
+    /// Nothing in it is needed. Writing goes on at sector `offset` of bucket `current`, or at the
+    /// start when that can not be.
     pub(super) fn new(
         dev: DevIdx,
         bucket_sectors: u32,
@@ -140,7 +140,9 @@ impl Ring {
         };
         let nr = self.nr();
         // Both are below `nr`.
-        let ahead = end.wrapping_add(nr).wrapping_sub(self.current.saturating_add(1));
+        let ahead = end
+            .wrapping_add(nr)
+            .wrapping_sub(self.current.saturating_add(1));
         let available = ahead.checked_rem(nr).unwrap_or(0);
         // The last bucket is for an entry that makes another one available.
         match self.dirty_ondisk == self.dirty {

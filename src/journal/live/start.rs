@@ -174,7 +174,10 @@ impl Journal {
             threads: Vec::new(),
         };
         for nr in 0..BUFFERS {
-            let (shared, buf) = (this.shared.clone(), Vec::with_capacity(conf.buffer_bytes())?);
+            let (shared, buf) = (
+                this.shared.clone(),
+                Vec::with_capacity(conf.buffer_bytes())?,
+            );
             let name = format_args!("bch-jwrite{nr}/{}", this.shared.st.name());
             let writer = Thread::spawn(name, move |_| shared.run_writer(buf))?;
             this.threads.push(writer)?;

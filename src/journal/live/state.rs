@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is behind the journal's lock: which entries there are, how far each got, and what room there
+//! What is behind the journal's lock: which entries there are, how far each got, what room there
 //! is. No I/O, no memory, no waiting.
 
 use super::{
@@ -216,7 +216,9 @@ impl State {
 
     /// Sectors of an entry with `u64s` words besides its header.
     fn sectors_of(conf: &Conf, u64s: u32) -> u32 {
-        let all = u64s.saturating_add(HEADER_U64S).saturating_add(SECTOR_U64S - 1);
+        let all = u64s
+            .saturating_add(HEADER_U64S)
+            .saturating_add(SECTOR_U64S - 1);
         let sectors = u64::from(all / SECTOR_U64S);
         low_u32(round_up_pow2(sectors, conf.block_sectors.into()).unwrap_or(sectors))
     }

@@ -16,7 +16,9 @@ const CONF: Conf = Conf {
 fn ring(dev: u8, nr: u64, sectors: u32) -> Ring {
     let mut starts = Vec::new();
     for i in 0..nr {
-        starts.push(u64::from(dev) * 100_000 + i * u64::from(sectors)).unwrap();
+        starts
+            .push(u64::from(dev) * 100_000 + i * u64::from(sectors))
+            .unwrap();
     }
     Ring::new(DevIdx(dev), sectors, starts, (0, 0)).unwrap()
 }
@@ -132,7 +134,10 @@ fn it_gets_full_and_reclaim_still_gets_room() {
         }
     };
     assert!(low_at.unwrap() < full, "{low_at:?} {full}");
-    assert_eq!(s.reclaim_target(&CONF, 0), Some(s.rings[0].seq_at_half().max(kept)));
+    assert_eq!(
+        s.reclaim_target(&CONF, 0),
+        Some(s.rings[0].seq_at_half().max(kept))
+    );
     assert!(!s.is_stuck(true) && s.is_stuck(false));
     // It is written back: now one entry can say so, and everything is free again.
     assert!(s.unpin(&CONF, kept));

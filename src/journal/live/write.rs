@@ -141,7 +141,11 @@ impl Shared {
             nonce: Nonce::journal(seq),
         };
         // Encrypting is the same as decrypting.
-        seal.decrypt(kind, 0, buf.get_mut(JSET_SEALED_AT..len).unwrap_or_default());
+        seal.decrypt(
+            kind,
+            0,
+            buf.get_mut(JSET_SEALED_AT..len).unwrap_or_default(),
+        );
         let covered = buf.get(CSUM_BYTES..len).unwrap_or_default();
         let sum: Csum = seal
             .checksum(kind, core::iter::once(covered))

@@ -150,6 +150,13 @@ impl<N: HasSix> Drop for IntentGuard<N> {
 #[must_use]
 pub struct WriteGuard<'a, N: HasSix>(&'a mut IntentGuard<N>);
 
+impl<N: HasSix> WriteGuard<'_, N> {
+    /// What the lock is part of.
+    pub fn node(&self) -> &Arc<N> {
+        self.0.node()
+    }
+}
+
 impl<N: HasSix> Deref for WriteGuard<'_, N> {
     type Target = N::Body;
 

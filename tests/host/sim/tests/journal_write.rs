@@ -131,7 +131,13 @@ fn has(found: &JournalContents, pos: Bpos) -> bool {
 fn what_was_flushed_is_there_after_a_crash() {
     const THREADS: u64 = 6;
     const KEYS: u64 = 400;
-    for name in ["v113-snap", "v113-threedev", "v113-repl2", "v113-block512", "v113-encrypted"] {
+    for name in [
+        "v113-snap",
+        "v113-threedev",
+        "v113-repl2",
+        "v113-block512",
+        "v113-encrypted",
+    ] {
         let Some(devices) = unpack(name) else { return };
         let live = start(devices, "journal_flush_delay=5");
         // So that everything stays in the journal.
@@ -161,14 +167,20 @@ fn what_was_flushed_is_there_after_a_crash() {
         for t in 0..THREADS {
             let nr = flushed[t as usize].load(Ordering::Relaxed);
             assert!(nr > KEYS / 2);
-            assert!((0..nr).all(|n| has(&found, pos(t, n))), "{name}: thread {t}");
+            assert!(
+                (0..nr).all(|n| has(&found, pos(t, n))),
+                "{name}: thread {t}"
+            );
         }
         // After a flush of all, all are there.
         live.journal.flush().unwrap();
         let (_, found) = read_again(live.contents());
         assert_eq!(found.last_seq, live.journal.newest());
         for t in 0..THREADS {
-            assert!((0..KEYS).all(|n| has(&found, pos(t, n))), "{name}: thread {t}");
+            assert!(
+                (0..KEYS).all(|n| has(&found, pos(t, n))),
+                "{name}: thread {t}"
+            );
         }
     }
 }

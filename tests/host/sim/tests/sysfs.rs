@@ -166,7 +166,7 @@ fn emergency_is_shown() {
         return;
     };
     let tree = shown(&fs);
-    fs.state.emergency(Error::NodeMagic);
+    fs.state().emergency(Error::NodeMagic);
     let flags = tree.read("internal/flags").expect("flags");
     assert_eq!(flags, "started,btree_running,emergency_ro\n");
     let damage = tree.read("internal/damage").expect("damage");

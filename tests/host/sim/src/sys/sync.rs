@@ -3,8 +3,8 @@
 //! Locks, atomic variables.
 
 use crate::error::Result;
+pub use std::sync::MutexGuard;
 use std::sync::{
-    MutexGuard,
     PoisonError,
     TryLockError, //
 };

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Old nodes, and the new ones in their place.
+
+use super::NodePlace;
+use crate::{
+    algo::node_keys::{
+        Builder,
+        NodeKeys, //
+    },
+    btree::{
+        encode::encode,
+        node::{
+            Node,
+            Parts, //
+        },
+        ptr::NodePtr,
+        trans::Writer,
+        write::write_copies,
+        Btrees,
+        KeyBuf, //
+    },
+    env::{
+        random_u64,
+        Arc,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        bpos::Bpos,
+        btree_id::{
+            BtreeId,
+            BTREE_MAX_DEPTH, //
+        },
+    },
+    sys::six::IntentGuard,
+};
+
+/// Percent of a node's keys that go to the first of two new ones: a little more than half, as
+/// keys are most often added at the end. C: `btree_node_split()`.
+const FIRST_SHARE: usize = 60;
+/// A node whose keys take less of its capacity than this many percent is not split, but rewritten
+/// in one.
+const SPLIT_FROM: usize = 66;
+
+/// A node and those that replace it.
+pub(in crate::btree) struct Replacement {
+    btree: BtreeId,
+    /// The node that was in the btree so far; `None` when it had no root.
+    pub(super) old: Option<Arc<Node>>,
+    /// Those that replace it, in order of position, of the same level.
+    pub(super) new: Vec<Arc<Node>>,
+    /// A root above them, when the old one was the root and there are several.
+    pub(super) root: Option<Arc<Node>>,
+}
+
+/// Whether what is to be done to a node can be done now.
+pub(super) enum Made {
+    /// Here it is.
+    Yes(Replacement),
+    /// The node was replaced meanwhile, or is not what it was.
+    Gone,
+    /// This node is being written.
+    Busy(Arc<Node>),
+    /// There are not enough places; so many more are needed.
+    Places(usize),
+}
+
+impl Replacement {
+    /// Whether it replaces `node`, or is the first root of `btree`.
+    pub(in crate::btree) fn is_of(&self, btree: BtreeId, node: Option<&Arc<Node>>) -> bool {
+        match (&self.old, node) {
+            (Some(old), Some(node)) => Arc::ptr_eq(old, node),
+            (None, None) => self.btree == btree,
+            _ => false,
+        }
+    }
+
+    /// The new node that covers `pos`.
+    pub(in crate::btree) fn new_at(&self, pos: Bpos) -> Option<Arc<Node>> {
+        self.new.iter().find(|n| n.covers(pos)).cloned()
+    }
+
+    /// All new nodes.
+    pub(super) fn all_new(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.new.iter().chain(&self.root)
+    }
+
+    /// Lets the old node be changed again.
+    pub(super) fn thaw(&self) {
+        if let Some(old) = &self.old {
+            let mut guard = IntentGuard::lock(old.clone());
+            guard.write().frozen = false;
+        }
+    }
+}
+
+/// Freezes `old` and makes what replaces it, in memory and on disk. On any other outcome than
+/// [`Made::Yes`] it is as it was. New nodes go where `places` says, of which those used are taken
+/// from the end.
+#[inline(never)]
+pub(super) fn make<H>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    old: &Arc<Node>,
+    places: &mut Vec<NodePlace>,
+) -> Result<Made> {
+    let mut guard = IntentGuard::lock(old.clone());
+    if old.is_dead() || guard.frozen {
+        return Ok(Made::Gone);
+    }
+    if guard.writing {
+        return Ok(Made::Busy(old.clone()));
+    }
+    let capacity = guard.capacity_u64s(btrees.sb().sb.node_sectors());
+    let crowded = guard.keys().live_u64s() > capacity.saturating_mul(SPLIT_FROM) / 100;
+    let pivot = match crowded {
+        true => guard.keys().split_pos(FIRST_SHARE),
+        false => None,
+    };
+    let grows = pivot.is_some() && old.is_root();
+    let needed = 1usize
+        .saturating_add(pivot.is_some().into())
+        .saturating_add(grows.into());
+    if let Some(more) = needed.checked_sub(places.len()).filter(|n| *n > 0) {
+        return Ok(Made::Places(more));
+    }
+    let mut parts = Vec::with_capacity(2)?;
+    let mut start = old.min;
+    for end in pivot.into_iter().chain([old.max]) {
+        parts.push((start, guard.keys().copy_range(start, end)?, end))?;
+        start = end.successor();
+    }
+    let journal_seq = guard.journal_seq;
+    guard.write().frozen = true;
+    drop(guard);
+
+    let mut replacement = Replacement {
+        btree: old.btree,
+        old: Some(old.clone()),
+        new: Vec::new(),
+        root: None,
+    };
+    let filled = fill(
+        btrees,
+        writer,
+        (&mut replacement, old),
+        parts,
+        journal_seq,
+        places,
+    );
+    if let Err(e) = filled {
+        replacement.thaw();
+        return Err(e);
+    }
+    Ok(Made::Yes(replacement))
+}
+
+fn fill<H>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    (replacement, old): (&mut Replacement, &Node),
+    parts: Vec<(Bpos, NodeKeys, Bpos)>,
+    journal_seq: u64,
+    places: &mut Vec<NodePlace>,
+) -> Result {
+    let grows = parts.len() > 1 && old.is_root();
+    replacement.new.reserve(parts.len())?;
+    for (min, keys, max) in parts {
+        let new = New {
+            btree: old.btree,
+            level: old.level,
+            replaced: old.replaced.wrapping_add(1),
+            range: (min, max),
+            journal_seq,
+        };
+        let node = new.write(btrees, writer, keys, places)?;
+        replacement.new.push(node)?;
+    }
+    if grows {
+        let level = old.level.saturating_add(1);
+        if level >= BTREE_MAX_DEPTH {
+            return Err(Error::BtreeTooDeep);
+        }
+        let mut pointers = Vec::new();
+        for node in &replacement.new {
+            pointers.push(pointer(node)?)?;
+        }
+        let mut keys = Builder::new(Bpos::MIN, Bpos::MAX);
+        pointers.iter().for_each(|p: &KeyBuf| keys.count(&p.k));
+        keys.lay_out();
+        for p in &pointers {
+            keys.push(&p.k, p.value())?;
+        }
+        let new = New {
+            btree: old.btree,
+            level,
+            replaced: 0,
+            range: (Bpos::MIN, Bpos::MAX),
+            journal_seq,
+        };
+        replacement.root = Some(new.write(btrees, writer, keys.finish()?, places)?);
+    }
+    Ok(())
+}
+
+/// Makes the first root of `btree`, which has no keys.
+pub(super) fn make_first<H>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    btree: BtreeId,
+    places: &mut Vec<NodePlace>,
+) -> Result<Made> {
+    if btrees.exists(btree) {
+        return Ok(Made::Gone);
+    }
+    if places.is_empty() {
+        return Ok(Made::Places(1));
+    }
+    let range = (Bpos::MIN, Bpos::MAX);
+    let new = New {
+        btree,
+        level: 0,
+        replaced: 0,
+        range,
+        journal_seq: 0,
+    };
+    let mut keys = Builder::new(range.0, range.1);
+    keys.lay_out();
+    let node = new.write(btrees, writer, keys.finish()?, places)?;
+    let mut new = Vec::new();
+    new.push(node)?;
+    Ok(Made::Yes(Replacement {
+        btree,
+        old: None,
+        new,
+        root: None,
+    }))
+}
+
+/// The pointer to a new node, which is written.
+pub(super) fn pointer(node: &Node) -> Result<KeyBuf> {
+    let body = node.read();
+    let key = body.ptr.key(body.written)?;
+    key.ok_or(Error::NodeNoIdentity)
+}
+
+/// A node to be made.
+struct New {
+    btree: BtreeId,
+    level: u8,
+    replaced: u32,
+    range: (Bpos, Bpos),
+    journal_seq: u64,
+}
+
+impl New {
+    /// Makes the node with these keys, and writes it.
+    fn write<H>(
+        &self,
+        btrees: &Btrees,
+        writer: &Writer<H>,
+        keys: NodeKeys,
+        places: &mut Vec<NodePlace>,
+    ) -> Result<Arc<Node>> {
+        let place = places.pop().ok_or(Error::NodeNoPlace)?;
+        let first = place.copies.iter().flatten().next();
+        let at = first.map(|p| (p.dev, p.offset.0)).unwrap_or_default();
+        // Not 0, which stands for none.
+        let seq = random_u64() | 1 << 63;
+        let ptr = NodePtr::of_new(self.btree, self.level, seq, self.range, place.copies);
+        let parts = Parts {
+            seq,
+            replaced: self.replaced,
+            range: self.range,
+            keys,
+            invalid: Vec::new(),
+            written: 0,
+        };
+        let node = Arc::try_new(Node::new(&ptr, at, parts)?)?;
+        let mut guard = IntentGuard::lock(node.clone());
+        {
+            let mut body = guard.write();
+            body.journal_seq = self.journal_seq;
+            let image = encode(btrees.sb(), &node, &body)?;
+            // Nobody else knows the node, so the lock is in nobody's way.
+            body.ptr = write_copies(btrees, writer, &ptr, &image)?;
+            body.written = image.end();
+            body.journal_seq = 0;
+        }
+        drop(guard);
+        Ok(node)
+    }
+}

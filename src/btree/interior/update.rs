@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Making new nodes part of their btrees.
+
+use super::{
+    replace::{
+        make,
+        make_first,
+        pointer,
+        Made,
+        Replacement, //
+    },
+    NodePlace,
+};
+use crate::{
+    btree::{
+        node::Node,
+        trans::{
+            Before,
+            Hooks,
+            RootChange,
+            Trans,
+            TransError,
+            TransResult,
+            Writer, //
+        },
+        Btrees,
+        KeyBuf, //
+    },
+    env::{
+        Arc,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId, //
+    },
+    journal::live::Watermark,
+    sys::six::IntentGuard, //
+};
+use core::sync::atomic::Ordering;
+
+/// Places taken at first: for a split that grows the root, and a rewrite or two beside it.
+const PLACES: usize = 5;
+
+/// How an update of nodes went.
+enum Outcome {
+    Done,
+    /// The node was replaced by somebody else.
+    Gone,
+    /// All was undone. Again, once this has happened.
+    Again(Before),
+    /// All was undone. Again, with so many more places.
+    Places(usize),
+}
+
+/// Makes room in `node`: splits it, or rewrites it when it is its log that is full and not the
+/// node. When it was replaced meanwhile nothing is done.
+///
+/// C: `bch2_btree_split_leaf()`, `btree_split()`.
+pub(in crate::btree) fn split<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    node: Arc<Node>,
+) -> Result {
+    update(btrees, writer, &What::Node(node))
+}
+
+/// Makes the root of a btree that has none.
+///
+/// C: `bch2_btree_root_alloc_fake()`.
+pub(in crate::btree) fn make_root<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    btree: BtreeId,
+) -> Result {
+    update(btrees, writer, &What::Root(btree))
+}
+
+/// What is to be made anew.
+#[derive(Clone)]
+enum What {
+    /// This node.
+    Node(Arc<Node>),
+    /// The first root of a btree.
+    Root(BtreeId),
+}
+
+fn update<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, what: &What) -> Result {
+    let mut wanted = PLACES;
+    loop {
+        let mut places = Vec::new();
+        let found = writer
+            .hooks
+            .alloc_nodes(btrees, writer, wanted, &mut places);
+        let outcome = found.and_then(|()| {
+            let _one = writer.interior.lock();
+            replace(btrees, writer, what, &mut places)
+        });
+        places
+            .iter()
+            .for_each(|p| writer.hooks.place_done(*p, false));
+        match outcome? {
+            Outcome::Done | Outcome::Gone => return Ok(()),
+            Outcome::Places(more) => wanted = wanted.saturating_add(more),
+            Outcome::Again(Before::JournalRoom(u64s)) => {
+                let journal = &writer.journal;
+                journal.wait_for_space(u64s, Watermark::InteriorUpdates)?;
+            }
+            Outcome::Again(Before::Settled(node)) => {
+                writer.settled.wait(|| node.is_settled());
+            }
+            Outcome::Again(_) => (),
+        }
+    }
+}
+
+/// Replaces `node`, and whatever else has to be for that.
+fn replace<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    what: &What,
+    places: &mut Vec<NodePlace>,
+) -> Result<Outcome> {
+    let mut replaced: Vec<Replacement> = Vec::new();
+    let mut next = Some(what.clone());
+    let outcome = loop {
+        if let Some(what) = next.take() {
+            let made = match &what {
+                What::Node(node) => make(btrees, writer, node, places),
+                What::Root(btree) => make_first(btrees, writer, *btree, places),
+            };
+            match made {
+                Ok(Made::Yes(r)) => {
+                    // Before anybody can find a pointer to them.
+                    let cached = r
+                        .all_new()
+                        .try_for_each(|n| btrees.cache().insert(n.clone()));
+                    if let Err(e) = cached.and_then(|()| replaced.reserve(1)) {
+                        settle(btrees, writer, &r, false);
+                        break Err(e);
+                    }
+                    replaced.push(r)?;
+                }
+                Ok(Made::Gone) if replaced.is_empty() => break Ok(Outcome::Gone),
+                Ok(Made::Gone) => break Ok(Outcome::Again(Before::Nothing)),
+                Ok(Made::Busy(node)) => break Ok(Outcome::Again(Before::Settled(node))),
+                Ok(Made::Places(more)) => break Ok(Outcome::Places(more)),
+                Err(e) => break Err(e),
+            }
+        }
+        match commit(btrees, writer, &replaced) {
+            Ok(()) => break Ok(Outcome::Done),
+            Err((TransError::Failed(e), _)) => break Err(e),
+            Err((TransError::Restart, Before::Split(node))) => {
+                if replaced
+                    .iter()
+                    .any(|r| r.all_new().any(|n| Arc::ptr_eq(n, &node)))
+                {
+                    break Err(Error::BtreeUpdateTooBig);
+                }
+                next = Some(What::Node(node));
+            }
+            Err((TransError::Restart, Before::Root(btree))) => next = Some(What::Root(btree)),
+            Err((TransError::Restart, Before::Unlocked(node))) => drop(IntentGuard::lock(node)),
+            Err((TransError::Restart, Before::Nothing)) => (),
+            Err((TransError::Restart, before)) => break Ok(Outcome::Again(before)),
+        }
+    };
+    let done = matches!(outcome, Ok(Outcome::Done));
+    for r in &replaced {
+        settle(btrees, writer, r, done);
+    }
+    writer.settled.wake_all();
+    outcome
+}
+
+/// Ends the old node's life, or gives the new ones up.
+fn settle<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, r: &Replacement, done: bool) {
+    for new in r.all_new() {
+        let copies = new.ptr.all_copies();
+        writer.hooks.place_done(NodePlace { copies }, done);
+        if !done {
+            btrees.cache().remove(new);
+        }
+    }
+    if !done {
+        r.thaw();
+        return;
+    }
+    let Some(old) = &r.old else {
+        return;
+    };
+    btrees.cache().remove(old);
+    match old.pin().swap(0, Ordering::Relaxed) {
+        0 => (),
+        pin => writer.journal.unpin(pin),
+    }
+}
+
+/// One attempt at changing the pointers.
+#[inline(never)]
+fn commit<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    replaced: &[Replacement],
+) -> core::result::Result<(), (TransError, Before)> {
+    let mut t = Trans::new(btrees, writer, Watermark::InteriorUpdates, replaced);
+    let done = stage(&mut t, replaced).and_then(|()| t.commit().map(|_| ()));
+    let before = core::mem::replace(&mut t.before, Before::Nothing);
+    t.reset();
+    done.map_err(|e| (e, before))
+}
+
+fn stage<H: Hooks>(t: &mut Trans<'_, H>, replaced: &[Replacement]) -> TransResult {
+    for r in replaced {
+        // Nobody may be in the middle of something that relies on the old node.
+        let Some(old) = &r.old else {
+            continue;
+        };
+        match IntentGuard::try_lock(old) {
+            Some(guard) => t.nodes.push(guard)?,
+            None => {
+                t.before = Before::Unlocked(old.clone());
+                return Err(TransError::Restart);
+            }
+        }
+    }
+    for r in replaced {
+        if r.old.as_ref().is_none_or(|old| old.is_root()) {
+            change_root(t, r)?;
+            continue;
+        }
+        // The last one has the position of the old one.
+        for new in &r.new {
+            t.update_level(new.btree, new.level.saturating_add(1), pointer(new)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The new root instead of the old one. It has its pointers already.
+fn change_root<H: Hooks>(t: &mut Trans<'_, H>, r: &Replacement) -> TransResult {
+    let Some(node) = r.root.as_ref().or(r.new.last()).cloned() else {
+        return Ok(());
+    };
+    let mut children = Vec::new();
+    if r.root.is_some() {
+        for new in &r.new {
+            children.push(pointer(new)?)?;
+        }
+    }
+    t.roots.push(RootChange {
+        old: match &r.old {
+            Some(old) => pointer(old)?,
+            None => KeyBuf::deletion(Bpos::MAX),
+        },
+        new: pointer(&node)?,
+        node,
+        children,
+    })?;
+    Ok(())
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writing back what the journal holds.
+
+use super::{
+    flush_write_buffer,
+    trans::{
+        Hooks,
+        Writer, //
+    },
+    write_node, Btrees,
+};
+use crate::{
+    env::{
+        sort::sort_by,
+        Vec, //
+    },
+    error::Result,
+};
+
+/// Nodes written before the next ones are looked for.
+const BATCH: usize = 64;
+
+/// Writes back what pins a journal entry up to `seq`: keys of the write buffer go to their nodes,
+/// nodes to the disk. What others bring meanwhile may stay.
+///
+/// C: `journal_flush_pins()`.
+pub fn write_back<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Result {
+    flush_write_buffer(btrees, writer)?;
+    loop {
+        let mut nodes = Vec::new();
+        btrees.cache().dirty_up_to(seq, &mut nodes, BATCH)?;
+        // The leaves first: writing them changes their parents.
+        sort_by(&mut nodes, |a, b| a.level.cmp(&b.level));
+        let before = nodes.len();
+        for node in &nodes {
+            writer.settled.wait(|| node.is_settled());
+            write_node(btrees, writer, node)?;
+        }
+        if before < BATCH {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes back everything, until the journal holds nothing any more. For when nothing new comes.
+///
+/// C: `bch2_journal_flush_all_pins()`.
+pub fn write_back_all<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
+    loop {
+        let newest = writer.journal.newest();
+        write_back(btrees, writer, newest)?;
+        writer.journal.flush()?;
+        let held = !writer.buffer.is_empty() || btrees.cache().has_dirty()?;
+        if !held {
+            return Ok(());
+        }
+    }
+}

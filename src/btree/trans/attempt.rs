@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One attempt at a transaction, and running it until one succeeds.
+
+use super::{
+    staged::{
+        Staged,
+        Update, //
+    },
+    Hooks,
+    TransError,
+    TransResult,
+    Writer, //
+};
+use crate::{
+    btree::{
+        interior::{
+            self,
+            Replacement, //
+        },
+        Btrees,
+        KeyBuf,
+        Node, //
+    },
+    env::{
+        Arc,
+        Vec, //
+    },
+    error::Result,
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId, //
+    },
+    journal::live::Watermark,
+    sys::six::IntentGuard, //
+};
+
+/// What has to happen before the next attempt.
+pub(in crate::btree) enum Before {
+    Nothing,
+    /// Somebody else holds this node.
+    Unlocked(Arc<Node>),
+    /// The journal has no room for so many words.
+    JournalRoom(u32),
+    /// A node has no room for the keys it is to get.
+    Split(Arc<Node>),
+    /// A btree has no root.
+    Root(BtreeId),
+    /// A node is being replaced, or written, and can not be changed until that has ended.
+    Settled(Arc<Node>),
+}
+
+/// A new root. The pointers to roots, and those in new ones, are in no node that is updated.
+pub struct RootChange {
+    /// The pointer to the root so far.
+    pub old: KeyBuf,
+    /// The pointer to the new one.
+    pub new: KeyBuf,
+    /// The new one.
+    pub node: Arc<Node>,
+    /// Pointers to new nodes in the new root.
+    pub children: Vec<KeyBuf>,
+}
+
+/// A transaction in the making: the nodes it has locked and the updates it has staged.
+///
+/// C: `struct btree_trans`.
+pub struct Trans<'a, H> {
+    /// The btrees.
+    pub btrees: &'a Btrees,
+    /// The journal, and triggers.
+    pub writer: &'a Writer<H>,
+    /// How far down the reserves of the journal and of space this may go.
+    pub watermark: Watermark,
+    /// Nodes that this transaction replaces: the new ones are used in their place.
+    pub(in crate::btree) replaced: &'a [Replacement],
+    pub(in crate::btree) nodes: Vec<IntentGuard<Node>>,
+    pub(super) staged: Staged,
+    pub(super) buffered: Vec<(BtreeId, KeyBuf)>,
+    pub(in crate::btree) roots: Vec<RootChange>,
+    pub(in crate::btree) before: Before,
+}
+
+/// Calls `f` until it neither asks for a restart nor fails. What `f` does to the outside must not
+/// hurt when it is done again.
+///
+/// C: `bch2_trans_do()`, `commit_do()`.
+pub fn run<T, H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    watermark: Watermark,
+    mut f: impl FnMut(&mut Trans<'_, H>) -> TransResult<T>,
+) -> Result<T> {
+    let mut t = Trans::new(btrees, writer, watermark, &[]);
+    loop {
+        match f(&mut t) {
+            Ok(value) => return Ok(value),
+            Err(TransError::Failed(e)) => return Err(e),
+            Err(TransError::Restart) => t.prepare()?,
+        }
+    }
+}
+
+impl<'a, H: Hooks> Trans<'a, H> {
+    pub(in crate::btree) fn new(
+        btrees: &'a Btrees,
+        writer: &'a Writer<H>,
+        watermark: Watermark,
+        replaced: &'a [Replacement],
+    ) -> Self {
+        Self {
+            btrees,
+            writer,
+            watermark,
+            replaced,
+            nodes: Vec::new(),
+            staged: Staged::default(),
+            buffered: Vec::new(),
+            roots: Vec::new(),
+            before: Before::Nothing,
+        }
+    }
+
+    /// Lets all go and waits for what the last attempt lacked.
+    ///
+    /// C: `bch2_trans_begin()`.
+    #[inline(never)]
+    fn prepare(&mut self) -> Result {
+        self.reset();
+        match core::mem::replace(&mut self.before, Before::Nothing) {
+            Before::Nothing => Ok(()),
+            Before::Unlocked(node) => {
+                // Taken along: the next attempt most likely begins with other nodes, and then has
+                // to let it go again, but it has waited for its turn.
+                drop(IntentGuard::lock(node));
+                Ok(())
+            }
+            Before::JournalRoom(u64s) => self.writer.journal.wait_for_space(u64s, self.watermark),
+            Before::Split(node) => interior::split(self.btrees, self.writer, node),
+            Before::Root(btree) => interior::make_root(self.btrees, self.writer, btree),
+            Before::Settled(node) => {
+                self.writer.settled.wait(|| node.is_settled());
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets updates and lets nodes go.
+    pub(in crate::btree) fn reset(&mut self) {
+        self.nodes.clear();
+        self.staged.clear();
+        self.buffered.clear();
+        self.roots.clear();
+    }
+
+    /// Stages `key`, a key proper or a deletion.
+    ///
+    /// C: `bch2_trans_update()`.
+    pub fn update(&mut self, btree: BtreeId, key: KeyBuf) -> TransResult {
+        self.update_level(btree, 0, key)
+    }
+
+    /// Stages a pointer to a node, in a node of `level`.
+    pub(in crate::btree) fn update_level(
+        &mut self,
+        btree: BtreeId,
+        level: u8,
+        key: KeyBuf,
+    ) -> TransResult {
+        self.lock(btree, level, key.k.p)?;
+        Ok(self.staged.add(btree, level, key)?)
+    }
+
+    /// Deletes the key at `pos`.
+    pub fn delete(&mut self, btree: BtreeId, pos: Bpos) -> TransResult {
+        self.update(btree, KeyBuf::deletion(pos))
+    }
+
+    /// Stages `key` for the write buffer.
+    ///
+    /// C: `bch2_trans_update_buffered()`, `bch2_disk_accounting_mod()`.
+    pub fn buffer(&mut self, btree: BtreeId, key: KeyBuf) -> TransResult {
+        Ok(self.buffered.push((btree, key))?)
+    }
+
+    /// Has the number of the journal entry written into the update of the key at `pos`; see
+    /// [`Hooks::stamp`].
+    pub fn stamp(&mut self, btree: BtreeId, pos: Bpos) {
+        if let Some(update) = self.staged.get_mut(btree, 0, pos) {
+            update.stamp = true;
+        }
+    }
+
+    /// The updates so far, in order of btree, level and position; those of pointers to nodes, too.
+    pub fn updates(&self) -> impl Iterator<Item = &Update> {
+        self.staged.iter()
+    }
+
+    /// Changed roots.
+    pub fn root_changes(&self) -> &[RootChange] {
+        &self.roots
+    }
+
+    /// The node of a level that covers `pos`, locked for intent: its index in `nodes`.
+    ///
+    /// C: `bch2_btree_path_traverse()`.
+    pub(super) fn lock(&mut self, btree: BtreeId, level: u8, pos: Bpos) -> TransResult<usize> {
+        let held = |n: &Node| n.btree == btree && n.level == level && n.covers(pos);
+        if let Some(at) = self.nodes.iter().position(|g| held(g.node())) {
+            return Ok(at);
+        }
+        loop {
+            let stored = self.btrees.find_node(btree, level, pos)?;
+            let replaced = self
+                .replaced
+                .iter()
+                .find(|r| r.is_of(btree, stored.as_ref()));
+            let node = replaced.and_then(|r| r.new_at(pos)).or(stored);
+            let Some(node) = node else {
+                self.before = Before::Root(btree);
+                return Err(TransError::Restart);
+            };
+            let guard = match IntentGuard::try_lock(&node) {
+                Some(guard) => guard,
+                None if self.nodes.is_empty() => IntentGuard::lock(node),
+                None => {
+                    self.before = Before::Unlocked(node);
+                    return Err(TransError::Restart);
+                }
+            };
+            if !guard.node().is_dead() {
+                let at = self.nodes.len();
+                self.nodes.push(guard)?;
+                return Ok(at);
+            }
+        }
+    }
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From staged updates to the journal and the nodes.
+
+use super::{
+    attempt::Before,
+    Hooks,
+    Trans,
+    TransError,
+    TransResult, //
+};
+use crate::{
+    btree::{
+        node::Body,
+        write_buffer::Room,
+        KeyBuf,
+        Node, //
+    },
+    env::{
+        num::sat_u32,
+        pr_err,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        btree_id::BtreeId,
+        values::validate::Origin, //
+    },
+    journal::live::{
+        Journal,
+        Reservation, //
+    },
+    sys::six::WriteGuard, //
+};
+use core::sync::atomic::Ordering;
+
+/// What one node is going to get.
+struct Target {
+    /// Its index among the locked nodes.
+    node: usize,
+    /// Keys.
+    nr: usize,
+    /// Words of their values.
+    value_u64s: usize,
+}
+
+impl<H: Hooks> Trans<'_, H> {
+    /// Makes the staged updates, all or none: into one journal entry, whose number is returned, and
+    /// the nodes. They are durable once that entry is. The nodes are let go.
+    ///
+    /// C: `bch2_trans_commit()`.
+    pub fn commit(&mut self) -> TransResult<u64> {
+        if self.staged.is_empty() && self.roots.is_empty() && self.buffered.is_empty() {
+            return Ok(0);
+        }
+        H::derive(self)?;
+        self.validate()?;
+        let targets = self.targets()?;
+        self.check_room(&targets)?;
+        let seq = self.apply(&targets)?;
+        self.reset();
+        Ok(seq)
+    }
+
+    /// Nothing is written that would not be accepted when it is read.
+    #[inline(never)]
+    fn validate(&self) -> Result {
+        for u in self.staged.iter().filter(|u| !u.key.is_deleted()) {
+            let key = u.key.key();
+            let checked = self.btrees.key_check();
+            if let Err(e) = checked.check(u.btree, u.level, Origin::Commit, &key) {
+                let (btree, k) = (u.btree, key.k);
+                pr_err!("btree {btree}: refusing to write key {k}: {e}");
+                return Err(Error::TransKeyInvalid);
+            }
+        }
+        Ok(())
+    }
+
+    /// What each node is going to get, in the order of the updates.
+    #[inline(never)]
+    fn targets(&mut self) -> TransResult<Vec<Target>> {
+        let mut targets: Vec<Target> = Vec::new();
+        for at in 0..self.staged.len() {
+            let Some(u) = self.staged.nth(at) else {
+                break;
+            };
+            let (btree, level, pos) = (u.btree, u.level, u.key.k.p);
+            let value_u64s = u.key.value().len();
+            let node = self.lock(btree, level, pos)?;
+            match targets.last_mut().filter(|t| t.node == node) {
+                Some(t) => {
+                    t.nr = t.nr.saturating_add(1);
+                    t.value_u64s = t.value_u64s.saturating_add(value_u64s);
+                }
+                None => targets.push(Target {
+                    node,
+                    nr: 1,
+                    value_u64s,
+                })?,
+            }
+        }
+        Ok(targets)
+    }
+
+    /// Whether all keys fit; if not, the node they do not fit is split before the next attempt.
+    ///
+    /// C: `btree_key_can_insert()`.
+    fn check_room(&mut self, targets: &[Target]) -> TransResult {
+        let node_sectors = self.btrees.sb().sb.node_sectors();
+        for t in targets {
+            let Some(node) = self.nodes.get(t.node) else {
+                continue;
+            };
+            if t.max_u64s() > node.capacity_u64s(node_sectors) / 2 {
+                return Err(Error::TransTooBig.into());
+            }
+            if node.frozen {
+                self.before = Before::Settled(node.node().clone());
+                return Err(TransError::Restart);
+            }
+            if node.room_u64s(node_sectors) < t.max_u64s() {
+                self.before = Before::Split(node.node().clone());
+                return Err(TransError::Restart);
+            }
+        }
+        Ok(())
+    }
+
+    /// Words of the journal that all of it takes.
+    fn journal_u64s(&self) -> usize {
+        let staged = self.staged.iter().map(|u| &u.key);
+        let buffered = self.buffered.iter().map(|(_, key)| key);
+        let roots = self.roots.iter().map(|r| &r.new);
+        let keys = staged.chain(buffered).chain(roots);
+        // Each with the header of its record.
+        keys.map(|key| key.journal_u64s().saturating_add(1)).sum()
+    }
+
+    /// C: `bch2_trans_commit_write_locked()`.
+    #[inline(never)]
+    fn apply(&mut self, targets: &[Target]) -> TransResult<u64> {
+        let mut words = Vec::new();
+        let total = self.journal_u64s();
+        words.reserve(total)?;
+
+        // Readers inside hold their lock for a copy only.
+        let mut guards: Vec<Option<WriteGuard<'_, Node>>> = Vec::with_capacity(self.nodes.len())?;
+        for (at, node) in self.nodes.iter_mut().enumerate() {
+            let wanted = targets.iter().any(|t| t.node == at);
+            guards.push(wanted.then(|| node.write()))?;
+        }
+        for t in targets {
+            if let Some(Some(body)) = guards.get_mut(t.node) {
+                body.keys.reserve(t.value_u64s, t.nr)?;
+            }
+        }
+
+        let buffer = match self.buffered.is_empty() {
+            true => None,
+            false => Some(self.writer.buffer.room(self.buffered.len())?),
+        };
+
+        let mut res = match self
+            .writer
+            .journal
+            .try_reserve(sat_u32(total), self.watermark)
+        {
+            Ok(res) => res,
+            Err(Error::JournalFull | Error::JournalRetry) => {
+                drop(buffer);
+                drop(guards);
+                self.before = Before::JournalRoom(sat_u32(total));
+                return Err(TransError::Restart);
+            }
+            Err(e) => return Err(e.into()),
+        };
+        let seq = res.seq();
+        for u in self.staged.iter_mut().filter(|u| u.stamp) {
+            self.writer.hooks.stamp(u.btree, &mut u.key, seq);
+        }
+        let mut updates = self.staged.iter();
+        for t in targets {
+            let Some(Some(guard)) = guards.get_mut(t.node) else {
+                continue;
+            };
+            for u in updates.by_ref().take(t.nr) {
+                words.clear();
+                let done = insert(guard, &u.key, &mut words);
+                if let Err(e) = done {
+                    // Can not happen, as memory was reserved. Some of the keys are in and some are
+                    // not, so none of this may reach the disk.
+                    self.writer.journal.halt(e);
+                    return Err(e.into());
+                }
+                res.add_keys(u.btree, u.level, &words)?;
+            }
+            let node = guard.node().clone();
+            note_pin(&node, guard, seq, &self.writer.journal);
+        }
+        drop(guards);
+        if let Some(mut room) = buffer {
+            let keys = core::mem::take(&mut self.buffered);
+            add_buffered(keys, &mut room, &mut res, &mut words, &self.writer.journal)?;
+        }
+        self.switch_nodes(&mut res, &mut words)?;
+        Ok(seq)
+    }
+
+    /// Makes new roots known, and ends the life of replaced nodes, whose locks are held.
+    fn switch_nodes(&self, res: &mut Reservation<'_>, words: &mut Vec<u64>) -> Result {
+        for change in &self.roots {
+            let node = &change.node;
+            words.clear();
+            change.new.append_to(words)?;
+            res.set_root(node.btree, node.level, words)?;
+            self.btrees.set_root(node.clone());
+        }
+        for guard in &self.nodes {
+            let node = guard.node();
+            if self
+                .replaced
+                .iter()
+                .any(|r| r.is_of(node.btree, Some(node)))
+            {
+                Node::kill(guard);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<H: Hooks> Trans<'_, H> {
+    /// Inserts a key that is in the journal already, in entry `seq`, which the caller has pinned.
+    ///
+    /// C: `bch2_trans_commit()` with `BCH_TRANS_COMMIT_no_journal_res`.
+    pub(in crate::btree) fn insert_journalled(
+        &mut self,
+        btree: BtreeId,
+        key: &KeyBuf,
+        seq: u64,
+    ) -> TransResult {
+        let at = self.lock(btree, 0, key.k.p)?;
+        let target = Target {
+            node: at,
+            nr: 1,
+            value_u64s: key.value().len(),
+        };
+        self.check_room(core::slice::from_ref(&target))?;
+        if let Some(guard) = self.nodes.get_mut(at) {
+            let node = guard.node().clone();
+            let mut body = guard.write();
+            body.insert(key)?;
+            note_pin(&node, &mut body, seq, &self.writer.journal);
+        }
+        self.reset();
+        Ok(())
+    }
+}
+
+impl Target {
+    /// Most words its keys take in the node.
+    fn max_u64s(&self) -> usize {
+        let headers = self
+            .nr
+            .saturating_mul(crate::algo::key_format::MAX_KEY_U64S);
+        self.value_u64s.saturating_add(headers)
+    }
+}
+
+/// Inserts a key; `words` is what the journal gets.
+fn insert(body: &mut Body, key: &KeyBuf, words: &mut Vec<u64>) -> Result {
+    key.append_to(words)?;
+    body.insert(key)
+}
+
+/// Adds keys to the journal and to the write buffer.
+fn add_buffered(
+    keys: Vec<(BtreeId, KeyBuf)>,
+    room: &mut Room<'_>,
+    res: &mut Reservation<'_>,
+    words: &mut Vec<u64>,
+    journal: &Journal,
+) -> Result {
+    for (btree, mut key) in keys {
+        if btree == BtreeId::ACCOUNTING {
+            key.k.version = res.version();
+        }
+        words.clear();
+        key.append_to(words)?;
+        res.add_keys(btree, 0, words)?;
+        room.add(journal, btree, key, res.seq())?;
+    }
+    Ok(())
+}
+
+/// Keeps journal entry `seq`, which is reserved or pinned, until the node is written.
+fn note_pin(node: &Node, body: &mut Body, seq: u64, journal: &Journal) {
+    body.journal_seq = body.journal_seq.max(seq);
+    let old = node.pin().load(Ordering::Relaxed);
+    if old == 0 || old > seq {
+        journal.pin(seq);
+        node.pin().store(seq, Ordering::Relaxed);
+        if old != 0 {
+            journal.unpin(old);
+        }
+    }
+}

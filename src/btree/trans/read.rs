@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading inside of a transaction: what is read stays as it is until the commit, and staged
+//! updates are seen.
+
+use super::{
+    Hooks,
+    Trans,
+    TransResult, //
+};
+use crate::{
+    btree::KeyBuf,
+    error::Error,
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId, //
+    },
+};
+
+impl<H: Hooks> Trans<'_, H> {
+    /// The key at exactly `pos`.
+    ///
+    /// C: `bch2_bkey_get_iter()`.
+    pub fn get(&mut self, btree: BtreeId, pos: Bpos) -> TransResult<Option<KeyBuf>> {
+        self.get_level(btree, 0, pos)
+    }
+
+    /// As [`get`](Self::get), of a level.
+    pub(in crate::btree) fn get_level(
+        &mut self,
+        btree: BtreeId,
+        level: u8,
+        pos: Bpos,
+    ) -> TransResult<Option<KeyBuf>> {
+        let at = self.lock(btree, level, pos)?;
+        if let Some(update) = self.staged.get(btree, level, pos) {
+            let key = KeyBuf::copy_of(&update.key.key())?;
+            return Ok((!key.is_deleted()).then_some(key));
+        }
+        self.stored(at, pos)
+    }
+
+    /// The key at exactly `pos` as it is in its node, without what is staged: what an update there
+    /// replaces.
+    pub fn old(&mut self, btree: BtreeId, level: u8, pos: Bpos) -> TransResult<Option<KeyBuf>> {
+        let at = self.lock(btree, level, pos)?;
+        self.stored(at, pos)
+    }
+
+    /// The key at exactly `pos` in a locked node, without what is staged.
+    pub(super) fn stored(&self, node: usize, pos: Bpos) -> TransResult<Option<KeyBuf>> {
+        let slot = self.nodes.get(node).and_then(|n| n.get(pos));
+        match slot {
+            None => Ok(None),
+            Some(slot) if slot.invalid => unusable(),
+            Some(slot) => Ok(Some(KeyBuf::copy_of(&slot.key)?)),
+        }
+    }
+
+    /// The first key at or after `pos`, up to `until`. All leaves gone over stay locked.
+    ///
+    /// C: `bch2_btree_iter_peek_max()`.
+    pub fn next(
+        &mut self,
+        btree: BtreeId,
+        mut pos: Bpos,
+        until: Bpos,
+    ) -> TransResult<Option<KeyBuf>> {
+        while pos <= until {
+            let at = self.lock(btree, 0, pos)?;
+            let Some(node) = self.nodes.get(at) else {
+                break;
+            };
+            let end = node.node().max.min(until);
+            let slot = node.key_at(node.search(pos));
+            let slot = slot.filter(|s| s.key.k.p <= end);
+            let staged = self.staged.next(btree, pos);
+            let staged = staged.map(|u| &u.key).filter(|k| k.k.p <= end);
+            match (slot, staged) {
+                (slot, Some(key)) if slot.is_none_or(|s| s.key.k.p >= key.k.p) => {
+                    if !key.is_deleted() {
+                        return Ok(Some(KeyBuf::copy_of(&key.key())?));
+                    }
+                    pos = key.k.p.successor();
+                }
+                (Some(slot), _) if slot.invalid => return unusable(),
+                (Some(slot), _) => return Ok(Some(KeyBuf::copy_of(&slot.key)?)),
+                (None, _) if end == Bpos::MAX => break,
+                (None, _) => pos = end.successor(),
+            }
+            if pos == Bpos::MIN {
+                break;
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The key there is damaged; what it said is not known.
+#[cold]
+fn unusable<T>() -> TransResult<T> {
+    Err(Error::KeyUnusable.into())
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What changing btrees needs besides the btrees.
+
+use super::{
+    Trans,
+    TransResult, //
+};
+use crate::{
+    btree::{
+        interior::NodePlace,
+        write_buffer::WriteBuffer,
+        Btrees,
+        KeyBuf, //
+    },
+    env::{
+        Arc,
+        Vec, //
+    },
+    error::Result,
+    format::btree_id::BtreeId,
+    journal::live::Journal,
+    sys::{
+        sync::Mutex,
+        wait::WaitQueue, //
+    },
+};
+
+/// What the layers above have to say about changes of btrees.
+pub trait Hooks: Sized + Send + Sync {
+    /// Stages what the staged updates mean for other keys. Called once in each commit, before
+    /// anything is checked.
+    ///
+    /// C: `bch2_trans_commit_run_triggers()`.
+    fn derive(t: &mut Trans<'_, Self>) -> TransResult;
+
+    /// Writes the number of the journal entry into a key that was staged with
+    /// [`Trans::stamp`](super::Trans::stamp).
+    ///
+    /// C: the triggers with `BTREE_TRIGGER_atomic` that do so.
+    fn stamp(&self, btree: BtreeId, key: &mut KeyBuf, seq: u64);
+
+    /// Appends places for `nr` new nodes to `places`. Waits when that is certain to help.
+    ///
+    /// C: `bch2_btree_reserve_get()`.
+    fn alloc_nodes(
+        &self,
+        btrees: &Btrees,
+        writer: &Writer<Self>,
+        nr: usize,
+        places: &mut Vec<NodePlace>,
+    ) -> Result;
+
+    /// Takes a place back: the node there is part of its btree now, if `used`, or else there is no
+    /// node.
+    ///
+    /// C: `bch2_open_buckets_put()`.
+    fn place_done(&self, place: NodePlace, used: bool);
+}
+
+/// The journal that changes go to, and what they set off.
+pub struct Writer<H> {
+    /// The journal.
+    pub journal: Arc<Journal>,
+    /// Triggers, and space for nodes.
+    pub hooks: H,
+    /// Keys that go to their btree later.
+    pub buffer: WriteBuffer,
+    /// Held by who replaces nodes: one at a time.
+    pub(in crate::btree) interior: Mutex<()>,
+    /// Woken when a node can be changed again, or when its write has ended.
+    pub(in crate::btree) settled: WaitQueue,
+}
+
+impl<H: Hooks> Writer<H> {
+    /// Changes go to `journal`.
+    pub fn try_new(journal: Arc<Journal>, hooks: H) -> Result<Self> {
+        Ok(Self {
+            journal,
+            hooks,
+            buffer: WriteBuffer::try_new()?,
+            interior: Mutex::try_new(())?,
+            settled: WaitQueue::new(),
+        })
+    }
+}

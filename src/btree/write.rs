@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writing what of a node is not on disk.
+
+use super::{
+    encode::{
+        encode,
+        Image, //
+    },
+    node::Node,
+    ptr::NodePtr,
+    trans::{
+        run,
+        Hooks,
+        Writer, //
+    },
+    Btrees,
+    KeyBuf, //
+};
+use crate::{
+    env::{
+        num::{
+            sat_u32,
+            u64_of, //
+        },
+        pr_err,
+        units::SECTOR_SHIFT,
+        Arc,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        data_type::DataType,
+        sb::counters::Counter, //
+    },
+    journal::live::{
+        Reservation,
+        Watermark, //
+    },
+    sb::Device,
+    sys::{
+        block::Durability,
+        six::IntentGuard, //
+    },
+};
+use core::sync::atomic::Ordering;
+
+/// Writes what of `node` is not on disk, and then makes its pointer say so. Does nothing when there
+/// is nothing to write, or when somebody else is at it. What it held of the journal is given up
+/// once all is done.
+///
+/// When no copy could be written, or the pointer can not be changed, the journal is halted: what
+/// the node has can not be made durable any more.
+///
+/// C: `bch2_btree_node_write()`, `btree_node_write_work()`.
+pub fn write_node<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result {
+    let Some((image, ptr, pin)) = take(btrees, node)? else {
+        return Ok(());
+    };
+    let done = write_copies(btrees, writer, &ptr, &image).and_then(|ptr| {
+        update_pointer(btrees, writer, node, &ptr, image.end())?;
+        Ok(ptr)
+    });
+    let mut guard = IntentGuard::lock(node.clone());
+    let mut body = guard.write();
+    body.writing = false;
+    if let Ok(ptr) = done {
+        body.ptr = ptr;
+    }
+    drop(body);
+    drop(guard);
+    writer.settled.wake_all();
+    match done {
+        Ok(_) => {
+            if pin != 0 {
+                writer.journal.unpin(pin);
+            }
+            node.account();
+            Ok(())
+        }
+        Err(e) => {
+            pr_err!("can not write btree node ({}): {e}", node.ptr);
+            writer.journal.halt(e);
+            Err(e)
+        }
+    }
+}
+
+/// What is to be written, and the journal entry that is pinned until it is. From here on the node
+/// counts it as written.
+#[inline(never)]
+fn take(btrees: &Btrees, node: &Arc<Node>) -> Result<Option<(Image, NodePtr, u64)>> {
+    let mut guard = IntentGuard::lock(node.clone());
+    if node.is_dead() || guard.writing || guard.frozen || guard.is_clean() {
+        return Ok(None);
+    }
+    let image = encode(btrees.sb(), node, &guard)?;
+    let ptr = guard.ptr;
+    let mut body = guard.write();
+    body.keys.written()?;
+    body.written = image.end();
+    body.writing = true;
+    body.journal_seq = 0;
+    Ok(Some((image, ptr, node.pin().swap(0, Ordering::Relaxed))))
+}
+
+/// Writes all copies; the pointer to those that could be.
+pub(super) fn write_copies<H>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    node: &NodePtr,
+    image: &Image,
+) -> Result<NodePtr> {
+    let (st, mut ptr) = (btrees.sb(), *node);
+    let mut last = Err(Error::NodeWriteNoDevice);
+    for copy in node.copies() {
+        // A node may point to what only the journal has. When that is lost, it must not be found.
+        writer.journal.halted().map_or(Ok(()), Err)?;
+        let sector = copy.offset.0.saturating_add(image.offset.into());
+        let written = st
+            .dev_or_gone(copy.dev)
+            .and_then(|dev| write_copy(dev, sector, image));
+        last = match written {
+            Ok(()) => Ok(()),
+            Err(e) => {
+                pr_err!("btree node ({node}): can not write the copy at {copy}: {e}");
+                ptr = ptr.without(copy.dev);
+                last.or(Err(e))
+            }
+        };
+    }
+    st.counters.add(Counter::BTREE_NODE_WRITE, 1);
+    last.map(|()| ptr)
+}
+
+fn write_copy(dev: &Device, sector: u64, image: &Image) -> Result {
+    let done = dev.bdev.write(sector, &image.bytes, Durability::Cached);
+    if let Err(e) = done {
+        dev.errors.count(e);
+        return Err(e);
+    }
+    let sectors = u64_of(image.bytes.len() >> SECTOR_SHIFT);
+    dev.stats.count_write(DataType::BTREE, sectors);
+    Ok(())
+}
+
+/// Makes the pointer to a node say that it has `written` sectors. The pointer to a new node is made
+/// by whoever made the node.
+///
+/// C: `bch2_btree_node_update_key()`.
+fn update_pointer<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    node: &Arc<Node>,
+    ptr: &NodePtr,
+    written: u16,
+) -> Result {
+    let Some(key) = ptr.key(written)? else {
+        return Ok(());
+    };
+    if node.is_root() {
+        return update_root(writer, node, &key);
+    }
+    let level = node.level.saturating_add(1);
+    run(btrees, writer, Watermark::InteriorUpdates, |t| {
+        let old = t.get_level(node.btree, level, node.max)?;
+        // Replaced meanwhile: nothing points to it any more.
+        let same = old.is_some_and(|old| {
+            NodePtr::decode(node.btree, node.level, &old.key(), btrees.entry_sizes())
+                .is_ok_and(|p| p.cache_key() == node.ptr.cache_key())
+        });
+        if !same {
+            return Ok(0);
+        }
+        t.update_level(node.btree, level, KeyBuf::copy_of(&key.key())?)?;
+        t.commit()
+    })?;
+    Ok(())
+}
+
+/// The same for a root, whose pointer is in the journal.
+fn update_root<H: Hooks>(writer: &Writer<H>, node: &Arc<Node>, key: &KeyBuf) -> Result {
+    let mut words = Vec::new();
+    key.append_to(&mut words)?;
+    let u64s = Reservation::u64s_for(sat_u32(words.len()));
+    loop {
+        // With the lock: a root that is replaced in this moment must not come back.
+        let guard = IntentGuard::lock(node.clone());
+        if node.is_dead() {
+            return Ok(());
+        }
+        match writer.journal.try_reserve(u64s, Watermark::InteriorUpdates) {
+            Ok(mut res) => return res.set_root(node.btree, node.level, &words),
+            Err(Error::JournalFull | Error::JournalRetry) => drop(guard),
+            Err(e) => return Err(e),
+        }
+        let journal = &writer.journal;
+        journal.wait_for_space(u64s, Watermark::InteriorUpdates)?;
+    }
+}
