@@ -8,13 +8,13 @@
 //! | `enough.rs`     | whether everything can be read with the devices that are there      |
 //! | `usage.rs`      | [`Usage`]: capacity and use of the whole filesystem, and of a device |
 //! | `foreground/`   | taking buckets, and space in them, for what is to be written          |
+//! | `space/`        | both for transactions: what they mean, and space for new nodes        |
 //! | `trigger/`      | what an update of a key means for everything that is derived         |
 
 mod accounting;
 mod enough;
-#[allow(dead_code)] // writing uses it
 pub mod foreground;
-#[allow(dead_code)] // transactions use it
+pub mod space;
 pub mod trigger;
 mod usage;
 

@@ -156,11 +156,6 @@ impl NodePtr {
         self.id.is_some_and(|id| id.range_updated)
     }
 
-    /// Where the copies are, at the front.
-    pub(super) fn all_copies(&self) -> [Option<Ptr>; COPIES_MAX] {
-        self.copies
-    }
-
     /// Where the copies are.
     pub fn copies(&self) -> impl Iterator<Item = Ptr> + '_ {
         self.copies.iter().flatten().copied()

@@ -45,19 +45,28 @@ struct Buffered {
     key: KeyBuf,
     /// The journal entry it is in, which is pinned.
     seq: u64,
+    /// Larger than those of all that came before it.
+    nr: u64,
+}
+
+/// Those that came, and how many there were before them.
+#[derive(Debug, Default)]
+struct Incoming {
+    keys: Vec<Buffered>,
+    before: u64,
 }
 
 /// The keys on their way.
 ///
 /// C: `struct btree_write_buffer`.
 pub struct WriteBuffer {
-    incoming: Mutex<Vec<Buffered>>,
+    incoming: Mutex<Incoming>,
     /// Held while flushing: keys of one position must reach their node in order.
     flushing: Mutex<()>,
 }
 
 /// Room in the buffer for some keys, that nobody else can take.
-pub(super) struct Room<'a>(MutexGuard<'a, Vec<Buffered>>);
+pub(super) struct Room<'a>(MutexGuard<'a, Incoming>);
 
 impl Room<'_> {
     /// Adds a key, of those there is room for, that is in journal entry `seq`.
@@ -68,7 +77,14 @@ impl Room<'_> {
         key: KeyBuf,
         seq: u64,
     ) -> Result {
-        self.0.push(Buffered { btree, key, seq })?;
+        let nr = self.0.before;
+        self.0.before = nr.wrapping_add(1);
+        self.0.keys.push(Buffered {
+            btree,
+            key,
+            seq,
+            nr,
+        })?;
         journal.pin(seq);
         Ok(())
     }
@@ -77,7 +93,7 @@ impl Room<'_> {
 impl WriteBuffer {
     pub(super) fn try_new() -> Result<Self> {
         Ok(Self {
-            incoming: Mutex::try_new(Vec::new())?,
+            incoming: Mutex::try_new(Incoming::default())?,
             flushing: Mutex::try_new(())?,
         })
     }
@@ -85,18 +101,18 @@ impl WriteBuffer {
     /// Makes room for `nr` keys.
     pub(super) fn room(&self, nr: usize) -> Result<Room<'_>> {
         let mut incoming = self.incoming.lock();
-        incoming.reserve(nr)?;
+        incoming.keys.reserve(nr)?;
         Ok(Room(incoming))
     }
 
     /// Whether so much has come together that it is worth flushing.
     pub fn is_full(&self) -> bool {
-        self.incoming.lock().len() >= FLUSH_AT
+        self.incoming.lock().keys.len() >= FLUSH_AT
     }
 
     /// Keys on their way.
     pub fn len(&self) -> usize {
-        self.incoming.lock().len()
+        self.incoming.lock().keys.len()
     }
 
     /// Whether no key is on its way.
@@ -112,15 +128,10 @@ impl WriteBuffer {
 pub fn flush_write_buffer<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
     let buffer = &writer.buffer;
     let _flushing = buffer.flushing.lock();
-    let mut keys = core::mem::take(&mut *buffer.incoming.lock());
+    let mut keys = core::mem::take(&mut buffer.incoming.lock().keys);
     sort_by(&mut keys, |a, b| {
         // In the order they came, where the position is the same.
-        (a.btree, a.key.k.p, a.seq, version(&a.key.k)).cmp(&(
-            b.btree,
-            b.key.k.p,
-            b.seq,
-            version(&b.key.k),
-        ))
+        (a.btree, a.key.k.p, a.nr).cmp(&(b.btree, b.key.k.p, b.nr))
     });
     let mut done = 0usize;
     let flushed = flush_sorted(btrees, writer, &mut keys, &mut done);
@@ -133,7 +144,7 @@ pub fn flush_write_buffer<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Resu
     // Behind what has come meanwhile: `flushing` is held, so the next flush sorts all of them.
     let mut incoming = buffer.incoming.lock();
     for b in keys.into_iter().skip(done) {
-        incoming.push(b)?;
+        incoming.keys.push(b)?;
     }
     flushed
 }

@@ -198,6 +198,14 @@ errors! {
     TransTooBig, InvalidArg, EINVAL, "a transaction changes more of one btree node than fits it";
     ExtentOtherSnapshot, Unsupported, EOPNOTSUPP, "overwriting extents of other snapshots is not supported yet";
     ExtentCut, Key, EIO, "an extent that is partly overwritten is damaged";
+    AllocKeyInvalid, Key, EIO, "the state of a bucket that is to change can not be read";
+    FreeBucketUnreadable, Key, EIO, "the state of a bucket that may be free can not be read";
+    StripeUnreadable, Key, EIO, "a stripe that data belongs to can not be read";
+    EditedKeyMissing, Coherency, EIO, "a key that another one refers to does not exist";
+    EditedKeyInvalid, Key, EIO, "a key that another one refers to can not be changed as it has to be";
+    InodeUpdateUnsupported, Unsupported, EOPNOTSUPP, "inodes can not be changed yet";
+    BucketFull, NoSpace, ENOSPC, "a bucket that was taken for a btree node has no room for it";
+    TooManyCopies, InvalidArg, EINVAL, "more copies of a btree node than a pointer can have";
     NodeMagic, Topology, EIO, "a btree node has the wrong magic number";
     NodeSeq, Topology, EIO, "a btree node is not the one its pointer asks for";
     NodeWrongBtree, Topology, EIO, "a btree node belongs to another btree";

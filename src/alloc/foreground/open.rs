@@ -2,7 +2,10 @@
 
 //! Buckets that are being written to.
 
-use super::watermark::Watermark;
+use super::watermark::{
+    open_reserved,
+    Watermark, //
+};
 use crate::{
     env::{
         num::{
@@ -242,7 +245,7 @@ impl OpenBuckets {
     /// How many buckets can still be opened by writes of this kind.
     pub fn left_for(&self, watermark: Watermark) -> u16 {
         let all = low_u16(u64_of(self.slots.len()));
-        self.nr_free.saturating_sub(watermark.open_reserved(all))
+        self.nr_free.saturating_sub(open_reserved(watermark, all))
     }
 
     /// Opens a free bucket. `None` when somebody else has done so.

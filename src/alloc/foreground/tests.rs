@@ -184,7 +184,7 @@ fn more_urgent_writes_may_take_more() {
     // 28 nodes in buckets of two.
     let reserved = Watermark::ALL.map(|w| space.reserved(w));
     assert_eq!(reserved, [48, 38, 28, 14, 0, 0, 0]);
-    let open = Watermark::ALL.map(|w| w.open_reserved(1024));
+    let open = Watermark::ALL.map(|w| open_reserved(w, 1024));
     assert_eq!(open, [512, 512, 341, 256, 256, 170, 0]);
     space.open_unused = 60;
     let free = Watermark::ALL.map(|w| space.free_for(w));
@@ -216,7 +216,7 @@ fn the_last_buckets_are_for_those_that_free_some() {
         let mut pool = Pool::new(&[1000]);
         pool.devs[0].free = (0..left).map(|b| b * 17 + 3).collect();
         let dev = DevIdx(0);
-        for w in [Watermark::Normal, Watermark::Copygc, Watermark::Btree] {
+        for w in [Watermark::Normal, Watermark::CopyGc, Watermark::Btree] {
             let refused = pool.take(dev, DataType::BTREE, w);
             assert_eq!(refused, Err(Refusal::FreelistEmpty), "{left} {w:?}");
         }
@@ -259,7 +259,7 @@ fn open_buckets_match_a_model() {
                 let w = Watermark::ALL[rng.below(7) as usize];
                 let open = OpenBucket::new(place, 5, 64, DataType::USER, 1);
                 let left = table.left_for(w);
-                let reserved = w.open_reserved(24);
+                let reserved = open_reserved(w, 24);
                 assert_eq!(left, (24 - model.len() as u16).saturating_sub(reserved));
                 match table.take(open, w) {
                     Ok(Some(own)) => {

@@ -4,48 +4,17 @@
 
 use crate::env::num::div_or_zero;
 
-/// How urgent a write is: each kind may use what those before it may, and more.
-///
-/// C: `enum bch_watermark`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Watermark {
-    /// Data that is put into stripes.
-    Stripe,
-    /// What users write.
-    Normal,
-    /// Moving data, to empty buckets.
-    Copygc,
-    /// Btree nodes.
-    Btree,
-    /// Btree nodes, for moving data.
-    BtreeCopygc,
-    /// Emptying the journal.
-    Reclaim,
-    /// Finishing what was begun with btree nodes.
-    InteriorUpdates,
-}
+pub use crate::journal::live::Watermark;
 
-impl Watermark {
-    /// All, the least urgent first.
-    pub const ALL: [Self; 7] = [
-        Self::Stripe,
-        Self::Normal,
-        Self::Copygc,
-        Self::Btree,
-        Self::BtreeCopygc,
-        Self::Reclaim,
-        Self::InteriorUpdates,
-    ];
-
-    /// How many of `nr` open buckets are for more urgent writes. C: `open_buckets_reserved()`.
-    pub const fn open_reserved(self, nr: u16) -> u16 {
-        match self {
-            Self::InteriorUpdates => 0,
-            Self::Reclaim => nr / 6,
-            Self::Btree | Self::BtreeCopygc => nr / 4,
-            Self::Copygc => nr / 3,
-            Self::Normal | Self::Stripe => nr / 2,
-        }
+/// How many of `nr` open buckets are for more urgent writes than these.
+/// C: `open_buckets_reserved()`.
+pub(super) const fn open_reserved(watermark: Watermark, nr: u16) -> u16 {
+    match watermark {
+        Watermark::InteriorUpdates => 0,
+        Watermark::Reclaim => nr / 6,
+        Watermark::Btree | Watermark::BtreeCopyGc => nr / 4,
+        Watermark::CopyGc => nr / 3,
+        Watermark::Normal | Watermark::Stripe => nr / 2,
     }
 }
 
@@ -95,9 +64,9 @@ impl DevSpace {
         let terms = match watermark {
             Watermark::Stripe => [part, part, btree, btree],
             Watermark::Normal => [0, part, btree, btree],
-            Watermark::Copygc => [0, 0, btree, btree],
+            Watermark::CopyGc => [0, 0, btree, btree],
             Watermark::Btree => [0, 0, 0, btree],
-            Watermark::BtreeCopygc | Watermark::Reclaim | Watermark::InteriorUpdates => [0; 4],
+            Watermark::BtreeCopyGc | Watermark::Reclaim | Watermark::InteriorUpdates => [0; 4],
         };
         terms.into_iter().fold(0, u64::saturating_add)
     }

@@ -14,4 +14,6 @@ use crate::{
 pub struct NodePlace {
     /// The copies.
     pub copies: [Option<Ptr>; COPIES_MAX],
+    /// What the layer that gave it knows it by.
+    pub token: u64,
 }

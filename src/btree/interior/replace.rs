@@ -55,6 +55,8 @@ pub(in crate::btree) struct Replacement {
     pub(super) new: Vec<Arc<Node>>,
     /// A root above them, when the old one was the root and there are several.
     pub(super) root: Option<Arc<Node>>,
+    /// Where the new ones are.
+    pub(super) places: Vec<NodePlace>,
 }
 
 /// Whether what is to be done to a node can be done now.
@@ -135,25 +137,27 @@ pub(super) fn make<H>(
         start = end.successor();
     }
     let journal_seq = guard.journal_seq;
-    guard.write().frozen = true;
-    drop(guard);
 
     let mut replacement = Replacement {
         btree: old.btree,
         old: Some(old.clone()),
         new: Vec::new(),
         root: None,
+        places: Vec::with_capacity(needed)?,
     };
-    let filled = fill(
-        btrees,
-        writer,
-        (&mut replacement, old),
-        parts,
-        journal_seq,
-        places,
-    );
+    for _ in 0..needed {
+        if let Some(place) = places.pop() {
+            replacement.places.push(place)?;
+        }
+    }
+    guard.write().frozen = true;
+    drop(guard);
+    let filled = fill(btrees, writer, (&mut replacement, old), parts, journal_seq);
     if let Err(e) = filled {
         replacement.thaw();
+        for place in &replacement.places {
+            places.push(*place)?;
+        }
         return Err(e);
     }
     Ok(Made::Yes(replacement))
@@ -165,8 +169,8 @@ fn fill<H>(
     (replacement, old): (&mut Replacement, &Node),
     parts: Vec<(Bpos, NodeKeys, Bpos)>,
     journal_seq: u64,
-    places: &mut Vec<NodePlace>,
 ) -> Result {
+    let mut places = replacement.places.iter();
     let grows = parts.len() > 1 && old.is_root();
     replacement.new.reserve(parts.len())?;
     for (min, keys, max) in parts {
@@ -177,7 +181,7 @@ fn fill<H>(
             range: (min, max),
             journal_seq,
         };
-        let node = new.write(btrees, writer, keys, places)?;
+        let node = new.write(btrees, writer, keys, places.next())?;
         replacement.new.push(node)?;
     }
     if grows {
@@ -202,7 +206,8 @@ fn fill<H>(
             range: (Bpos::MIN, Bpos::MAX),
             journal_seq,
         };
-        replacement.root = Some(new.write(btrees, writer, keys.finish()?, places)?);
+        let root = new.write(btrees, writer, keys.finish()?, places.next())?;
+        replacement.root = Some(root);
     }
     Ok(())
 }
@@ -217,9 +222,9 @@ pub(super) fn make_first<H>(
     if btrees.exists(btree) {
         return Ok(Made::Gone);
     }
-    if places.is_empty() {
+    let Some(place) = places.last().copied() else {
         return Ok(Made::Places(1));
-    }
+    };
     let range = (Bpos::MIN, Bpos::MAX);
     let new = New {
         btree,
@@ -230,15 +235,18 @@ pub(super) fn make_first<H>(
     };
     let mut keys = Builder::new(range.0, range.1);
     keys.lay_out();
-    let node = new.write(btrees, writer, keys.finish()?, places)?;
-    let mut new = Vec::new();
-    new.push(node)?;
-    Ok(Made::Yes(Replacement {
+    let mut made = Replacement {
         btree,
         old: None,
-        new,
+        new: Vec::with_capacity(1)?,
         root: None,
-    }))
+        places: Vec::with_capacity(1)?,
+    };
+    let node = new.write(btrees, writer, keys.finish()?, Some(&place))?;
+    made.new.push(node)?;
+    made.places.push(place)?;
+    places.pop();
+    Ok(Made::Yes(made))
 }
 
 /// The pointer to a new node, which is written.
@@ -264,9 +272,9 @@ impl New {
         btrees: &Btrees,
         writer: &Writer<H>,
         keys: NodeKeys,
-        places: &mut Vec<NodePlace>,
+        place: Option<&NodePlace>,
     ) -> Result<Arc<Node>> {
-        let place = places.pop().ok_or(Error::NodeNoPlace)?;
+        let place = place.ok_or(Error::NodeNoPlace)?;
         let first = place.copies.iter().flatten().next();
         let at = first.map(|p| (p.dev, p.offset.0)).unwrap_or_default();
         // Not 0, which stands for none.

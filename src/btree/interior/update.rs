@@ -65,9 +65,10 @@ enum Outcome {
 pub(in crate::btree) fn split<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
+    watermark: Watermark,
     node: Arc<Node>,
 ) -> Result {
-    update(btrees, writer, &What::Node(node))
+    update(btrees, writer, watermark, &What::Node(node))
 }
 
 /// Makes the root of a btree that has none.
@@ -76,9 +77,10 @@ pub(in crate::btree) fn split<H: Hooks>(
 pub(in crate::btree) fn make_root<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
+    watermark: Watermark,
     btree: BtreeId,
 ) -> Result {
-    update(btrees, writer, &What::Root(btree))
+    update(btrees, writer, watermark, &What::Root(btree))
 }
 
 /// What is to be made anew.
@@ -90,13 +92,18 @@ enum What {
     Root(BtreeId),
 }
 
-fn update<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, what: &What) -> Result {
+fn update<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    watermark: Watermark,
+    what: &What,
+) -> Result {
     let mut wanted = PLACES;
     loop {
         let mut places = Vec::new();
         let found = writer
             .hooks
-            .alloc_nodes(btrees, writer, wanted, &mut places);
+            .alloc_nodes(btrees, writer, watermark, wanted, &mut places);
         let outcome = found.and_then(|()| {
             let _one = writer.interior.lock();
             replace(btrees, writer, what, &mut places)
@@ -181,12 +188,11 @@ fn replace<H: Hooks>(
 
 /// Ends the old node's life, or gives the new ones up.
 fn settle<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, r: &Replacement, done: bool) {
-    for new in r.all_new() {
-        let copies = new.ptr.all_copies();
-        writer.hooks.place_done(NodePlace { copies }, done);
-        if !done {
-            btrees.cache().remove(new);
-        }
+    for place in &r.places {
+        writer.hooks.place_done(*place, done);
+    }
+    if !done {
+        r.all_new().for_each(|new| btrees.cache().remove(new));
     }
     if !done {
         r.thaw();

@@ -136,8 +136,10 @@ impl<'a, H: Hooks> Trans<'a, H> {
                 Ok(())
             }
             Before::JournalRoom(u64s) => self.writer.journal.wait_for_space(u64s, self.watermark),
-            Before::Split(node) => interior::split(self.btrees, self.writer, node),
-            Before::Root(btree) => interior::make_root(self.btrees, self.writer, btree),
+            Before::Split(node) => interior::split(self.btrees, self.writer, self.watermark, node),
+            Before::Root(btree) => {
+                interior::make_root(self.btrees, self.writer, self.watermark, btree)
+            }
             Before::Settled(node) => {
                 self.writer.settled.wait(|| node.is_settled());
                 Ok(())
@@ -168,6 +170,11 @@ impl<'a, H: Hooks> Trans<'a, H> {
         key: KeyBuf,
     ) -> TransResult {
         self.lock(btree, level, key.k.p)?;
+        Ok(self.staged.add(btree, level, key)?)
+    }
+
+    /// Stages `key` in place of an update that is staged.
+    pub fn restage(&mut self, btree: BtreeId, level: u8, key: KeyBuf) -> TransResult {
         Ok(self.staged.add(btree, level, key)?)
     }
 
@@ -205,7 +212,9 @@ impl<'a, H: Hooks> Trans<'a, H> {
     ///
     /// C: `bch2_btree_path_traverse()`.
     pub(super) fn lock(&mut self, btree: BtreeId, level: u8, pos: Bpos) -> TransResult<usize> {
-        let held = |n: &Node| n.btree == btree && n.level == level && n.covers(pos);
+        // Of replaced nodes, which are locked as well, the new ones are used.
+        let old = |n: &Arc<Node>| self.replaced.iter().any(|r| r.is_of(btree, Some(n)));
+        let held = |n: &Arc<Node>| n.btree == btree && n.level == level && n.covers(pos) && !old(n);
         if let Some(at) = self.nodes.iter().position(|g| held(g.node())) {
             return Ok(at);
         }

@@ -7,7 +7,8 @@ use super::{
     Hooks,
     Trans,
     TransError,
-    TransResult, //
+    TransResult,
+    Writer, //
 };
 use crate::{
     btree::{
@@ -204,7 +205,7 @@ impl<H: Hooks> Trans<'_, H> {
         drop(guards);
         if let Some(mut room) = buffer {
             let keys = core::mem::take(&mut self.buffered);
-            add_buffered(keys, &mut room, &mut res, &mut words, &self.writer.journal)?;
+            add_buffered(self.writer, keys, &mut room, &mut res, &mut words)?;
         }
         self.switch_nodes(&mut res, &mut words)?;
         Ok(seq)
@@ -278,21 +279,22 @@ fn insert(body: &mut Body, key: &KeyBuf, words: &mut Vec<u64>) -> Result {
 }
 
 /// Adds keys to the journal and to the write buffer.
-fn add_buffered(
+fn add_buffered<H: Hooks>(
+    writer: &Writer<H>,
     keys: Vec<(BtreeId, KeyBuf)>,
     room: &mut Room<'_>,
     res: &mut Reservation<'_>,
     words: &mut Vec<u64>,
-    journal: &Journal,
 ) -> Result {
     for (btree, mut key) in keys {
         if btree == BtreeId::ACCOUNTING {
             key.k.version = res.version();
+            writer.hooks.counted(&key.key());
         }
         words.clear();
         key.append_to(words)?;
         res.add_keys(btree, 0, words)?;
-        room.add(journal, btree, key, res.seq())?;
+        room.add(&writer.journal, btree, key, res.seq())?;
     }
     Ok(())
 }

@@ -18,8 +18,14 @@ use crate::{
         Vec, //
     },
     error::Result,
-    format::btree_id::BtreeId,
-    journal::live::Journal,
+    format::{
+        bkey::Key,
+        btree_id::BtreeId, //
+    },
+    journal::live::{
+        Journal,
+        Watermark, //
+    },
     sys::{
         sync::Mutex,
         wait::WaitQueue, //
@@ -40,6 +46,12 @@ pub trait Hooks: Sized + Send + Sync {
     /// C: the triggers with `BTREE_TRIGGER_atomic` that do so.
     fn stamp(&self, btree: BtreeId, key: &mut KeyBuf, seq: u64);
 
+    /// Something was counted, in this transaction, which can not fail any more: an accounting key
+    /// with differences.
+    ///
+    /// C: `bch2_accounting_mem_mod_locked()`.
+    fn counted(&self, delta: &Key<'_>);
+
     /// Appends places for `nr` new nodes to `places`. Waits when that is certain to help.
     ///
     /// C: `bch2_btree_reserve_get()`.
@@ -47,6 +59,7 @@ pub trait Hooks: Sized + Send + Sync {
         &self,
         btrees: &Btrees,
         writer: &Writer<Self>,
+        watermark: Watermark,
         nr: usize,
         places: &mut Vec<NodePlace>,
     ) -> Result;

@@ -26,6 +26,17 @@ pub enum Watermark {
 }
 
 impl Watermark {
+    /// All, the least urgent first.
+    pub const ALL: [Self; 7] = [
+        Self::Stripe,
+        Self::Normal,
+        Self::CopyGc,
+        Self::Btree,
+        Self::BtreeCopyGc,
+        Self::Reclaim,
+        Self::InteriorUpdates,
+    ];
+
     /// The number, larger for what is more urgent.
     pub const fn rank(self) -> u8 {
         match self {

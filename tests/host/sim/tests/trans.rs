@@ -28,7 +28,10 @@ use sim::{
     },
     error::Result as BchResult,
     format::{
-        bkey::Bkey,
+        bkey::{
+            Bkey,
+            Key, //
+        },
         bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType,
@@ -81,10 +84,13 @@ impl Hooks for Bump {
 
     fn stamp(&self, _: BtreeId, _: &mut KeyBuf, _: u64) {}
 
+    fn counted(&self, _: &Key<'_>) {}
+
     fn alloc_nodes(
         &self,
         _: &Btrees,
         _: &Writer<Self>,
+        _: Watermark,
         nr: usize,
         places: &mut EnvVec<NodePlace>,
     ) -> BchResult {
@@ -92,6 +98,7 @@ impl Hooks for Bump {
             let at = self.next.fetch_sub(self.node_sectors, Ordering::Relaxed);
             let mut place = NodePlace {
                 copies: Default::default(),
+                token: 0,
             };
             place.copies[0] = Some(Ptr {
                 dev: DevIdx(0),

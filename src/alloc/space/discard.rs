@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Emptied buckets become free: the device is told that what they held is not needed, and they go
+//! from one index to the other.
+
+use super::{
+    look::alloc_of,
+    space::{
+        Engine,
+        Trans, //
+    },
+};
+use crate::{
+    btree::{
+        flush_write_buffer,
+        trans::TransResult,
+        KeyBuf, //
+    },
+    env::{
+        pr_warn,
+        Vec, //
+    },
+    error::Result,
+    format::{
+        bkey::Bkey,
+        bpos::Bpos,
+        btree_id::BtreeId,
+        data_type::DataType,
+        key_type::KeyType,
+        opts::OptId,
+        values::{
+            alloc::Alloc,
+            bucket_index::bucket_of, //
+        },
+    },
+    journal::live::Watermark,
+    sb::Device,
+};
+
+/// Buckets looked at at a time.
+const BATCH: usize = 64;
+
+/// Makes buckets free that wait to be discarded. Those that were emptied by what is not on disk
+/// yet are left, and counted: how many became free, and how many wait for the journal.
+///
+/// C: `bch2_do_discards_work()`.
+pub fn discard_buckets(engine: Engine<'_>) -> Result<(usize, usize)> {
+    let space = &engine.writer.hooks;
+    let waits = |dev: &Device| space.counts.buckets(dev.idx, DataType::NEED_DISCARD) != 0;
+    if !space.st.devices().any(waits) {
+        return Ok((0, 0));
+    }
+    let _one = space.discarding.lock();
+    flush_write_buffer(engine.btrees, engine.writer)?;
+    let (mut free, mut waiting) = (0usize, 0usize);
+    let mut from = Bpos::MIN;
+    loop {
+        let mut found = Vec::new();
+        let mut iter = engine.btrees.iter(BtreeId::NEED_DISCARD, 0, from);
+        while found.len() < BATCH {
+            match iter.advance()? {
+                Some(k) => found.push(k.p)?,
+                None => break,
+            }
+        }
+        let Some(last) = found.last().copied() else {
+            return Ok((free, waiting));
+        };
+        for pos in found {
+            match discard_one(engine, pos)? {
+                Done::Free => free = free.saturating_add(1),
+                Done::Waits => waiting = waiting.saturating_add(1),
+                Done::No => (),
+            }
+        }
+        from = last.successor();
+    }
+}
+
+/// Makes buckets free, with a flush of the journal if that helps. Says whether there are more than
+/// before. Not while somebody else discards, who may be the caller.
+pub(super) fn make_free(engine: Engine<'_>) -> Result<bool> {
+    let space = &engine.writer.hooks;
+    let Some(guard) = space.discarding.try_lock() else {
+        return Ok(false);
+    };
+    drop(guard);
+    let (free, waiting) = discard_buckets(engine)?;
+    if free != 0 || waiting == 0 {
+        return Ok(free != 0);
+    }
+    space.journal.flush()?;
+    let (free, _) = discard_buckets(engine)?;
+    Ok(free != 0)
+}
+
+enum Done {
+    Free,
+    /// What emptied it is not on disk yet.
+    Waits,
+    /// It is not what the index says.
+    No,
+}
+
+/// C: `bch2_discard_one_bucket()`.
+fn discard_one(engine: Engine<'_>, pos: Bpos) -> Result<Done> {
+    let space = &engine.writer.hooks;
+    let (st, journal) = (&space.st, &space.journal);
+    let Some((idx, bucket)) = bucket_of(pos) else {
+        return Ok(Done::No);
+    };
+    let Some(dev) = st.dev(idx) else {
+        return Ok(Done::No);
+    };
+    if space.open.lock().is_open(idx, bucket) {
+        return Ok(Done::Waits);
+    }
+    let found = engine.btrees.lookup(BtreeId::ALLOC, pos)?;
+    let key = found.map(|f| KeyBuf::copy_of(&f.key())).transpose()?;
+    let state = alloc_of(key.as_ref())?;
+    if state.data_type != DataType::NEED_DISCARD {
+        // It was taken since the index was brought up to date.
+        return Ok(Done::No);
+    }
+    if state.journal_seq_nonempty > journal.flushed() {
+        return Ok(Done::Waits);
+    }
+    if st.opts.is_on(OptId::Discard) && dev.bdev.supports_discard() {
+        let sectors = u64::from(dev.member.bucket_sectors());
+        let start = bucket.0.saturating_mul(sectors);
+        if let Err(e) = dev.bdev.discard(start, sectors) {
+            // The bucket can be used all the same.
+            pr_warn!("{}: discarding bucket {bucket}: {e}", dev.bdev.name());
+        }
+    }
+    let done = engine.run(Watermark::Btree, |t| free_one(t, pos))?;
+    Ok(match done {
+        true => Done::Free,
+        false => Done::No,
+    })
+}
+
+fn free_one(t: &mut Trans<'_>, pos: Bpos) -> TransResult<bool> {
+    let key = t.get(BtreeId::ALLOC, pos)?;
+    let state = alloc_of(key.as_ref())?;
+    if state.data_type != DataType::NEED_DISCARD || !state.need_discard {
+        return Ok(false);
+    }
+    // What it is then, its trigger finds out.
+    let new = Alloc {
+        need_discard: false,
+        ..state
+    };
+    let k = Bkey {
+        key_type: KeyType::ALLOC_V4,
+        p: pos,
+        ..Bkey::default()
+    };
+    t.update(BtreeId::ALLOC, KeyBuf::of(k, &new.encode())?)?;
+    t.commit()?;
+    Ok(true)
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What transactions mean for space, and space for them: between the btrees below and the plain
+//! values of [`trigger`](super::trigger) and [`foreground`](super::foreground).
+//!
+//! | file         | holds                                                                   |
+//! |--------------|-------------------------------------------------------------------------|
+//! | `space.rs`   | [`Space`]: the space of a filesystem that is written                       |
+//! | `counts.rs`  | [`Counts`]: buckets of each device by what they hold                       |
+//! | `derive.rs`  | from the updates of a transaction to all that follows                     |
+//! | `look.rs`    | what triggers have to know, as the transaction sees it                    |
+//! | `nodes.rs`   | places for btree nodes                                                    |
+//! | `discard.rs` | emptied buckets become free                                              |
+
+mod counts;
+mod derive;
+mod discard;
+mod look;
+mod nodes;
+#[allow(clippy::module_inception)]
+mod space;
+
+pub use counts::Counts;
+pub use discard::discard_buckets;
+pub use space::{
+    Engine,
+    Space,
+    Trans,
+    Writer, //
+};

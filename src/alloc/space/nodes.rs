@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Places for btree nodes.
+
+use super::{
+    discard::make_free,
+    space::{
+        Engine,
+        Space, //
+    },
+};
+use crate::{
+    alloc::foreground::{
+        Filled,
+        Gather,
+        NodeRegions,
+        OpenBucket,
+        OpenBuckets,
+        OpenList,
+        OpenRef,
+        Refusal,
+        Request,
+        Search,
+        Skip,
+        Step,
+        WritePoint, //
+    },
+    btree::{
+        interior::NodePlace,
+        ptr::COPIES_MAX, //
+    },
+    env::{
+        num::{
+            low_u8,
+            u64_of, //
+        },
+        pr_warn,
+        units::{
+            BucketNr,
+            DevIdx, //
+        },
+        Vec,
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId,
+        data_type::DataType,
+        opts::OptId,
+        sb::assemble::DevMask,
+        values::{
+            alloc::Alloc,
+            bucket_index::alloc_pos, //
+        },
+    },
+    journal::live::Watermark,
+    sb::Device,
+    sys::sync::SpinLock,
+};
+
+/// Devices there can be.
+const DEVS: usize = 256;
+
+/// Where nodes go, and the places that were given out.
+pub(super) struct NodePlaces {
+    point: WritePoint,
+    /// Where the last search of each device ended.
+    cursors: Vec<u64>,
+    /// What keeps the buckets of each place open, by its token.
+    given: Vec<Option<OpenList>>,
+}
+
+impl NodePlaces {
+    pub(super) fn try_new() -> Result<Self> {
+        Ok(Self {
+            point: WritePoint::try_new(DataType::BTREE)?,
+            cursors: Vec::from_elem(0, DEVS)?,
+            given: Vec::new(),
+        })
+    }
+
+    /// Takes a place back.
+    pub(super) fn give_back(&mut self, open: &SpinLock<OpenBuckets>, place: NodePlace) {
+        let slot = usize::try_from(place.token).ok();
+        let taken = slot
+            .and_then(|at| self.given.get_mut(at))
+            .and_then(Option::take);
+        let mut open = open.lock();
+        if let Some(mut pins) = taken {
+            while let Some(pin) = pins.pop() {
+                open.put(pin);
+            }
+        }
+    }
+
+    /// A slot for what keeps a place's buckets open.
+    fn slot(&mut self) -> Result<usize> {
+        match self.given.iter().position(Option::is_none) {
+            Some(at) => Ok(at),
+            None => {
+                self.given.push(None)?;
+                Ok(self.given.len().saturating_sub(1))
+            }
+        }
+    }
+}
+
+/// Appends places for `nr` nodes to `places`. When there is none, makes buckets free that can be,
+/// and fails when there are none.
+///
+/// C: `bch2_btree_reserve_get()`, `__bch2_btree_node_alloc()`.
+pub(super) fn alloc_nodes(
+    space: &Space,
+    engine: Engine<'_>,
+    watermark: Watermark,
+    nr: usize,
+    places: &mut Vec<NodePlace>,
+) -> Result {
+    let watermark = match watermark {
+        Watermark::Stripe | Watermark::Normal => Watermark::Btree,
+        Watermark::CopyGc => Watermark::BtreeCopyGc,
+        other => other,
+    };
+    places.reserve(nr)?;
+    while places.len() < nr {
+        match alloc_one(space, engine, watermark)? {
+            Ok(place) => places.push(place)?,
+            Err(refusal) => {
+                if !refusal.can_wait() || !make_free(engine)? {
+                    return Err(refusal.error());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn alloc_one(
+    space: &Space,
+    engine: Engine<'_>,
+    watermark: Watermark,
+) -> Result<Result<NodePlace, Refusal>> {
+    let sectors = u32::from(space.st.sb.node_sectors());
+    let mut nodes = space.nodes.lock();
+    let slot = nodes.slot()?;
+    let request = request(space, watermark);
+    // What is left of a bucket that is too small for a node is no use.
+    if nodes.point.sectors_free() < sectors {
+        let mut open = space.open.lock();
+        nodes.point.stop(&mut open, None);
+    }
+    let filled = gather(space, engine, &request, &mut nodes)?;
+    match filled {
+        Ok(Filled::Whole | Filled::Degraded) => (),
+        Err(refusal) => return Ok(Err(refusal)),
+    }
+    let mut copies = [None; COPIES_MAX];
+    let mut nr = 0usize;
+    let mut open = space.open.lock();
+    let appended = nodes.point.append(&mut open, sectors, |ptr| {
+        let copy = copies.get_mut(nr).ok_or(Error::TooManyCopies)?;
+        *copy = Some(ptr);
+        nr = nr.saturating_add(1);
+        Ok(())
+    });
+    appended.ok_or(Error::BucketFull)??;
+    let pins = nodes.point.pins(&mut open);
+    nodes.point.done(&mut open);
+    drop(open);
+    if let Some(given) = nodes.given.get_mut(slot) {
+        *given = Some(pins);
+    }
+    drop(nodes);
+    let place = NodePlace {
+        copies,
+        token: u64_of(slot),
+    };
+    let mut devs = DevMask::default();
+    for copy in copies.iter().flatten() {
+        devs.add(copy.dev.0);
+    }
+    if let Err(e) = space.st.mark_replicas(DataType::BTREE, &devs) {
+        space.nodes.lock().give_back(&space.open, place);
+        return Err(e);
+    }
+    Ok(Ok(place))
+}
+
+fn request(space: &Space, watermark: Watermark) -> Request {
+    let opts = &space.st.opts;
+    let mut devs = DevMask::default();
+    for dev in space.st.devices() {
+        if space.dev_space(dev.idx, 0).is_some() && allows_nodes(dev) {
+            devs.add(dev.idx.0);
+        }
+    }
+    Request {
+        devs,
+        fallback: None,
+        nr_replicas: low_u8(opts.get(OptId::MetadataReplicas)),
+        nr_required: 1,
+        accept_fewer: true,
+        watermark,
+    }
+}
+
+/// Whether the administrator wants nodes there.
+fn allows_nodes(dev: &Device) -> bool {
+    dev.member.data_allowed() & 1u64.wrapping_shl(DataType::BTREE.0.into()) != 0
+}
+
+fn gather(
+    space: &Space,
+    engine: Engine<'_>,
+    request: &Request,
+    nodes: &mut NodePlaces,
+) -> Result<Result<Filled, Refusal>> {
+    let NodePlaces { point, cursors, .. } = nodes;
+    let mut gather = Gather::begin(request, point, &mut space.open.lock());
+    loop {
+        let (next, unused) = {
+            let mut open = space.open.lock();
+            let next = gather.next(&mut open, &|dev| space.dev_space(dev, 0));
+            (next, next.map_or(0, |dev| open.nr_unused(dev)))
+        };
+        let Some(idx) = next else {
+            break;
+        };
+        let (Some(has), Ok(dev)) = (space.dev_space(idx, unused), space.st.dev_or_gone(idx)) else {
+            break;
+        };
+        let cursor = cursors.get_mut(usize::from(idx.0));
+        let found = match has.free_for(request.watermark) {
+            0 => Err(Refusal::FreelistEmpty),
+            _ => take_bucket(space, engine, dev, request.watermark, cursor)?,
+        };
+        gather.offer(&mut space.open.lock(), idx, &has, found);
+    }
+    Ok(gather.finish(&mut space.open.lock()))
+}
+
+/// Takes a free bucket of `dev`.
+///
+/// C: `bch2_bucket_alloc_trans()`.
+fn take_bucket(
+    space: &Space,
+    engine: Engine<'_>,
+    dev: &Device,
+    watermark: Watermark,
+    cursor: Option<&mut u64>,
+) -> Result<Result<OpenRef, Refusal>> {
+    let usable = (dev.member.first_bucket().into(), dev.member.nbuckets());
+    let regions = NodeRegions::of(&dev.member);
+    let start = cursor.as_ref().map_or(0, |c| **c);
+    let mut search = Search::new(DataType::BTREE, regions, usable, start);
+    loop {
+        match search.next() {
+            Step::End => return Ok(Err(Refusal::FreelistEmpty)),
+            Step::Range(at) => search.range(free_range(engine, dev.idx, at)?),
+            Step::Try(bucket, group) => {
+                if !search.is_valid(bucket) {
+                    search.skip(Skip::Nouse);
+                    continue;
+                }
+                match try_bucket(space, engine, dev, bucket, group, watermark)? {
+                    Ok(Ok(taken)) => {
+                        search.taken();
+                        if let Some(cursor) = cursor {
+                            *cursor = search.cursor();
+                        }
+                        return Ok(Ok(taken));
+                    }
+                    Ok(Err(skip)) => search.skip(skip),
+                    Err(refusal) => return Ok(Err(refusal)),
+                }
+            }
+        }
+    }
+}
+
+/// The first range of free buckets that ends behind `at`.
+fn free_range(engine: Engine<'_>, dev: DevIdx, at: u64) -> Result<Option<(u64, u64)>> {
+    let start = Bpos::new(dev.0.into(), at.saturating_add(1), 0);
+    let end = Bpos::new(dev.0.into(), u64::MAX, u32::MAX);
+    let mut iter = engine.btrees.iter(BtreeId::FREESPACE, 0, start).until(end);
+    let found = iter.advance()?.filter(|k| k.p <= end);
+    Ok(found.map(|k| (k.start_offset(), k.p.offset)))
+}
+
+type Tried = Result<Result<OpenRef, Skip>, Refusal>;
+
+/// C: `try_alloc_bucket()`.
+fn try_bucket(
+    space: &Space,
+    engine: Engine<'_>,
+    dev: &Device,
+    bucket: BucketNr,
+    group: u8,
+    watermark: Watermark,
+) -> Result<Tried> {
+    if space.open.lock().is_open(dev.idx, bucket) {
+        return Ok(Ok(Err(Skip::Open)));
+    }
+    let state = bucket_state(engine, dev.idx, bucket)?;
+    let right_group = state.freespace_bits() >> 56 == u64::from(group);
+    if state.data_type != DataType::FREE || !right_group {
+        let name = dev.bdev.name();
+        let holds = state.data_type;
+        pr_warn!("{name}: bucket {bucket} is in the index of free ones, but holds {holds}");
+        return Ok(Ok(Err(Skip::Nouse)));
+    }
+    // Until what emptied it is on disk, a crash could bring back what points to it.
+    if state.journal_seq_nonempty > space.journal.flushed() {
+        return Ok(Ok(Err(Skip::NeedsJournalCommit)));
+    }
+    let open = OpenBucket::new(
+        (dev.idx, bucket),
+        state.generation,
+        dev.member.bucket_sectors().into(),
+        DataType::BTREE,
+        dev.member.durability(),
+    );
+    Ok(match space.open.lock().take(open, watermark) {
+        Ok(Some(taken)) => Ok(Ok(taken)),
+        Ok(None) => Ok(Err(Skip::Open)),
+        Err(refusal) => Err(refusal),
+    })
+}
+
+fn bucket_state(engine: Engine<'_>, dev: DevIdx, bucket: BucketNr) -> Result<Alloc> {
+    let found = engine
+        .btrees
+        .lookup(BtreeId::ALLOC, alloc_pos(dev, bucket))?;
+    match found.map(|f| Alloc::decode(&f.key())) {
+        None => Ok(Alloc::default()),
+        Some(Ok(state)) => Ok(state.unwrap_or_default()),
+        Some(Err(_)) => Err(Error::FreeBucketUnreadable),
+    }
+}
