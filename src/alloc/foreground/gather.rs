@@ -53,7 +53,7 @@ pub enum Filled {
 }
 
 /// Fills a write point with buckets for one write. What can not be done here, taking a bucket of a
-/// device, [`Gather::next`] asks for.
+/// device, [`Gather::next_device`] asks for.
 ///
 /// C: `bch2_alloc_sectors_start_trans()`, `open_bucket_add_buckets()`.
 pub struct Gather<'a> {
@@ -155,7 +155,7 @@ impl<'a> Gather<'a> {
 
     /// The device that a bucket is to be taken of next, of those that `space` tells of; answer with
     /// [`Gather::offer`]. `None` when there is nothing to be done but to [`Gather::finish`].
-    pub fn next(
+    pub fn next_device(
         &mut self,
         table: &mut OpenBuckets,
         space: &impl Fn(DevIdx) -> Option<DevSpace>,

@@ -53,8 +53,12 @@ impl OpenList {
     pub fn remove(&mut self, at: usize) -> Option<OpenRef> {
         let taken = self.refs.get_mut(..self.nr)?.get_mut(at)?.take();
         self.nr = self.nr.checked_sub(1)?;
-        if let Some(rest) = self.refs.get_mut(at..) {
-            rest.rotate_left(1);
+        let mut slots = self.refs.iter_mut().skip(at);
+        if let Some(mut hole) = slots.next() {
+            for slot in slots {
+                *hole = slot.take();
+                hole = slot;
+            }
         }
         taken
     }

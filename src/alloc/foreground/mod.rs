@@ -19,9 +19,9 @@
 //! uses an open bucket holds an [`OpenRef`], which can only be given back.
 //!
 //! ```text
-//!   Gather::begin -- next: device? --> Search::next: bucket? --> OpenBuckets::take
-//!        |                ^                                            |
-//!        |                +------------- offer <-----------------------+
+//!   Gather::begin -- next_device --> Search::step: which bucket? --> OpenBuckets::take
+//!        |                ^                                                |
+//!        |                +------------- offer <---------------------------+
 //!        +-- finish --> WritePoint::append: pointers --> WritePoint::done
 //! ```
 //!

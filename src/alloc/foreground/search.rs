@@ -173,7 +173,7 @@ impl Search {
     }
 
     /// What the search needs next.
-    pub fn next(&mut self) -> Step {
+    pub fn step(&mut self) -> Step {
         loop {
             if !self.has_range {
                 return match self.restart() {

@@ -96,7 +96,7 @@ impl Pool {
         let d = &mut self.devs[usize::from(dev.0)];
         let mut search = Search::new(ty, NO_REGIONS, (0, d.nr), d.cursor);
         loop {
-            match search.next() {
+            match search.step() {
                 Step::Range(from) => {
                     let next = d.free.range(from..).next();
                     search.range(next.map(|b| (*b, *b + 1)));
@@ -128,7 +128,7 @@ impl Pool {
                 .map(|d| Self::space(devs, &self.table, DevIdx(d)))
                 .collect();
             let space = |dev: DevIdx| snapshot.get(usize::from(dev.0)).copied().flatten();
-            let Some(dev) = gather.next(&mut self.table, &space) else {
+            let Some(dev) = gather.next_device(&mut self.table, &space) else {
                 return gather.finish(&mut self.table);
             };
             let found = self.take(dev, ty, request.watermark);
@@ -356,7 +356,7 @@ fn devices_take_turns_by_their_space() {
 fn offers(search: &mut Search, ranges: &[(u64, u64)]) -> Vec<(u64, u8)> {
     let mut all = Vec::new();
     loop {
-        match search.next() {
+        match search.step() {
             Step::Range(from) => {
                 search.range(ranges.iter().find(|(_, end)| *end > from).copied());
             }

@@ -87,7 +87,9 @@ pub fn encode_counters(counters: &[i64]) -> ([u8; COUNTERS_MAX * 8], usize) {
     let mut v = [0; COUNTERS_MAX * 8];
     let mut len = 0usize;
     for (to, from) in v.chunks_exact_mut(8).zip(counters) {
-        to.copy_from_slice(&from.to_le_bytes());
+        for (to, from) in to.iter_mut().zip(from.to_le_bytes()) {
+            *to = from;
+        }
         len = len.wrapping_add(8);
     }
     (v, len)
