@@ -9,6 +9,7 @@
 //! | `open.rs`      | [`OpenBuckets`]: buckets that are being written to                         |
 //! | `list.rs`      | [`OpenList`]: a few of them                                                |
 //! | `clock.rs`     | [`DevClock`]: devices take turns by how much space they have               |
+//! | `regions.rs`   | [`NodeRegions`]: which parts of a device hold btree nodes                  |
 //! | `search.rs`    | [`Search`]: which free bucket of a device                                  |
 //! | `point.rs`     | [`WritePoint`]: buckets for one stream of writes                           |
 //! | `gather.rs`    | [`Gather`]: filling a write point for one write                            |
@@ -34,6 +35,7 @@ mod list;
 mod open;
 mod point;
 mod points;
+mod regions;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -59,8 +61,8 @@ pub use points::{
     Chosen,
     Points, //
 };
+pub use regions::NodeRegions;
 pub use search::{
-    NodeRegions,
     Search,
     Skip,
     Step, //

@@ -2,89 +2,18 @@
 
 //! Which free bucket of a device is taken.
 
+use super::regions::NodeRegions;
 use crate::{
     env::{
-        num::{
-            div_or_zero,
-            low_u32,
-            low_u8, //
-        },
-        units::BucketNr,
+        num::low_u8,
+        units::BucketNr, //
     },
-    format::{
-        data_type::DataType,
-        sb::Member, //
-    },
+    format::data_type::DataType,
 };
 
 /// Offsets in `freespace` have the age of the oldest pointer above these bits.
 const BUCKET_BITS: u32 = 56;
 const BUCKET_MASK: u64 = (1 << BUCKET_BITS) - 1;
-
-/// The parts of a device that hold btree nodes. Nodes go there, and other things elsewhere, as long
-/// as there is space: so they can be found when no pointer to them can be read.
-///
-/// C: `btree_allocated_bitmap` of `struct bch_member`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeRegions {
-    /// One bit for each part.
-    pub bits: u64,
-    /// log2 of the sectors of a part.
-    pub shift: u8,
-    /// Sectors of a bucket.
-    pub bucket_sectors: u64,
-}
-
-impl NodeRegions {
-    /// Those of a member.
-    pub fn of(member: &Member) -> Self {
-        Self {
-            bits: member.btree_allocated_bitmap(),
-            shift: member.btree_bitmap_shift(),
-            bucket_sectors: member.bucket_sectors().into(),
-        }
-    }
-
-    /// Sectors of a part.
-    fn part(&self) -> u64 {
-        1u64.checked_shl(self.shift.into()).unwrap_or(u64::MAX)
-    }
-
-    fn start(&self, bucket: u64) -> u64 {
-        bucket.saturating_mul(self.bucket_sectors)
-    }
-
-    /// Whether the bucket is behind all parts.
-    fn is_behind(&self, bucket: u64) -> bool {
-        self.start(bucket) > self.part().saturating_mul(64)
-    }
-
-    /// Whether all of the bucket is in parts that hold nodes.
-    /// C: `bch2_dev_btree_bitmap_marked_sectors()`.
-    pub fn has(&self, bucket: BucketNr) -> bool {
-        let start = self.start(bucket.0);
-        let end = start.saturating_add(self.bucket_sectors);
-        if end > self.part().saturating_mul(64) {
-            return false;
-        }
-        let mut part = div_or_zero(start, self.part());
-        while part.saturating_mul(self.part()) < end {
-            if self.bits & 1u64.wrapping_shl(low_u32(part)) == 0 {
-                return false;
-            }
-            part = part.saturating_add(1);
-        }
-        true
-    }
-
-    /// The first bucket that starts behind the part that `bucket` starts in; more than `bucket`.
-    fn next_part(&self, bucket: u64) -> u64 {
-        let part = div_or_zero(self.start(bucket), self.part());
-        let end = part.saturating_add(1).saturating_mul(self.part());
-        let next = div_or_zero(end, self.bucket_sectors);
-        next.max(bucket.saturating_add(1))
-    }
-}
 
 /// Why a bucket was not taken, for counting.
 ///

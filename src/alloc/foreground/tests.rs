@@ -4,7 +4,8 @@ use super::*;
 use crate::{
     env::units::{
         BucketNr,
-        DevIdx, //
+        DevIdx,
+        Sectors, //
     },
     format::{
         data_type::DataType,
@@ -398,6 +399,15 @@ fn nodes_are_kept_together() {
     };
     assert!(regions.has(BucketNr(4)) && regions.has(BucketNr(255)));
     assert!(!regions.has(BucketNr(3)) && !regions.has(BucketNr(256)));
+    // A new node makes its part one of them, and all parts larger if it is behind them.
+    let more = regions.with(Sectors(0), 64).unwrap();
+    assert_eq!((more.bits, more.shift), (1 << 63 | 0b11, 8));
+    let more = regions.with(Sectors(1 << 16), 64).unwrap();
+    assert_eq!((more.bits, more.shift), (1 << 32 | 1 << 31 | 1, 10 - 1));
+    let across = regions.with(Sectors(256 * 3 - 1), 2).unwrap();
+    assert_eq!(across.bits, regions.bits | 0b1100);
+    assert!(across.covers(Sectors(256), 512) && !across.covers(Sectors(255), 512));
+    assert_eq!(regions.with(Sectors(u64::MAX - 64), 64), None);
     let buckets = |ty, ranges: &[(u64, u64)]| {
         let mut search = Search::new(ty, regions, (0, 400), 0);
         let all = offers(&mut search, ranges);

@@ -96,6 +96,13 @@ impl CounterChange {
         self.by.get(..self.nr).unwrap_or(&self.by)
     }
 
+    /// What is counted, in a filesystem of `version`.
+    ///
+    /// [`Counted::Replicas`] have to be in the superblock before they are in a key.
+    pub fn counted(&self, version: Version) -> Counted {
+        Counted::decode(self.pos, version)
+    }
+
     /// Whether nothing changes.
     pub fn is_zero(&self) -> bool {
         self.by.iter().all(|by| *by == 0)

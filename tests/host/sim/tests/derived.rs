@@ -167,6 +167,26 @@ fn every_change_of_what_is_derived_is_found() {
             assert_eq!(found, [("bucket_gens".to_owned(), want)]);
             nr += 1;
         }
+        for i in 0..stored.replicas.len() {
+            let replicas = stored.replicas[i];
+            let found = after(&stored, |s| {
+                s.replicas.remove(i);
+            });
+            // What is not counted any more, and journals, may be listed.
+            let text = replicas.to_string();
+            let is_counted = stored
+                .counters
+                .keys()
+                .any(|pos| Counted::decode(*pos, stored.version) == Counted::Replicas(replicas));
+            let want = is_counted && replicas.data_type != DataType::CACHED;
+            let what = "superblock replicas".to_owned();
+            assert_eq!(found, Vec::from_iter(want.then_some((what, text))));
+        }
+        let found = after(&stored, |s| {
+            s.devs.get_mut(&0).unwrap().regions.bits = 0;
+        });
+        assert!(!found.is_empty());
+        assert!(found.iter().all(|f| f.0 == "superblock btree bitmap"));
         nr += every_change_of_a_bucket_is_found(&stored);
     }
     println!("{nr} changes were found");

@@ -31,6 +31,7 @@ use crate::{
         btree_id::BtreeId,
         key_type::KeyType,
         values::{
+            accounting::Counted,
             alloc::Alloc,
             bucket_index::alloc_pos,
             in_place,
@@ -224,6 +225,11 @@ impl Stored {
             }
         }
         for change in out.counters() {
+            if let Counted::Replicas(replicas) = change.counted(self.version) {
+                if !self.replicas.contains(&replicas) {
+                    self.replicas.push(replicas);
+                }
+            }
             let sums = self.counters.entry(change.pos).or_default();
             sums.resize(sums.len().max(change.by().len()), 0);
             for (sum, by) in sums.iter_mut().zip(change.by()) {

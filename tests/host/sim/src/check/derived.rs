@@ -34,6 +34,7 @@ use crate::{
             alloc::Alloc,
             backpointer::Backpointer,
             bucket_index::alloc_pos,
+            extent::ptrs,
             stripe::Stripe, //
         },
     },
@@ -191,6 +192,7 @@ impl Stored {
         self.compare_buckets(&world, &mut want);
         self.compare_plain(&mut want);
         self.compare_rest(&mut want);
+        self.check_superblock(&mut want);
         want.findings
     }
 
@@ -326,6 +328,32 @@ impl Stored {
         want.compare(|_| "stripe block".to_owned(), at, &self.blocks(), &blocks);
         for (at, has) in std::mem::take(&mut want.child_flags) {
             want.find("has_child_snapshot", at.to_string(), !has, has);
+        }
+    }
+
+    /// The superblock says of all that is counted on which devices it is, and of all nodes in which
+    /// parts of a device they are.
+    fn check_superblock(&self, want: &mut Want) {
+        for pos in self.counters.keys() {
+            if let Counted::Replicas(r) = Counted::decode(*pos, self.version) {
+                // What is only cached can be lost.
+                let is_cached = r.data_type == DataType::CACHED;
+                if !is_cached && !self.replicas.contains(&r) {
+                    want.find("superblock replicas", r.to_string(), "absent", "present");
+                }
+            }
+        }
+        for ((btree, level, p), key) in &self.sources {
+            let nodes = ptrs(&key.key(), &self.sizes).filter(|_| *level != 0);
+            for ptr in nodes.map(|p| p.expect("valid").ptr) {
+                let Some(dev) = self.devs.get(&ptr.dev.0) else {
+                    continue;
+                };
+                if !dev.regions.covers(ptr.offset, self.node_sectors) {
+                    let at = format!("{btree} {level} {p}: {ptr}");
+                    want.find("superblock btree bitmap", at, "clear", "set");
+                }
+            }
         }
     }
 

@@ -8,7 +8,10 @@ use super::stored::{
     Stored, //
 };
 use crate::{
-    alloc::trigger::metadata_buckets,
+    alloc::{
+        foreground::NodeRegions,
+        trigger::metadata_buckets, //
+    },
     env::units::BucketNr,
     error::Result,
     format::{
@@ -26,7 +29,10 @@ use crate::{
             Superblock, //
         },
         values::{
-            accounting::counters,
+            accounting::{
+                counters,
+                Replicas, //
+            },
             alloc::{
                 bucket_gens,
                 Alloc, //
@@ -66,6 +72,11 @@ impl Stored {
                 dev.metadata.push((b, ty.0, sectors));
                 Ok(())
             })?;
+        }
+        for entry in st.sb.replicas() {
+            let (ty, nr) = (entry.data_type, entry.nr_required);
+            let replicas = Replicas::new(ty, nr, entry.devs).expect("few devices");
+            this.replicas.push(replicas);
         }
         let roots = journal::read(st, true)?.roots;
         for (btree, root) in roots.iter() {
@@ -190,5 +201,6 @@ fn dev(sb: &Superblock, member: &Member) -> Dev {
         metadata: Vec::new(),
         groups,
         takes_user_data: may && member.state() == MemberState::RW,
+        regions: NodeRegions::of(member),
     }
 }

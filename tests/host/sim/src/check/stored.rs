@@ -2,6 +2,7 @@
 
 //! All keys of a filesystem, in maps that a test can change.
 
+use crate::alloc::foreground::NodeRegions;
 use crate::format::{
     bkey::{
         Bkey,
@@ -11,6 +12,7 @@ use crate::format::{
     btree_id::BtreeId,
     sb::Version,
     values::{
+        accounting::Replicas,
         alloc::Alloc,
         backpointer::Backpointer,
         extent_entry::EntrySizes,
@@ -62,6 +64,8 @@ pub struct Dev {
     pub groups: Vec<u64>,
     /// User data may be written to it.
     pub takes_user_data: bool,
+    /// Which parts of it hold btree nodes.
+    pub regions: NodeRegions,
 }
 
 /// All keys of a filesystem.
@@ -95,6 +99,8 @@ pub struct Stored {
     pub backpointers: BTreeMap<Bpos, Backpointer>,
     /// Counters, those that are not all 0.
     pub counters: BTreeMap<Bpos, Vec<i64>>,
+    /// What the superblock says is on which devices.
+    pub replicas: Vec<Replicas>,
     /// Buckets that are being written to.
     pub open: BTreeSet<(u8, u64)>,
     /// The time of reads and writes, in sectors.

@@ -4,6 +4,7 @@
 
 use super::Fs;
 use sim::{
+    alloc::foreground::NodeRegions,
     check::{
         Dev,
         OwnedKey,
@@ -50,6 +51,11 @@ pub(crate) fn empty() -> Stored {
             metadata: Vec::new(),
             groups: vec![u64::from(dev / 2)],
             takes_user_data: true,
+            regions: NodeRegions {
+                bits: u64::MAX,
+                shift: 20,
+                bucket_sectors: geometry.bucket_sectors,
+            },
         };
         s.devs.insert(dev, d);
         for bucket in 2..34 {
