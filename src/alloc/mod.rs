@@ -7,6 +7,8 @@
 //! | `accounting.rs` | the accounting btree, with the journal's differences added          |
 //! | `enough.rs`     | whether everything can be read with the devices that are there      |
 //! | `usage.rs`      | [`Usage`]: capacity and use of the whole filesystem, and of a device |
+//! | `live_usage.rs` | [`LiveUsage`]: the counters, changed by every commit                  |
+//! | `reserve.rs`    | [`Reservations`]: space that is going to be used                      |
 //! | `foreground/`   | taking buckets, and space in them, for what is to be written          |
 //! | `space/`        | both for transactions: what they mean, and space for new nodes        |
 //! | `trigger/`      | what an update of a key means for everything that is derived         |
@@ -15,6 +17,10 @@ mod accounting;
 mod enough;
 pub mod foreground;
 pub mod space;
+#[allow(dead_code)] // writes of data use it
+mod live_usage;
+#[allow(dead_code)] // writes of data use it
+mod reserve;
 pub mod trigger;
 mod usage;
 
@@ -24,6 +30,13 @@ pub use accounting::{
     Counter, //
 };
 pub use enough::check_enough;
+#[allow(unused_imports)] // writing uses them
+pub use live_usage::LiveUsage;
+#[allow(unused_imports)] // as above
+pub use reserve::{
+    Reservations,
+    Reserved, //
+};
 pub use usage::{
     device_usage,
     Capacity,

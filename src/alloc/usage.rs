@@ -11,6 +11,7 @@ use crate::{
     env::{
         num::{
             div_or_zero,
+            i64_of_bits,
             u64_of_bits,
             usize_of_u8, //
         },
@@ -30,6 +31,17 @@ use crate::{
 const NODE_RESERVE: u64 = 28;
 /// Reservations are taken larger by one part in 64. C: `RESERVE_FACTOR`.
 const RESERVE_SHIFT: u32 = 6;
+
+/// How many sectors more are in use when a counter grows by `by`: of data, of nodes, or reserved in
+/// files. C: the sums in `bch2_trans_account_disk_usage_change()`.
+pub(super) fn sectors_added(counted: &Counted, by: i64) -> i64 {
+    match adds_to(counted) {
+        Some((Sum::Btree | Sum::Data | Sum::Reserved, times)) => {
+            by.wrapping_mul(i64_of_bits(times))
+        }
+        _ => 0,
+    }
+}
 
 /// How much space there is, in sectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,9 +67,45 @@ pub struct Usage {
     pub nr_inodes: u64,
 }
 
-/// Whether sectors of this kind count as used.
-fn holds_files(data: DataType) -> bool {
-    matches!(data, DataType::BTREE | DataType::USER | DataType::PARITY)
+/// The sums of [`UsageBase`] that counters of the whole filesystem are added up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sum {
+    Btree,
+    Data,
+    Cached,
+    Reserved,
+    NrInodes,
+}
+
+impl Sum {
+    /// How many there are.
+    pub(super) const NR: usize = 5;
+
+    /// Its place among them.
+    pub(super) const fn index(self) -> usize {
+        match self {
+            Sum::Btree => 0,
+            Sum::Data => 1,
+            Sum::Cached => 2,
+            Sum::Reserved => 3,
+            Sum::NrInodes => 4,
+        }
+    }
+}
+
+/// The sum that a counter is added to, and how many times.
+pub(super) fn adds_to(counted: &Counted) -> Option<(Sum, u64)> {
+    match counted {
+        Counted::NrInodes => Some((Sum::NrInodes, 1)),
+        Counted::PersistentReserved(copies) => Some((Sum::Reserved, (*copies).into())),
+        Counted::Replicas(r) => match r.data_type {
+            DataType::BTREE => Some((Sum::Btree, 1)),
+            DataType::USER | DataType::PARITY => Some((Sum::Data, 1)),
+            DataType::CACHED => Some((Sum::Cached, 1)),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn div_round_up(a: u64, b: u64) -> u64 {
@@ -126,21 +174,22 @@ impl UsageBase {
         for_each_of_whole(btrees, |counted, [a, ..]| {
             // What is below zero is damaged accounting.
             let a = u64_of_bits(a.max(0));
-            let (to, n) = match counted {
-                Counted::NrInodes => (&mut all.nr_inodes, a),
-                Counted::PersistentReserved(copies) => {
-                    (&mut all.reserved, a.saturating_mul(u64::from(copies)))
-                }
-                Counted::Replicas(r) if r.data_type == DataType::BTREE => (&mut all.btree, a),
-                Counted::Replicas(r) if r.data_type == DataType::CACHED => (&mut all.cached, a),
-                Counted::Replicas(r) if holds_files(r.data_type) => (&mut all.data, a),
-                Counted::DevDataType(dev, DataType::SB | DataType::JOURNAL) => {
-                    let bucket = st.sb.member(dev.0).map_or(0, |m| m.bucket_sectors());
-                    (&mut all.hidden, a.saturating_mul(u64::from(bucket)))
-                }
-                _ => return,
+            if let Counted::DevDataType(dev, DataType::SB | DataType::JOURNAL) = counted {
+                let bucket = st.sb.member(dev.0).map_or(0, |m| m.bucket_sectors());
+                let sectors = a.saturating_mul(u64::from(bucket));
+                all.hidden = all.hidden.saturating_add(sectors);
+            }
+            let Some((to, times)) = adds_to(&counted) else {
+                return;
             };
-            *to = to.saturating_add(n);
+            let to = match to {
+                Sum::Btree => &mut all.btree,
+                Sum::Data => &mut all.data,
+                Sum::Cached => &mut all.cached,
+                Sum::Reserved => &mut all.reserved,
+                Sum::NrInodes => &mut all.nr_inodes,
+            };
+            *to = to.saturating_add(a.saturating_mul(times));
         })?;
         Ok(all)
     }
@@ -152,20 +201,22 @@ impl Usage {
     /// C: `bch2_fs_usage_read_short()`.
     pub fn read(btrees: &Btrees, gc_percent: u64) -> Result<Self> {
         let base = UsageBase::read(btrees)?;
-        let st = btrees.sb();
-        let capacity = Capacity::of(st, gc_percent)
-            .usable
-            .saturating_sub(base.hidden);
+        Ok(Self::of(&base, &Capacity::of(btrees.sb(), gc_percent)))
+    }
+
+    /// From the sums.
+    pub fn of(base: &UsageBase, capacity: &Capacity) -> Self {
+        let capacity = capacity.usable.saturating_sub(base.hidden);
         let extra = div_round_up(base.reserved, 1 << RESERVE_SHIFT);
         let reserved = base.reserved.saturating_add(extra);
         let data = base.btree.saturating_add(base.data);
         let used = data.saturating_add(reserved).min(capacity);
-        Ok(Self {
+        Self {
             capacity,
             used,
             free: capacity.saturating_sub(used),
             nr_inodes: base.nr_inodes,
-        })
+        }
     }
 
     /// Sectors that new files can take, with the part that reservations are taken larger by left

@@ -263,6 +263,7 @@ errors! {
     IndirectMissing, Coherency, EIO, "a reflink pointer leads to no extent";
 
     // Space.
+    DiskReservation, NoSpace, ENOSPC, "there is not enough space on the devices";
     FreelistEmpty, NoSpace, ENOSPC, "no bucket is free for this kind of write";
     OpenBucketsEmpty, NoSpace, ENOSPC, "too many buckets are being written to";
     InsufficientDevices, ReadOnly, EROFS, "there are not enough devices that can be written";

@@ -403,7 +403,7 @@ fn nodes_are_kept_together() {
     let more = regions.with(Sectors(0), 64).unwrap();
     assert_eq!((more.bits, more.shift), (1 << 63 | 0b11, 8));
     let more = regions.with(Sectors(1 << 16), 64).unwrap();
-    assert_eq!((more.bits, more.shift), (1 << 32 | 1 << 31 | 1, 10 - 1));
+    assert_eq!((more.bits, more.shift), (1 << 32 | 1 << 7 | 1, 11));
     let across = regions.with(Sectors(256 * 3 - 1), 2).unwrap();
     assert_eq!(across.bits, regions.bits | 0b1100);
     assert!(across.covers(Sectors(256), 512) && !across.covers(Sectors(255), 512));

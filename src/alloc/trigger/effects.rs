@@ -4,6 +4,7 @@
 
 use super::bucket::BucketChange;
 use crate::{
+    alloc::usage::sectors_added,
     env::{
         units::{
             BucketNr,
@@ -231,6 +232,16 @@ impl Effects {
     /// Changes of counters, in order of position. Some may be [zero](CounterChange::is_zero).
     pub fn counters(&self) -> &[CounterChange] {
         &self.counters
+    }
+
+    /// How many sectors more are in use by files and btrees after all of this, in a filesystem of
+    /// `version`: what has to be reserved.
+    pub fn sectors_added(&self, version: Version) -> i64 {
+        let all = self.counters.iter().map(|c| {
+            let [first, ..] = c.by;
+            sectors_added(&c.counted(version), first)
+        });
+        all.fold(0, i64::wrapping_add)
     }
 
     /// Changes of parts of other keys, in no order.

@@ -225,6 +225,7 @@ fn a_part_of_a_compressed_extent() {
         (Counted::Compression(CompressionType::LZ4), &[1, 128, 20]),
     ]);
     assert_eq!(counters(&out), want);
+    assert_eq!(out.sectors_added(VERSION), 10);
     let [first, second] = out.keys() else {
         panic!("{:?}", out.keys());
     };

@@ -5,8 +5,11 @@
 
 use sim::{
     alloc::{
+        device_usage,
         for_each_of_types,
-        for_each_of_whole, //
+        for_each_of_whole,
+        LiveUsage,
+        UsageBase, //
     },
     format::{
         bpos::Bpos,
@@ -53,6 +56,15 @@ fn nothing_is_missed() {
         let Ok(fs) = Filesystem::start(devices, &Opts::default()) else {
             continue;
         };
+        // What is kept in memory for writing is the same.
+        let live = LiveUsage::read(&fs.view.btrees).unwrap();
+        let st = fs.view.sb();
+        let base = live.base(|dev| st.sb.member(dev.0).unwrap().bucket_sectors());
+        assert_eq!(base, UsageBase::read(&fs.view.btrees).unwrap());
+        for dev in st.devices() {
+            let stored = device_usage(&fs.view.btrees, dev.idx).unwrap();
+            assert_eq!(live.device(dev.idx), stored, "{} {}", image.name, dev.idx);
+        }
         let mut looked_up = Vec::new();
         for_each_of_whole(&fs.view.btrees, |counted, [first, ..]| {
             if first != 0 {
