@@ -53,8 +53,7 @@ fn unsigned(n: i64) -> u64 {
 }
 
 impl LiveUsage {
-    /// Reads the accounting. [`Error::BtreeSick`](crate::error::Error::BtreeSick) when part of it is
-    /// missing: that would count as free space.
+    /// Reads the accounting. Errors: those of [`UsageBase::read`].
     ///
     /// C: `bch2_accounting_read()`.
     pub fn read(btrees: &Btrees) -> Result<Self> {

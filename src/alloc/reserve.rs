@@ -74,9 +74,9 @@ impl Reservations {
         Reserved { sectors }
     }
 
-    /// A commit added `sectors` to what is in use, or took some away when negative: see
-    /// [`Effects::sectors_added`](super::trigger::Effects::sectors_added). More than was reserved is
-    /// an error of the one who reserved; it is reported once.
+    /// A commit added `sectors` to what is in use, or took some away when negative: what
+    /// [`Effects::sectors_added`](super::trigger::Effects::sectors_added) says. More than was
+    /// reserved is an error of the one who reserved; it is reported once.
     ///
     /// C: `bch2_trans_account_disk_usage_change()`.
     pub fn used(&mut self, reserved: &mut Reserved, sectors: i64) {

@@ -10,6 +10,7 @@ use super::{
     key_type::KeyType,
 };
 use crate::env::num::{
+    low_u32,
     u64_of,
     usize_of_u32, //
 };
@@ -47,6 +48,17 @@ pub struct Version {
     pub hi: u32,
     /// Low 64 bits.
     pub lo: u64,
+}
+
+impl Version {
+    /// That of an accounting key which is `offset` words into journal entry `seq`: later ones are
+    /// higher. C: `journal_pos_to_bversion()`.
+    pub const fn at(seq: u64, offset: u32) -> Self {
+        Self {
+            hi: low_u32(seq.wrapping_shr(32)),
+            lo: seq.wrapping_shl(32) | u64_of(usize_of_u32(offset)),
+        }
+    }
 }
 
 /// The header of an unpacked key. The number of words and the format are not part of it: they
@@ -201,6 +213,12 @@ mod tests {
             size: 8,
             p: Bpos::new(4096, 16, u32::MAX),
         }
+    }
+
+    #[test]
+    fn versions_of_accounting_keys() {
+        let v = Version::at(0x1_0000_0002, 7);
+        assert_eq!((v.hi, v.lo), (1, 0x2_0000_0007));
     }
 
     #[test]

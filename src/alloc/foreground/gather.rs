@@ -3,13 +3,13 @@
 //! Finding as many buckets for a write as it is to have copies.
 
 use super::{
-    list::OpenList,
-    open::{
+    bucket::{
         OpenBucket,
-        OpenBuckets,
         OpenRef,
         Refusal, //
     },
+    list::OpenList,
+    open::OpenBuckets,
     point::WritePoint,
     watermark::{
         DevSpace,

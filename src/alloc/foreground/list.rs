@@ -2,7 +2,7 @@
 
 //! A few open buckets.
 
-use super::open::OpenRef;
+use super::bucket::OpenRef;
 
 /// The most there can be. C: `OPEN_BUCKET_LIST_MAX`.
 const LIST_MAX: usize = 15;

@@ -6,7 +6,8 @@
 //! | file           | holds                                                                 |
 //! |----------------|-----------------------------------------------------------------------|
 //! | `watermark.rs` | [`Watermark`], [`DevSpace`]: what each kind of write may use               |
-//! | `open.rs`      | [`OpenBuckets`]: buckets that are being written to                         |
+//! | `bucket.rs`    | [`OpenBucket`]: one that is being written to; [`Refusal`]                  |
+//! | `open.rs`      | [`OpenBuckets`]: all of them                                               |
 //! | `list.rs`      | [`OpenList`]: a few of them                                                |
 //! | `clock.rs`     | [`DevClock`]: devices take turns by how much space they have               |
 //! | `regions.rs`   | [`NodeRegions`]: which parts of a device hold btree nodes                  |
@@ -29,6 +30,7 @@
 //! All of these are plain values. [`OpenBuckets`] belongs behind a spinlock, a [`WritePoint`]
 //! behind a mutex; the latter is taken first. The spinlock is not held while a bucket is searched.
 
+mod bucket;
 mod clock;
 mod gather;
 mod list;
@@ -41,6 +43,11 @@ mod search;
 mod tests;
 mod watermark;
 
+pub use bucket::{
+    OpenBucket,
+    OpenRef,
+    Refusal, //
+};
 pub use clock::DevClock;
 pub use gather::{
     Filled,
@@ -49,10 +56,7 @@ pub use gather::{
 };
 pub use list::OpenList;
 pub use open::{
-    OpenBucket,
     OpenBuckets,
-    OpenRef,
-    Refusal,
     OPEN_BUCKETS, //
 };
 pub use point::WritePoint;

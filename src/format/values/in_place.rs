@@ -81,6 +81,19 @@ pub fn set_bucket_gen(v: &mut [u8], nr: u8, generation: u8) -> Option<()> {
     Some(())
 }
 
+/// Adds to the counters of an `accounting` key; `None` when the value has not as many.
+/// C: `bch2_accounting_accumulate()`.
+pub fn add_counters(v: &mut [u8], by: &[i64]) -> Option<()> {
+    if by.len().checked_mul(8)? != v.len() {
+        return None;
+    }
+    for (at, by) in v.chunks_exact_mut(8).zip(by) {
+        let word: &mut [u8; 8] = word(at, 0)?;
+        *word = i64::from_le_bytes(*word).wrapping_add(*by).to_le_bytes();
+    }
+    Some(())
+}
+
 /// The value of an `accounting` key with these counters, and how many bytes of it count. More than
 /// [`COUNTERS_MAX`] are cut off.
 pub fn encode_counters(counters: &[i64]) -> ([u8; COUNTERS_MAX * 8], usize) {
@@ -192,6 +205,10 @@ mod tests {
         assert_eq!(v[255], 9);
         assert_eq!(set_bucket_gen(&mut v[1..], 0, 9), None);
         let (v, len) = encode_counters(&[1, -2]);
-        assert!(counters(&v[..len]).eq([1, -2]));
+        let mut v = v[..len].to_vec();
+        assert!(counters(&v).eq([1, -2]));
+        add_counters(&mut v, &[5, 2]).unwrap();
+        assert!(counters(&v).eq([6, 0]));
+        assert_eq!(add_counters(&mut v, &[1]), None);
     }
 }
