@@ -69,7 +69,8 @@ pub use regions::NodeRegions;
 pub use search::{
     Search,
     Skip,
-    Step, //
+    Step,
+    Verdict, //
 };
 pub use watermark::{
     DevSpace,

@@ -8,7 +8,10 @@ use crate::{
         num::low_u8,
         units::BucketNr, //
     },
-    format::data_type::DataType,
+    format::{
+        data_type::DataType,
+        values::alloc::Alloc, //
+    },
 };
 
 /// Offsets in `freespace` have the age of the oldest pointer above these bits.
@@ -30,13 +33,43 @@ pub enum Skip {
     Nouse,
 }
 
+/// What the key of a bucket says about taking it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is free.
+    Free,
+    /// It can not be taken now.
+    Skip(Skip),
+    /// It should not be in `freespace`, or not there: why.
+    Inconsistent(&'static str),
+}
+
+impl Verdict {
+    /// About a bucket in this state, which `freespace` has in `group`, when journal entries up to
+    /// `flushed` are on stable storage.
+    ///
+    /// C: the checks in `try_alloc_bucket()`.
+    pub fn on(state: &Alloc, group: u8, flushed: u64) -> Self {
+        if state.data_type != DataType::FREE {
+            return Self::Inconsistent("a bucket in freespace is not free");
+        }
+        if state.freespace_bits() != u64::from(group).wrapping_shl(BUCKET_BITS) {
+            return Self::Inconsistent("a bucket is in the wrong group of freespace");
+        }
+        match state.is_flushed(flushed) {
+            true => Self::Free,
+            false => Self::Skip(Skip::NeedsJournalCommit),
+        }
+    }
+}
+
 /// What the search needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The first range of `freespace` that ends behind this offset, for [`Search::range`].
     Range(u64),
-    /// Whether this bucket can be taken; if it can, the search ends. The number is the group by age
-    /// that the index says it is in.
+    /// Whether this bucket can be taken, for which [`Verdict::on`] its key is to be asked; if it
+    /// can, the search ends. The number is the group by age that the index says it is in.
     Try(BucketNr, u8),
     /// Nothing: there is no other.
     End,

@@ -9,7 +9,8 @@ use crate::{
     },
     format::{
         data_type::DataType,
-        sb::assemble::DevMask, //
+        sb::assemble::DevMask,
+        values::alloc::Alloc, //
     },
 };
 use std::{
@@ -387,6 +388,26 @@ fn a_search_goes_round() {
     assert!(!search.is_valid(BucketNr(1)) && !search.is_valid(BucketNr(20)));
     let mut search = Search::new(DataType::USER, NO_REGIONS, (2, 20), 0);
     assert_eq!(offers(&mut search, &[]), []);
+}
+
+#[test]
+fn what_a_key_says_about_taking_its_bucket() {
+    let state = Alloc {
+        generation: 40,
+        oldest_gen: 20,
+        journal_seq_nonempty: 7,
+        ..Alloc::default()
+    };
+    assert_eq!(Verdict::on(&state, 1, 7), Verdict::Free);
+    let wait = Verdict::Skip(Skip::NeedsJournalCommit);
+    assert_eq!(Verdict::on(&state, 1, 6), wait);
+    let is_wrong = |v| matches!(v, Verdict::Inconsistent(_));
+    assert!(is_wrong(Verdict::on(&state, 0, 7)));
+    let full = Alloc {
+        data_type: DataType::USER,
+        ..state
+    };
+    assert!(is_wrong(Verdict::on(&full, 1, 7)));
 }
 
 #[test]

@@ -61,6 +61,15 @@ impl Alloc {
         is_empty(self.data_type)
     }
 
+    /// Whether a bucket that holds nothing may be discarded and used again, when journal entries up
+    /// to `flushed` are on stable storage: what made it empty has to be among them, or else what it
+    /// held could be needed after a crash.
+    ///
+    /// C: `bucket_flushed()` in `bch2_trigger_alloc()`, `bch2_bucket_needs_journal_commit()`.
+    pub const fn is_flushed(&self, flushed: u64) -> bool {
+        self.journal_seq_nonempty <= flushed
+    }
+
     /// Sectors of any kind. C: `bch2_bucket_sectors_total()`.
     pub fn sectors_total(&self) -> u64 {
         self.sectors_dirty()

@@ -4,6 +4,7 @@
 
 use super::{
     plain::sectors_by_bucket,
+    sectors::check_sectors,
     stored::{
         OwnedKey,
         Stored, //
@@ -74,7 +75,9 @@ impl fmt::Display for Finding {
 /// Everything that is wrong with what is derived in a filesystem. What can not be read is an error
 /// of the test.
 pub fn check_derived(view: &View) -> Vec<Finding> {
-    Stored::read(view).expect("readable").check()
+    let mut findings = Stored::read(view).expect("readable").check();
+    findings.extend(check_sectors(view));
+    findings
 }
 
 /// What should be derived.

@@ -10,6 +10,7 @@
 //! | `world.rs`   | what triggers have to know, from a [`Stored`]                              |
 //! | `derived.rs` | [`check_derived`], [`Stored::check`]: the comparison                        |
 //! | `commit.rs`  | [`Stored::commit`]: a transaction, as short as can be                       |
+//! | `sectors.rs` | [`check_sectors`]: what inodes say of the size of their files               |
 //! | `plain.rs`   | sectors of buckets and replicas once more, straight from the keys            |
 //!
 //! Of what is compared, only the sums come from the triggers. The comparison is here, and so is a
@@ -19,6 +20,7 @@ mod commit;
 mod derived;
 mod plain;
 mod read;
+mod sectors;
 mod stored;
 mod world;
 
@@ -27,6 +29,7 @@ pub use derived::{
     check_derived,
     Finding, //
 };
+pub use sectors::check_sectors;
 pub use stored::{
     Dev,
     OwnedKey,
