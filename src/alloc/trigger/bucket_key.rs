@@ -51,7 +51,7 @@ pub(super) fn update<L: Lookups>(
     old: Option<&Key<'_>>,
     new: Option<&Key<'_>>,
     out: &mut Effects,
-) -> Result<Amend> {
+) -> Result<Amend, L::Error> {
     let Some(pos) = new.or(old).map(|k| k.k.p) else {
         return Ok(Amend::Keep);
     };
@@ -61,7 +61,7 @@ pub(super) fn update<L: Lookups>(
     });
     let Some((dev, bucket, bucket_sectors)) = place else {
         return match cx.purpose {
-            Purpose::Commit => Err(Error::TriggerBucket),
+            Purpose::Commit => Err(Error::TriggerBucket.into()),
             Purpose::Recount => Ok(Amend::Keep),
         };
     };

@@ -45,11 +45,11 @@ use crate::{
 
 /// C: `bch2_trigger_extent()`.
 pub(super) fn update<L: Lookups>(
-    cx: &Cx<'_, L>,
+    cx: &mut Cx<'_, L>,
     old: Option<&Key<'_>>,
     new: Option<&Key<'_>>,
     out: &mut Effects,
-) -> Result {
+) -> Result<(), L::Error> {
     if let (Some(old), Some(new)) = (old, new) {
         // Of pointers to nodes, what is told besides where they are changes with every write.
         if entry_bytes(old) == entry_bytes(new) && old.k.size == new.k.size {
@@ -125,7 +125,12 @@ impl Compressed {
 }
 
 /// What one key counts. C: `__trigger_extent()`.
-fn one<L: Lookups>(cx: &Cx<'_, L>, side: Side, key: &Key<'_>, out: &mut Effects) -> Result {
+fn one<L: Lookups>(
+    cx: &mut Cx<'_, L>,
+    side: Side,
+    key: &Key<'_>,
+    out: &mut Effects,
+) -> Result<(), L::Error> {
     let version = cx.look.version();
     let data_type = match cx.level {
         0 => DataType::USER,
@@ -175,20 +180,20 @@ fn one<L: Lookups>(cx: &Cx<'_, L>, side: Side, key: &Key<'_>, out: &mut Effects)
     compressed.count(cx, side, out)?;
     if cx.level != 0 {
         let counted = Counted::Btree(cx.btree.0.into());
-        return out.count(version, &counted, &[sectors]);
+        return Ok(out.count(version, &counted, &[sectors])?);
     }
     // All shared extents are counted as one inode.
     let by = [side.signed(1), side.signed(key.k.size.into()), sectors];
-    out.count(version, &Counted::Inum(key.k.p.inode), &by)
+    Ok(out.count(version, &Counted::Inum(key.k.p.inode), &by)?)
 }
 
 /// C: `bch2_trigger_reservation()`.
 pub(super) fn reservation<L: Lookups>(
-    cx: &Cx<'_, L>,
+    cx: &mut Cx<'_, L>,
     old: Option<&Key<'_>>,
     new: Option<&Key<'_>>,
     out: &mut Effects,
-) -> Result {
+) -> Result<(), L::Error> {
     for (side, key) in [(Side::Old, old), (Side::New, new)] {
         let Some(key) = key.filter(|k| k.k.key_type == KeyType::RESERVATION) else {
             continue;

@@ -38,11 +38,11 @@ fn is_unlinked(flags: Option<InodeFlags>) -> bool {
 
 /// C: `bch2_trigger_inode()`.
 pub(super) fn update<L: Lookups>(
-    cx: &Cx<'_, L>,
+    cx: &mut Cx<'_, L>,
     old: Option<&Key<'_>>,
     new: Option<&Key<'_>>,
     out: &mut Effects,
-) -> Result<Amend> {
+) -> Result<Amend, L::Error> {
     let Some(pos) = new.or(old).map(|k| k.k.p) else {
         return Ok(Amend::Keep);
     };

@@ -9,7 +9,7 @@ use crate::{
     },
     error::{
         fsck::FsckError,
-        Result, //
+        Error, //
     },
     format::{
         bpos::Bpos,
@@ -40,7 +40,11 @@ pub struct Indirect {
 
 /// What triggers have to know of the filesystem. All of it is as the transaction sees it: with its
 /// own staged updates, and such that the transaction starts over when it changes before the commit.
+/// What has to be looked up in a btree is asked of `&mut self`, as that may take locks.
 pub trait Lookups {
+    /// How looking up fails: with an [`Error`], or in a transaction with the wish to start over.
+    type Error: From<Error>;
+
     /// The filesystem's version.
     fn version(&self) -> Version;
 
@@ -54,7 +58,7 @@ pub trait Lookups {
     fn device(&self, dev: DevIdx) -> Option<DevGeometry>;
 
     /// The generation of a bucket that exists.
-    fn bucket_gen(&self, dev: DevIdx, bucket: BucketNr) -> Result<u8>;
+    fn bucket_gen(&mut self, dev: DevIdx, bucket: BucketNr) -> Result<u8, Self::Error>;
 
     /// Whether the bucket is being written to. C: `bch2_bucket_is_open_safe()`.
     fn is_open(&self, dev: DevIdx, bucket: BucketNr) -> bool;
@@ -67,18 +71,22 @@ pub trait Lookups {
     fn target(&self, target: u16) -> Option<DevMask>;
 
     /// Calls `f` with the stripe at `idx`; `None` when there is none.
-    fn with_stripe<R>(&self, idx: u64, f: impl FnOnce(&Stripe<'_>) -> R) -> Result<Option<R>>;
+    fn with_stripe<R>(
+        &mut self,
+        idx: u64,
+        f: impl FnOnce(&Stripe<'_>) -> R,
+    ) -> Result<Option<R>, Self::Error>;
 
     /// The first shared extent that ends behind `idx`.
-    fn indirect(&self, idx: u64) -> Result<Option<Indirect>>;
+    fn indirect(&mut self, idx: u64) -> Result<Option<Indirect>, Self::Error>;
 
     /// The inode of this number in the nearest snapshot above that of `pos` that has one: where its
     /// key is, and its flags. C: `bch2_inode_get_iter_snapshot_parent()`.
-    fn parent_inode(&self, pos: Bpos) -> Result<Option<(Bpos, InodeFlags)>>;
+    fn parent_inode(&mut self, pos: Bpos) -> Result<Option<(Bpos, InodeFlags)>, Self::Error>;
 
     /// Whether a snapshot below that of `pos` has an inode of this number.
     /// C: `bch2_inode_has_child_snapshots()`.
-    fn has_child_inode(&self, pos: Bpos) -> Result<bool>;
+    fn has_child_inode(&mut self, pos: Bpos) -> Result<bool, Self::Error>;
 
     /// Tells of an inconsistency that was found.
     fn found(&self, id: FsckError, what: fmt::Arguments<'_>);

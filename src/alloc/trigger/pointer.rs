@@ -74,11 +74,11 @@ pub(super) fn disk_sectors(sectors: u64, crc: &Crc) -> u64 {
 
 /// Checks the generation of `ptr`, in `key`. C: the first part of `bch2_bucket_ref_update()`.
 pub(super) fn check<L: Lookups>(
-    cx: &Cx<'_, L>,
+    cx: &mut Cx<'_, L>,
     side: Side,
     key: &Key<'_>,
     ptr: &Ptr,
-) -> Result<Fits> {
+) -> Result<Fits, L::Error> {
     let Some(dev) = cx.look.device(ptr.dev) else {
         // Pointers to devices that were removed may stay.
         return match ptr.has_dev() {
@@ -122,7 +122,7 @@ fn wrong<L: Lookups>(
     ptr: &Ptr,
     id: FsckError,
     what: &'static str,
-) -> Result<Fits> {
+) -> Result<Fits, L::Error> {
     cx.look.found(
         id,
         format_args!(
@@ -131,7 +131,7 @@ fn wrong<L: Lookups>(
         ),
     );
     match cx.strict(side) {
-        true => Err(Error::TriggerPointer),
+        true => Err(Error::TriggerPointer.into()),
         false => Ok(Fits::No),
     }
 }
@@ -152,12 +152,12 @@ fn data_type(cx: &Cx<'_, impl Lookups>, p: &DecodedPtr) -> DataType {
 ///
 /// C: `bch2_trigger_pointer()`.
 pub(super) fn update<L: Lookups>(
-    cx: &Cx<'_, L>,
+    cx: &mut Cx<'_, L>,
     side: Side,
     key: &Key<'_>,
     p: &DecodedPtr,
     out: &mut Effects,
-) -> Result<(i64, Fits)> {
+) -> Result<(i64, Fits), L::Error> {
     let of_key = match cx.level {
         0 => u64::from(key.k.size),
         _ => cx.look.node_sectors(),

@@ -36,7 +36,7 @@ pub(super) fn update<L: Lookups>(
     old: Option<&Key<'_>>,
     new: Option<&Key<'_>>,
     out: &mut Effects,
-) -> Result {
+) -> Result<(), L::Error> {
     let work = |key: Option<&Key<'_>>| key.map_or(Ok(0), |k| sectors(cx, k));
     let (before, after) = (work(old)?, work(new)?);
     let Some(key) = new.or(old) else {
@@ -58,7 +58,7 @@ pub(super) fn update<L: Lookups>(
 /// Sectors of a key that are not compressed or not placed as its options ask for.
 ///
 /// C: `bch2_bkey_sectors_need_rebalance()`.
-fn sectors<L: Lookups>(cx: &Cx<'_, L>, key: &Key<'_>) -> Result<u64> {
+fn sectors<L: Lookups>(cx: &Cx<'_, L>, key: &Key<'_>) -> Result<u64, L::Error> {
     let sizes = cx.look.entry_sizes();
     let wanted = entries(key, sizes).find_map(|e| match e {
         Ok(Entry::RebalanceV1(word)) => Some(RebalanceV1::from_word(word)),

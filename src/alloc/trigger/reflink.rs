@@ -37,11 +37,11 @@ use crate::{
 ///
 /// C: `bch2_trigger_reflink_p()`.
 pub(super) fn update<L: Lookups>(
-    cx: &Cx<'_, L>,
+    cx: &mut Cx<'_, L>,
     old: Option<&Key<'_>>,
     new: Option<&Key<'_>>,
     out: &mut Effects,
-) -> Result<Amend> {
+) -> Result<Amend, L::Error> {
     let mut amend = Amend::Keep;
     for (side, key) in [(Side::Old, old), (Side::New, new)] {
         let Some(key) = key.filter(|k| k.k.key_type == KeyType::REFLINK_P) else {
@@ -63,12 +63,12 @@ pub(super) fn update<L: Lookups>(
 /// References the shared extents of a pointer. Returns how far they go beyond its range, before and
 /// behind. C: `__trigger_reflink_p()`.
 fn touch<L: Lookups>(
-    cx: &Cx<'_, L>,
+    cx: &mut Cx<'_, L>,
     side: Side,
     key: &Key<'_>,
     p: &ReflinkPtr,
     out: &mut Effects,
-) -> Result<(u32, u32)> {
+) -> Result<(u32, u32), L::Error> {
     let range_end = p.idx.saturating_add(key.k.size.into());
     let end = range_end.saturating_add(p.back_pad.into());
     let mut idx = p.idx.saturating_sub(p.front_pad.into());
@@ -100,7 +100,7 @@ fn saturate(v: u64) -> u32 {
 }
 
 #[cold]
-fn missing<L: Lookups>(cx: &Cx<'_, L>, key: &Key<'_>, from: u64, to: u64) -> Result {
+fn missing<L: Lookups>(cx: &Cx<'_, L>, key: &Key<'_>, from: u64, to: u64) -> Result<(), L::Error> {
     cx.look.found(
         FsckError::REFLINK_P_TO_MISSING_REFLINK_V,
         format_args!(
@@ -109,7 +109,7 @@ fn missing<L: Lookups>(cx: &Cx<'_, L>, key: &Key<'_>, from: u64, to: u64) -> Res
         ),
     );
     match cx.purpose {
-        Purpose::Commit => Err(Error::TriggerReflinkPointer),
+        Purpose::Commit => Err(Error::TriggerReflinkPointer.into()),
         Purpose::Recount => Ok(()),
     }
 }

@@ -15,8 +15,7 @@ use crate::{
     env::num::i64_of_bits,
     error::{
         Error,
-        Invalid,
-        Result, //
+        Invalid, //
     },
     format::{
         bkey::{
@@ -80,7 +79,7 @@ impl Side {
 
 /// What all triggers get.
 pub(super) struct Cx<'a, L: Lookups> {
-    pub(super) look: &'a L,
+    pub(super) look: &'a mut L,
     pub(super) purpose: Purpose,
     pub(super) btree: BtreeId,
     pub(super) level: u8,
@@ -95,7 +94,7 @@ impl<L: Lookups> Cx<'_, L> {
     /// A key can not be decoded. Keys are validated before they are committed and when they are
     /// read, so this does not happen unless memory was damaged.
     #[cold]
-    pub(super) fn invalid(&self, key: &Key<'_>, invalid: Invalid) -> Error {
+    pub(super) fn invalid(&self, key: &Key<'_>, invalid: Invalid) -> L::Error {
         self.look.found(
             invalid.id,
             format_args!(
@@ -103,7 +102,7 @@ impl<L: Lookups> Cx<'_, L> {
                 self.btree, self.level, key.k
             ),
         );
-        Error::TriggerKeyInvalid
+        Error::TriggerKeyInvalid.into()
     }
 }
 
@@ -128,20 +127,20 @@ pub const fn deleted(pos: Bpos) -> Key<'static> {
 ///
 /// C: `bch2_key_trigger(.., BTREE_TRIGGER_transactional)`.
 pub fn trigger<L: Lookups>(
-    cx: &L,
+    cx: &mut L,
     btree: BtreeId,
     level: u8,
     old: Key<'_>,
     new: Key<'_>,
     out: &mut Effects,
-) -> Result<Amend> {
-    let cx = Cx {
+) -> Result<Amend, L::Error> {
+    let mut cx = Cx {
         look: cx,
         purpose: Purpose::Commit,
         btree,
         level,
     };
-    dispatch(&cx, &old, &new, out)
+    dispatch(&mut cx, &old, &new, out)
 }
 
 /// Adds what there has to be because `key` is there to `out`, for the check of what is derived.
@@ -151,20 +150,20 @@ pub fn trigger<L: Lookups>(
 ///
 /// C: `bch2_key_trigger(.., BTREE_TRIGGER_gc|BTREE_TRIGGER_insert)`.
 pub fn recount<L: Lookups>(
-    cx: &L,
+    cx: &mut L,
     btree: BtreeId,
     level: u8,
     key: Key<'_>,
     out: &mut Effects,
-) -> Result {
-    let cx = Cx {
+) -> Result<(), L::Error> {
+    let mut cx = Cx {
         look: cx,
         purpose: Purpose::Recount,
         btree,
         level,
     };
     let old = deleted(key.k.p);
-    match dispatch(&cx, &old, &key, out)? {
+    match dispatch(&mut cx, &old, &key, out)? {
         Amend::Keep | Amend::Delete | Amend::Alloc(_) | Amend::ReflinkPads(..) => {}
         Amend::InodeHasChild(has) => out.edit(super::Edit::InodeHasChild { at: key.k.p, has })?,
     }
@@ -192,11 +191,11 @@ const POINTERS: &[KeyType] = &[
 const INDIRECT: &[KeyType] = &[KeyType::REFLINK_V, KeyType::INDIRECT_INLINE_DATA];
 
 fn dispatch<L: Lookups>(
-    cx: &Cx<'_, L>,
+    cx: &mut Cx<'_, L>,
     old: &Key<'_>,
     new: &Key<'_>,
     out: &mut Effects,
-) -> Result<Amend> {
+) -> Result<Amend, L::Error> {
     let both = |types| match (of(old, types), of(new, types)) {
         (None, None) => None,
         both => Some(both),
@@ -236,7 +235,7 @@ fn dispatch<L: Lookups>(
 }
 
 /// Whether a shared extent has no pointer to it. C: `check_indirect_extent_deleting()`.
-fn is_unreferenced<L: Lookups>(cx: &Cx<'_, L>, key: &Key<'_>) -> Result<bool> {
+fn is_unreferenced<L: Lookups>(cx: &Cx<'_, L>, key: &Key<'_>) -> Result<bool, L::Error> {
     match of(key, INDIRECT).map(|k| refcount(k.v)) {
         None => Ok(false),
         Some(Ok(refcount)) => Ok(refcount == 0),

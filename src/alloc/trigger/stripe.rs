@@ -83,14 +83,14 @@ fn is_within(own: &Ptr, ptr: &Ptr, sectors: u16) -> bool {
 ///
 /// C: `bch2_trigger_stripe_ptr()`.
 pub(super) fn pointer<L: Lookups>(
-    cx: &Cx<'_, L>,
+    cx: &mut Cx<'_, L>,
     key: &Key<'_>,
     p: &DecodedPtr,
     at: StripePtr,
     data_type: DataType,
     sectors: i64,
     out: &mut Effects,
-) -> Result {
+) -> Result<(), L::Error> {
     let found = cx.look.with_stripe(at.idx, |stripe| {
         let own = stripe.ptrs().nth(usize::from(at.block));
         let matches = at.block < stripe.nr_data()
@@ -111,7 +111,7 @@ pub(super) fn pointer<L: Lookups>(
         );
         // The old key of an update as well: the stripe's own count would be wrong from then on.
         return match cx.purpose {
-            Purpose::Commit => Err(Error::TriggerStripePointer),
+            Purpose::Commit => Err(Error::TriggerStripePointer.into()),
             Purpose::Recount => Ok(()),
         };
     };
@@ -120,13 +120,16 @@ pub(super) fn pointer<L: Lookups>(
         block: at.block,
         by: sectors,
     })?;
-    out.count(cx.look.version(), &counted, &[sectors])
+    Ok(out.count(cx.look.version(), &counted, &[sectors])?)
 }
 
 /// A key with the stripe it holds.
 type Decoded<'k, 'v> = Option<(&'k Key<'v>, Stripe<'v>)>;
 
-fn decode<'k, 'v, L: Lookups>(cx: &Cx<'_, L>, key: Option<&'k Key<'v>>) -> Result<Decoded<'k, 'v>> {
+fn decode<'k, 'v, L: Lookups>(
+    cx: &Cx<'_, L>,
+    key: Option<&'k Key<'v>>,
+) -> Result<Decoded<'k, 'v>, L::Error> {
     let Some(key) = key else {
         return Ok(None);
     };
@@ -140,11 +143,11 @@ fn decode<'k, 'v, L: Lookups>(cx: &Cx<'_, L>, key: Option<&'k Key<'v>>) -> Resul
 ///
 /// C: `bch2_trigger_stripe()`.
 pub(super) fn update<L: Lookups>(
-    cx: &Cx<'_, L>,
+    cx: &mut Cx<'_, L>,
     old: Option<&Key<'_>>,
     new: Option<&Key<'_>>,
     out: &mut Effects,
-) -> Result {
+) -> Result<(), L::Error> {
     let old = decode(cx, old)?;
     let new = decode(cx, new)?;
     if let (Some((_, old)), Some((_, new))) = (&old, &new) {
@@ -173,14 +176,14 @@ pub(super) fn update<L: Lookups>(
 
 /// C: `mark_stripe_bucket()`.
 fn block<L: Lookups>(
-    cx: &Cx<'_, L>,
+    cx: &mut Cx<'_, L>,
     side: Side,
     key: &Key<'_>,
     stripe: &Stripe<'_>,
     nr: u8,
     ptr: &Ptr,
     out: &mut Effects,
-) -> Result {
+) -> Result<(), L::Error> {
     let fits = check(cx, side, key, ptr)?;
     let Some(dev) = cx.look.device(ptr.dev) else {
         return Ok(());
@@ -204,5 +207,6 @@ fn block<L: Lookups>(
             let sectors = side.signed(stripe.sectors.into());
             b.pointer(Kind::Dirty, sectors, DataType::PARITY);
         }
-    })
+    })?;
+    Ok(())
 }

@@ -78,6 +78,8 @@ struct Fake {
 }
 
 impl Lookups for Fake {
+    type Error = Error;
+
     fn version(&self) -> Version {
         VERSION
     }
@@ -94,7 +96,7 @@ impl Lookups for Fake {
             bucket_sectors: 128,
         })
     }
-    fn bucket_gen(&self, _: DevIdx, bucket: BucketNr) -> Result<u8> {
+    fn bucket_gen(&mut self, _: DevIdx, bucket: BucketNr) -> Result<u8> {
         Ok(bucket.0 as u8)
     }
     fn is_open(&self, _: DevIdx, _: BucketNr) -> bool {
@@ -106,16 +108,16 @@ impl Lookups for Fake {
     fn target(&self, _: u16) -> Option<DevMask> {
         None
     }
-    fn with_stripe<R>(&self, _: u64, f: impl FnOnce(&Stripe<'_>) -> R) -> Result<Option<R>> {
+    fn with_stripe<R>(&mut self, _: u64, f: impl FnOnce(&Stripe<'_>) -> R) -> Result<Option<R>> {
         Ok(Stripe::decode(&self.stripe).ok().map(|s| f(&s)))
     }
-    fn indirect(&self, _: u64) -> Result<Option<Indirect>> {
+    fn indirect(&mut self, _: u64) -> Result<Option<Indirect>> {
         Ok(None)
     }
-    fn parent_inode(&self, _: Bpos) -> Result<Option<(Bpos, InodeFlags)>> {
+    fn parent_inode(&mut self, _: Bpos) -> Result<Option<(Bpos, InodeFlags)>> {
         Ok(None)
     }
-    fn has_child_inode(&self, _: Bpos) -> Result<bool> {
+    fn has_child_inode(&mut self, _: Bpos) -> Result<bool> {
         Ok(false)
     }
     fn found(&self, id: FsckError, what: fmt::Arguments<'_>) {
@@ -160,7 +162,7 @@ fn key(key_type: KeyType, size: u32, v: &[u8]) -> Key<'_> {
     Key { k, v }
 }
 
-fn insert(cx: &Fake, key: Key<'_>) -> Result<Effects> {
+fn insert(cx: &mut Fake, key: Key<'_>) -> Result<Effects> {
     let mut out = Effects::new();
     let old = deleted(key.k.p);
     let amend = trigger(cx, BtreeId::EXTENTS, 0, old, key, &mut out)?;
@@ -168,7 +170,7 @@ fn insert(cx: &Fake, key: Key<'_>) -> Result<Effects> {
     Ok(out)
 }
 
-fn delete(cx: &Fake, key: Key<'_>) -> Result<Effects> {
+fn delete(cx: &mut Fake, key: Key<'_>) -> Result<Effects> {
     let mut out = Effects::new();
     let new = deleted(key.k.p);
     let amend = trigger(cx, BtreeId::EXTENTS, 0, key, new, &mut out)?;
@@ -216,7 +218,7 @@ fn a_part_of_a_compressed_extent() {
         Entry::Ptr(ptr(0, 4, 0)),
     ];
     let v = value(&entries);
-    let out = insert(&Fake::default(), key(KeyType::EXTENT, 32, &v)).unwrap();
+    let out = insert(&mut Fake::default(), key(KeyType::EXTENT, 32, &v)).unwrap();
     // 32 of 64 sectors are 5 of 10 on disk, on each of two devices.
     let want = counts(&[
         (replicas(DataType::USER, 1, &[0, 1]), &[10]),
@@ -255,7 +257,7 @@ fn a_node_pointer_counts_whole_nodes() {
     v.extend(ptr(2, 8, 0).to_word().to_le_bytes());
     let mut out = Effects::new();
     let k = key(KeyType::BTREE_PTR_V2, 0, &v);
-    recount(&Fake::default(), BtreeId::XATTRS, 1, k, &mut out).unwrap();
+    recount(&mut Fake::default(), BtreeId::XATTRS, 1, k, &mut out).unwrap();
     let want = counts(&[
         (replicas(DataType::BTREE, 1, &[2]), &[512]),
         (Counted::Btree(3), &[512]),
@@ -274,14 +276,14 @@ fn only_the_pointers_of_a_node_pointer_matter() {
         key(KeyType::BTREE_PTR_V2, 0, &written),
     );
     let mut out = Effects::new();
-    let amend = trigger(&Fake::default(), BtreeId::XATTRS, 1, old, new, &mut out).unwrap();
+    let amend = trigger(&mut Fake::default(), BtreeId::XATTRS, 1, old, new, &mut out).unwrap();
     assert_eq!(amend, Amend::Keep);
     assert!(out.counters().is_empty() && out.keys().is_empty() && out.buckets().is_empty());
 }
 
 #[test]
 fn generations() {
-    let cx = Fake::default();
+    let mut cx = Fake::default();
     let with = |generation, cached| {
         value(&[Entry::Ptr(Ptr {
             generation,
@@ -296,24 +298,24 @@ fn generations() {
     ] {
         let v = with(generation, false);
         let k = key(KeyType::EXTENT, 8, &v);
-        assert_eq!(insert(&cx, k).err(), Some(Error::TriggerPointer));
+        assert_eq!(insert(&mut cx, k).err(), Some(Error::TriggerPointer));
         assert_eq!(cx.reported(), [id]);
         // It can be deleted; the bucket is not touched.
-        let out = delete(&cx, k).unwrap();
+        let out = delete(&mut cx, k).unwrap();
         assert!(out.buckets().is_empty() && out.keys().len() == 1);
         assert_eq!(cx.reported(), [id]);
         // A check goes on.
         let mut out = Effects::new();
-        recount(&cx, BtreeId::EXTENTS, 0, k, &mut out).unwrap();
+        recount(&mut cx, BtreeId::EXTENTS, 0, k, &mut out).unwrap();
         assert_eq!(cx.reported(), [id]);
     }
     // Cached data that was dropped is as if it were not there.
     let v = with(190, true);
-    let out = insert(&cx, key(KeyType::EXTENT, 8, &v)).unwrap();
+    let out = insert(&mut cx, key(KeyType::EXTENT, 8, &v)).unwrap();
     assert_eq!(counters(&out), counts(&[(Counted::Inum(5), &[1, 8, 0])]));
     assert!(cx.reported().is_empty() && out.buckets().is_empty());
     let v = with(200, true);
-    let out = insert(&cx, key(KeyType::EXTENT, 8, &v)).unwrap();
+    let out = insert(&mut cx, key(KeyType::EXTENT, 8, &v)).unwrap();
     let want = counts(&[
         (Counted::Inum(5), &[1, 8, 0]),
         (replicas(DataType::CACHED, 1, &[0]), &[8]),
@@ -324,33 +326,33 @@ fn generations() {
 
 #[test]
 fn pointers_to_nowhere() {
-    let cx = Fake::default();
+    let mut cx = Fake::default();
     for (p, id) in [
         (ptr(9, 1, 0), FsckError::PTR_TO_INVALID_DEVICE),
         (ptr(0, 1000, 0), FsckError::PTR_AFTER_LAST_BUCKET),
     ] {
         let v = value(&[Entry::Ptr(p)]);
         let k = key(KeyType::EXTENT, 8, &v);
-        assert_eq!(insert(&cx, k).err(), Some(Error::TriggerPointer));
+        assert_eq!(insert(&mut cx, k).err(), Some(Error::TriggerPointer));
         assert_eq!(cx.reported(), [id]);
-        assert!(delete(&cx, k).is_ok());
+        assert!(delete(&mut cx, k).is_ok());
         assert_eq!(cx.reported(), [id]);
     }
 }
 
 #[test]
 fn shared_extents_without_references_are_deleted() {
-    let cx = Fake::default();
+    let mut cx = Fake::default();
     let mut v = vec![0; 8];
     v.extend(value(&[Entry::Ptr(ptr(0, 1, 0))]));
     let k = key(KeyType::REFLINK_V, 8, &v);
     let mut out = Effects::new();
-    let amend = trigger(&cx, BtreeId::REFLINK, 0, deleted(k.k.p), k, &mut out).unwrap();
+    let amend = trigger(&mut cx, BtreeId::REFLINK, 0, deleted(k.k.p), k, &mut out).unwrap();
     assert_eq!(amend, Amend::Delete);
     assert!(out.buckets().is_empty() && out.counters().is_empty());
     // A pointer to none can not be made.
     let p = [9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let e = insert(&cx, key(KeyType::REFLINK_P, 8, &p)).err();
+    let e = insert(&mut cx, key(KeyType::REFLINK_P, 8, &p)).err();
     assert_eq!(e, Some(Error::TriggerReflinkPointer));
     assert_eq!(cx.reported(), [FsckError::REFLINK_P_TO_MISSING_REFLINK_V]);
 }
@@ -366,7 +368,7 @@ fn nonsense_does_no_harm() {
         seed ^= seed << 17;
         seed
     };
-    let cx = Fake {
+    let mut cx = Fake {
         stripe: buckets::stripe(),
         ..Fake::default()
     };
@@ -391,9 +393,9 @@ fn nonsense_does_no_harm() {
         let (key, other) = (Key { k, v: &v }, Key { k: other, v: &v });
         let (btree, level) = (BtreeId((next() % 29) as u8), (next() % 3) as u8);
         let mut out = Effects::new();
-        done += u32::from(recount(&cx, btree, level, key, &mut out).is_ok());
+        done += u32::from(recount(&mut cx, btree, level, key, &mut out).is_ok());
         let mut out = Effects::new();
-        if let Ok(amend) = trigger(&cx, btree, level, key, other, &mut out) {
+        if let Ok(amend) = trigger(&mut cx, btree, level, key, other, &mut out) {
             done += u32::from(amend != Amend::Delete);
         }
         for change in out.buckets() {

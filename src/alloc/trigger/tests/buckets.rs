@@ -33,7 +33,7 @@ fn data_in_a_stripe() {
         ])
     };
     let v = within(1);
-    let out = insert(&cx, key(KeyType::EXTENT, 8, &v)).unwrap();
+    let out = insert(&mut cx, key(KeyType::EXTENT, 8, &v)).unwrap();
     // The other copy is not needed for reading: 0 of its devices are required.
     let want = counts(&[
         (replicas(DataType::USER, 2, &[0, 1, 2]), &[8]),
@@ -56,20 +56,20 @@ fn data_in_a_stripe() {
         (2, FsckError::PTR_TO_INCORRECT_STRIPE),
     ] {
         let v = within(block);
-        let e = insert(&cx, key(KeyType::EXTENT, 8, &v)).err();
+        let e = insert(&mut cx, key(KeyType::EXTENT, 8, &v)).err();
         assert_eq!(
             (e, cx.reported()),
             (Some(Error::TriggerStripePointer), vec![id])
         );
     }
     cx.stripe.clear();
-    assert!(insert(&cx, key(KeyType::EXTENT, 8, &v)).is_err());
+    assert!(insert(&mut cx, key(KeyType::EXTENT, 8, &v)).is_err());
     assert_eq!(cx.reported(), [FsckError::PTR_TO_MISSING_STRIPE]);
 }
 
 #[test]
 fn stripes_come_and_go() {
-    let cx = Fake::default();
+    let mut cx = Fake::default();
     let v = stripe();
     let k = Bkey {
         key_type: KeyType::STRIPE,
@@ -77,7 +77,7 @@ fn stripes_come_and_go() {
         ..Bkey::default()
     };
     let key = Key { k, v: &v };
-    let out = insert(&cx, key).unwrap();
+    let out = insert(&mut cx, key).unwrap();
     let parity = replicas(DataType::PARITY, 2, &[0, 1, 2]);
     assert_eq!(counters(&out), counts(&[(parity, &[128])]));
     let full = Alloc {
@@ -103,7 +103,7 @@ fn stripes_come_and_go() {
     assert_eq!(parity.stripe, 4);
 
     // It goes: parity is empty, and data is data again.
-    let out = delete(&cx, key).unwrap();
+    let out = delete(&mut cx, key).unwrap();
     let [own, _, last] = out.buckets() else {
         panic!("{:?}", out.buckets());
     };
@@ -152,7 +152,7 @@ fn what_does_not_fit_a_bucket() {
 }
 
 /// The trigger of bucket 300 of device 1: the state it gets, and what follows.
-fn bucket(cx: &Fake, old: &Alloc, new: &Alloc) -> (Alloc, Effects) {
+fn bucket(cx: &mut Fake, old: &Alloc, new: &Alloc) -> (Alloc, Effects) {
     let mut out = Effects::new();
     let k = Bkey {
         key_type: KeyType::ALLOC_V4,
@@ -190,7 +190,7 @@ fn the_life_of_a_bucket() {
         dirty_sectors: 32,
         ..free
     };
-    let (filled, out) = bucket(&cx, &free, &filled);
+    let (filled, out) = bucket(&mut cx, &free, &filled);
     assert!(filled.need_discard && filled.need_inc_gen);
     assert_eq!((filled.io_time, filled.generation), ([70, 80], 7));
     // A quarter is in use.
@@ -219,12 +219,12 @@ fn the_life_of_a_bucket() {
         dirty_sectors: 0,
         ..filled
     };
-    let (waiting, out) = bucket(&cx, &filled, &emptied);
+    let (waiting, out) = bucket(&mut cx, &filled, &emptied);
     assert_eq!(waiting.data_type, DataType::NEED_DISCARD);
     assert!(waiting.need_inc_gen && waiting.generation == 7);
     assert!(out.edits().is_empty());
     cx.open = false;
-    let (waiting, out) = bucket(&cx, &filled, &emptied);
+    let (waiting, out) = bucket(&mut cx, &filled, &emptied);
     assert!(!waiting.need_inc_gen && waiting.generation == 8);
     assert_eq!(
         set(&out),
@@ -244,7 +244,7 @@ fn the_life_of_a_bucket() {
         need_discard: false,
         ..waiting
     };
-    let (discarded, out) = bucket(&cx, &waiting, &discarded);
+    let (discarded, out) = bucket(&mut cx, &waiting, &discarded);
     assert_eq!(discarded.data_type, DataType::FREE);
     assert_eq!(
         set(&out),
@@ -261,14 +261,14 @@ fn the_life_of_a_bucket() {
         io_time: [0, 0],
         ..discarded
     };
-    let (cached, out) = bucket(&cx, &discarded, &cached);
+    let (cached, out) = bucket(&mut cx, &discarded, &cached);
     assert_eq!(cached.data_type, DataType::CACHED);
     assert!(set(&out).contains(&(BtreeId::LRU, time(1, 70), true)));
     let mut out = Effects::new();
     let dropped = invalidated(&cx, DevIdx(1), &cached, &mut out).unwrap();
     let lost = replicas(DataType::CACHED, 1, &[1]);
     assert_eq!(counters(&out), counts(&[(lost, &[-5])]));
-    let (dropped, out) = bucket(&cx, &cached, &dropped);
+    let (dropped, out) = bucket(&mut cx, &cached, &dropped);
     assert_eq!(
         (dropped.generation, dropped.data_type),
         (9, DataType::NEED_DISCARD)
@@ -278,7 +278,7 @@ fn the_life_of_a_bucket() {
 
 #[test]
 fn free_buckets_move_with_the_age_of_their_pointers() {
-    let cx = Fake::default();
+    let mut cx = Fake::default();
     let young = Alloc {
         generation: 31,
         oldest_gen: 16,
@@ -288,7 +288,7 @@ fn free_buckets_move_with_the_age_of_their_pointers() {
         generation: 33,
         ..young
     };
-    let (_, out) = bucket(&cx, &young, &old);
+    let (_, out) = bucket(&mut cx, &young, &old);
     assert_eq!(
         set(&out),
         [
@@ -301,7 +301,7 @@ fn free_buckets_move_with_the_age_of_their_pointers() {
         generation: 16 + 96,
         ..young
     };
-    let (state, out) = bucket(&cx, &young, &older);
+    let (state, out) = bucket(&mut cx, &young, &older);
     assert_eq!(state.data_type, DataType::NEED_GC_GENS);
     assert_eq!(
         set(&out),
@@ -315,7 +315,7 @@ fn free_buckets_move_with_the_age_of_their_pointers() {
     };
     let v = old.encode();
     let key = Key { k, v: &v };
-    let beyond = trigger(&cx, BtreeId::ALLOC, 0, deleted(k.p), key, &mut out);
+    let beyond = trigger(&mut cx, BtreeId::ALLOC, 0, deleted(k.p), key, &mut out);
     assert_eq!(beyond, Err(Error::TriggerBucket));
 }
 

@@ -83,8 +83,8 @@ impl Stored {
         let mut reports = Vec::new();
         while let Some(at) = self.next_trigger(&mut staged, &mut out) {
             let (seen, key) = staged[&at].clone();
-            let world = World::new(self);
-            let amend = trigger(&world, at.0, at.1, seen.key(), key.key(), &mut out)?;
+            let mut world = World::new(self);
+            let amend = trigger(&mut world, at.0, at.1, seen.key(), key.key(), &mut out)?;
             reports.extend(world.reports.take().into_iter().map(|(_, what)| what));
             let key = amended(key, amend);
             self.put(at.0, at.1, &key);
@@ -104,8 +104,15 @@ impl Stored {
             let old = self.alloc.get(&(dev, bucket)).map(|a| bucket_key(pos, a));
             let old = old.unwrap_or_else(|| OwnedKey::from(deleted(pos)));
             let key = bucket_key(pos, &state);
-            let world = World::new(self);
-            let amend = trigger(&world, BtreeId::ALLOC, 0, old.key(), key.key(), &mut out)?;
+            let mut world = World::new(self);
+            let amend = trigger(
+                &mut world,
+                BtreeId::ALLOC,
+                0,
+                old.key(),
+                key.key(),
+                &mut out,
+            )?;
             if let Amend::Alloc(state) = amend {
                 self.alloc.insert((dev, bucket), state);
             }

@@ -186,9 +186,9 @@ impl Stored {
     /// Everything that is wrong with what is derived.
     pub fn check(&self) -> Vec<Finding> {
         let mut want = Want::default();
-        let world = World::new(self);
-        self.recount_keys(&world, &mut want);
-        self.recount_buckets(&world, &mut want);
+        let mut world = World::new(self);
+        self.recount_keys(&mut world, &mut want);
+        self.recount_buckets(&mut world, &mut want);
         for (id, what) in world.reports.borrow().iter() {
             want.find(id.name(), what.clone(), "", "");
         }
@@ -199,7 +199,7 @@ impl Stored {
         want.findings
     }
 
-    fn recount_keys(&self, world: &World<'_>, want: &mut Want) {
+    fn recount_keys(&self, world: &mut World<'_>, want: &mut Want) {
         let mut out = Effects::new();
         for ((btree, level, _), key) in &self.sources {
             recount(world, *btree, *level, key.key(), &mut out).expect("keys are valid");
@@ -217,7 +217,7 @@ impl Stored {
         }
     }
 
-    fn recount_buckets(&self, world: &World<'_>, want: &mut Want) {
+    fn recount_buckets(&self, world: &mut World<'_>, want: &mut Want) {
         for (dev, d) in &self.devs {
             let (first, end) = (d.geometry.first_bucket, d.geometry.nr_buckets);
             for bucket in first..end {

@@ -17,6 +17,7 @@ use crate::{
     },
     error::{
         fsck::FsckError,
+        Error,
         Result, //
     },
     format::{
@@ -71,6 +72,8 @@ impl<'a> World<'a> {
 }
 
 impl Lookups for World<'_> {
+    type Error = Error;
+
     fn version(&self) -> Version {
         self.stored.version
     }
@@ -87,7 +90,7 @@ impl Lookups for World<'_> {
         self.stored.devs.get(&dev.0).map(|d| d.geometry)
     }
 
-    fn bucket_gen(&self, dev: DevIdx, bucket: BucketNr) -> Result<u8> {
+    fn bucket_gen(&mut self, dev: DevIdx, bucket: BucketNr) -> Result<u8> {
         let alloc = self.stored.alloc.get(&(dev.0, bucket.0));
         Ok(alloc.map_or(0, |a| a.generation))
     }
@@ -118,13 +121,13 @@ impl Lookups for World<'_> {
         accepts.then_some(devs)
     }
 
-    fn with_stripe<R>(&self, idx: u64, f: impl FnOnce(&Stripe<'_>) -> R) -> Result<Option<R>> {
+    fn with_stripe<R>(&mut self, idx: u64, f: impl FnOnce(&Stripe<'_>) -> R) -> Result<Option<R>> {
         let at = (BtreeId::STRIPES, 0, Bpos::new(0, idx, 0));
         let key = self.stored.sources.get(&at);
         Ok(key.map(|key| f(&Stripe::decode(&key.v).expect("valid"))))
     }
 
-    fn indirect(&self, idx: u64) -> Result<Option<Indirect>> {
+    fn indirect(&mut self, idx: u64) -> Result<Option<Indirect>> {
         let next = self.stored.indirect.range(idx + 1..).next();
         Ok(next.map(|(&end, &(start, refcount))| Indirect {
             start,
@@ -133,7 +136,7 @@ impl Lookups for World<'_> {
         }))
     }
 
-    fn parent_inode(&self, pos: Bpos) -> Result<Option<(Bpos, InodeFlags)>> {
+    fn parent_inode(&mut self, pos: Bpos) -> Result<Option<(Bpos, InodeFlags)>> {
         let above = (
             Bound::Excluded((pos.offset, pos.snapshot)),
             Bound::Included((pos.offset, u32::MAX)),
@@ -143,7 +146,7 @@ impl Lookups for World<'_> {
         Ok(nearest.map(|((inum, id), flags)| (Bpos::new(0, *inum, *id), *flags)))
     }
 
-    fn has_child_inode(&self, pos: Bpos) -> Result<bool> {
+    fn has_child_inode(&mut self, pos: Bpos) -> Result<bool> {
         let mut below = self
             .stored
             .inodes
