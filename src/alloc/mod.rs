@@ -16,11 +16,11 @@
 mod accounting;
 mod enough;
 pub mod foreground;
-pub mod space;
 #[allow(dead_code)] // writes of data use it
 mod live_usage;
 #[allow(dead_code)] // writes of data use it
 mod reserve;
+pub mod space;
 pub mod trigger;
 mod usage;
 

@@ -106,9 +106,8 @@ fn root_triggers(t: &mut Trans<'_>, out: &mut Effects) -> TransResult {
         }
     }
     for (btree, level, old, new) in &changes {
-        let look = Look::new(t);
-        let amend = trigger(&look, *btree, *level, old.key(), new.key(), out);
-        amend.map(|_| ()).map_err(|e| look.failed(e))?;
+        // There is nothing to amend in a pointer to a node.
+        let _ = trigger(&mut Look(t), *btree, *level, old.key(), new.key(), out)?;
     }
     Ok(())
 }
@@ -156,9 +155,7 @@ fn run_one(
         None => t.old(btree, level, pos)?,
     };
     let old_key = old.as_ref().map_or(deleted(pos), |k| k.key());
-    let look = Look::new(t);
-    let amend = trigger(&look, btree, level, old_key, new.key(), out);
-    let amend = amend.map_err(|e| look.failed(e))?;
+    let amend = trigger(&mut Look(t), btree, level, old_key, new.key(), out)?;
     let changed = match amend {
         Amend::Keep | Amend::Alloc(_) => false,
         Amend::Delete => {
@@ -244,9 +241,7 @@ fn bucket_changes(t: &mut Trans<'_>, out: &mut Effects) -> TransResult {
         let pos = alloc_pos(change.dev, change.bucket);
         let key = t.get(BtreeId::ALLOC, pos)?;
         let state = alloc_of(key.as_ref())?;
-        let look = Look::new(t);
-        let new = change.apply(&look, &state);
-        let new = new.map_err(|e| look.failed(e))?;
+        let new = change.apply(&Look(t), &state)?;
         t.update(BtreeId::ALLOC, alloc_key(pos, &new)?)?;
     }
     Ok(())
@@ -268,9 +263,8 @@ fn bucket_triggers(t: &mut Trans<'_>, out: &mut Effects) -> TransResult {
         };
         let before = alloc_of(old.as_ref())?;
         let old_key = old.as_ref().map_or(deleted(pos), |k| k.key());
-        let look = Look::new(t);
-        let amend = trigger(&look, BtreeId::ALLOC, 0, old_key, new.key(), out);
-        let Amend::Alloc(state) = amend.map_err(|e| look.failed(e))? else {
+        let amend = trigger(&mut Look(t), BtreeId::ALLOC, 0, old_key, new.key(), out)?;
+        let Amend::Alloc(state) = amend else {
             continue;
         };
         t.update(BtreeId::ALLOC, alloc_key(pos, &state)?)?;

@@ -224,7 +224,7 @@ fn gather(
     loop {
         let (next, unused) = {
             let mut open = space.open.lock();
-            let next = gather.next(&mut open, &|dev| space.dev_space(dev, 0));
+            let next = gather.next_device(&mut open, &|dev| space.dev_space(dev, 0));
             (next, next.map_or(0, |dev| open.nr_unused(dev)))
         };
         let Some(idx) = next else {
@@ -258,7 +258,7 @@ fn take_bucket(
     let start = cursor.as_ref().map_or(0, |c| **c);
     let mut search = Search::new(DataType::BTREE, regions, usable, start);
     loop {
-        match search.next() {
+        match search.step() {
             Step::End => return Ok(Err(Refusal::FreelistEmpty)),
             Step::Range(at) => search.range(free_range(engine, dev.idx, at)?),
             Step::Try(bucket, group) => {
