@@ -28,7 +28,7 @@ int bch_rs_bdev_write(struct block_device *bdev, sector_t sector,
 int bch_rs_bdev_discard(struct block_device *bdev, sector_t sector,
 			sector_t nr_sectors);
 size_t bch_rs_bdev_name(struct block_device *bdev, char *buf, size_t len);
-bool bch_rs_bdev_aligned(struct block_device *bdev, const void *buf);
+bool bch_rs_bdev_reaches(struct block_device *bdev, const void *buf);
 
 struct kmem_cache *bch_rs_inode_cache_create(const char *name,
 					     unsigned int size,

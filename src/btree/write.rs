@@ -57,8 +57,13 @@ use core::sync::atomic::Ordering;
 ///
 /// C: `bch2_btree_node_write()`, `btree_node_write_work()`.
 pub fn write_node<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result {
-    let Some((image, ptr, pin)) = take(btrees, node)? else {
-        return Ok(());
+    let (image, ptr, pin) = match take(btrees, node)? {
+        Taken::Image(image, ptr, pin) => (image, ptr, pin),
+        Taken::Pin(0) => return Ok(()),
+        Taken::Pin(pin) => {
+            writer.journal.unpin(pin);
+            return Ok(());
+        }
     };
     let done = write_copies(btrees, writer, &ptr, &image).and_then(|ptr| {
         update_pointer(btrees, writer, node, &ptr, image.end())?;
@@ -89,13 +94,24 @@ pub fn write_node<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node
     }
 }
 
-/// What is to be written, and the journal entry that is pinned until it is. From here on the node
-/// counts it as written.
+/// What there is to write.
+enum Taken {
+    /// This, and the journal entry that is pinned until it is written.
+    Image(Image, NodePtr, u64),
+    /// Nothing; the journal entry that was pinned all the same, because of keys that were deleted
+    /// before they came to the disk.
+    Pin(u64),
+}
+
+/// Takes what is to be written. From here on the node counts it as written.
 #[inline(never)]
-fn take(btrees: &Btrees, node: &Arc<Node>) -> Result<Option<(Image, NodePtr, u64)>> {
+fn take(btrees: &Btrees, node: &Arc<Node>) -> Result<Taken> {
     let mut guard = IntentGuard::lock(node.clone());
-    if node.is_dead() || guard.writing || guard.frozen || guard.is_clean() {
-        return Ok(None);
+    if node.is_dead() || guard.writing || guard.frozen {
+        return Ok(Taken::Pin(0));
+    }
+    if guard.is_clean() {
+        return Ok(Taken::Pin(node.pin().swap(0, Ordering::Relaxed)));
     }
     let image = encode(btrees.sb(), node, &guard)?;
     let ptr = guard.ptr;
@@ -104,7 +120,8 @@ fn take(btrees: &Btrees, node: &Arc<Node>) -> Result<Option<(Image, NodePtr, u64
     body.written = image.end();
     body.writing = true;
     body.journal_seq = 0;
-    Ok(Some((image, ptr, node.pin().swap(0, Ordering::Relaxed))))
+    let pin = node.pin().swap(0, Ordering::Relaxed);
+    Ok(Taken::Image(image, ptr, pin))
 }
 
 /// Writes all copies; the pointer to those that could be.

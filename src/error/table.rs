@@ -53,6 +53,7 @@ errors! {
     Interrupted, Again, EINTR, "interrupted by a signal";
     Permission, InvalidArg, EACCES, "permission denied";
     NoEntry, NotFound, ENOENT, "no such object";
+    ReadOnly, ReadOnly, EROFS, "the filesystem is read-only";
     Overflow, InvalidArg, EOVERFLOW, "a number does not fit";
     TextTooLong, InvalidArg, ERANGE, "the text does not fit the buffer";
 
@@ -68,11 +69,12 @@ errors! {
     DeviceNoDiscard, Unsupported, EOPNOTSUPP, "the device can not discard";
 
     // Mount and options.
-    ReadWriteVersion, ReadOnly, EROFS, "only version 1.13 can be written yet: mount with -o ro";
-    ReadWriteUnclean, ReadOnly, EROFS, "not shut down cleanly, which can not be recovered from yet: mount with -o ro, or run fsck";
-    ReadWriteNew, ReadOnly, EROFS, "was never mounted, and can not be set up yet: mount it once with another implementation";
-    ReadWriteDamaged, ReadOnly, EROFS, "is damaged: mount with -o ro, or run fsck";
-    RemountUnsupported, ReadOnly, EROFS, "a mounted filesystem can not be made writable: unmount it first";
+    ReadWriteUnsupported, ReadOnly, EROFS, "only filesystems of version 1.13 can be mounted read-write yet: mount with -o ro";
+    ReadWriteUnclean, ReadOnly, EROFS, "the filesystem was not shut down cleanly and can not be recovered read-write yet: mount with -o ro, or run fsck";
+    ReadWriteNew, ReadOnly, EROFS, "the filesystem was never mounted and can not be set up yet: mount it once with another implementation";
+    ReadWriteNeedsFsck, ReadOnly, EROFS, "the superblock asks for a check before the next change: mount with -o ro, or run fsck";
+    ReadWriteDamaged, ReadOnly, EROFS, "a btree is damaged: mount with -o ro, or run fsck";
+    RemountUnsupported, ReadOnly, EROFS, "a mounted filesystem can not be made writable yet: unmount it and mount it again";
 
     ChardevInit, NoSpace, ENOSPC, "the filesystem's control device can not be made";
     FilesystemUuidAlreadyOpen, InvalidArg, EINVAL, "a filesystem with the same UUID is mounted";

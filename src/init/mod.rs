@@ -5,13 +5,17 @@
 //! | file       | holds                                                        |
 //! |------------|--------------------------------------------------------------|
 //! | `options.rs` | options that ask for what can not be done yet                |
+//! | `rw.rs`    | [`ReadWrite`]: going read-write, and the way back              |
 //! | `start.rs` | [`Filesystem`]: from opened devices to something that can be read |
 
 mod options;
+mod rw;
 mod start;
 
 pub use crate::sb::State;
+pub use rw::ReadWrite;
 pub use start::{
+    Access,
     Filesystem,
     JournalSpan, //
 };

@@ -2,7 +2,13 @@
 
 //! From opened devices to a filesystem that can be read.
 
-use super::options;
+use super::{
+    options,
+    rw::{
+        self,
+        ReadWrite, //
+    },
+};
 use crate::{
     alloc::{
         check_enough,
@@ -31,16 +37,20 @@ use crate::{
         values::subvolume::ROOT_SUBVOL, //
     },
     fs::quota::Quotas,
-    journal,
+    journal::{
+        self,
+        live::Start, //
+    },
     sb::{
         self,
+        State,
         StateCell, //
     },
     snapshots::View,
     sys::block::BlockDevice,
 };
 
-/// A filesystem that was started. Dropping the last reference frees everything.
+/// A filesystem that was started. Dropping the last reference shuts it down and frees everything.
 ///
 /// C: `struct bch_fs`.
 pub struct Filesystem {
@@ -52,6 +62,17 @@ pub struct Filesystem {
     usage: Usage,
     /// Quotas as of the mount, or why they are not known.
     quotas: Result<Quotas>,
+    /// What it takes to change something; there for good once the filesystem was read-write.
+    rw: Option<ReadWrite>,
+}
+
+/// What a filesystem is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only. Nothing is written, whatever is found.
+    Read,
+    /// Reading and writing.
+    Write,
 }
 
 /// Which journal entries the filesystem was started from.
@@ -70,14 +91,20 @@ pub struct JournalSpan {
 }
 
 impl Filesystem {
-    /// Starts the filesystem on `devs`, for reading only. Nothing is written, whatever is found.
+    /// Starts the filesystem on `devs`, for reading only.
+    pub fn start(devs: Vec<BlockDevice>, opts: &Opts) -> Result<Arc<Self>> {
+        Self::start_for(Access::Read, devs, opts)
+    }
+
+    /// Starts the filesystem on `devs`.
     ///
-    /// Order: superblocks, journal, btree roots, snapshots, root directory, accounting. A failure
-    /// is reported where it is found; everything done so far is undone.
+    /// Order: superblocks, journal, btree roots, snapshots, root directory, accounting; then, to
+    /// write, the superblock is marked and the journal started. A failure is reported where it is
+    /// found; everything done so far is undone.
     ///
     /// C: `bch2_fs_open()`, `bch2_fs_start()`, `bch2_fs_recovery()`.
-    pub fn start(devs: Vec<BlockDevice>, opts: &Opts) -> Result<Arc<Self>> {
-        let started = options::check(opts).and_then(|()| Self::recover(devs, opts));
+    pub fn start_for(access: Access, devs: Vec<BlockDevice>, opts: &Opts) -> Result<Arc<Self>> {
+        let started = options::check(opts).and_then(|()| Self::recover(devs, opts, access));
         match started {
             Ok(fs) => Arc::try_new(fs),
             Err(e) => {
@@ -89,8 +116,11 @@ impl Filesystem {
 
     // Out of line, as its steps: kernel stacks are small.
     #[inline(never)]
-    fn recover(devs: Vec<BlockDevice>, opts: &Opts) -> Result<Self> {
+    fn recover(devs: Vec<BlockDevice>, opts: &Opts, access: Access) -> Result<Self> {
         let st = Arc::try_new(sb::open(devs, opts)?)?;
+        if access == Access::Write {
+            rw::check_superblock(&st)?;
+        }
         let lenient = st.opts.on_error() == OnError::Continue;
         let journal = journal::read(&st, lenient)?;
         let replay = journal.keys.len();
@@ -104,6 +134,10 @@ impl Filesystem {
         if replay != 0 {
             pr_info!("{replay} keys of the journal are laid over the btrees");
         }
+        let from = match access {
+            Access::Write => Some(Start::after(&journal)?),
+            Access::Read => None,
+        };
         let btrees = Btrees::start(st, journal)?;
         let view = View::new(btrees)?;
         Self::check_root(&view)?;
@@ -118,12 +152,55 @@ impl Filesystem {
             pr_warn!("can not read the quotas, they are not shown: {e}");
         }
         view.sb().state.started();
+        let rw = match &from {
+            Some(from) => Some(Self::go_read_write(&view, from)?),
+            None => None,
+        };
         Ok(Self {
             view,
             journal: span,
             usage,
             quotas,
+            rw,
         })
+    }
+
+    #[inline(never)]
+    fn go_read_write(view: &View, from: &Start) -> Result<ReadWrite> {
+        if let Some(btree) = view.btrees.health.sick().next() {
+            pr_err!("{}: btree {btree} is damaged", view.sb().name());
+            return Err(Error::ReadWriteDamaged);
+        }
+        ReadWrite::start(view.btrees.sb(), from)
+    }
+
+    /// What it takes to change something, while that is possible.
+    pub fn read_write(&self) -> Result<&ReadWrite> {
+        match &self.rw {
+            Some(rw) if self.state().get() == State::ReadWrite => Ok(rw),
+            _ => Err(self.state().first_error().unwrap_or(Error::ReadOnly)),
+        }
+    }
+
+    /// Waits until all changes so far are safe.
+    ///
+    /// C: `bch2_sync_fs()`.
+    pub fn sync(&self) -> Result {
+        match &self.rw {
+            Some(rw) if self.state().get() != State::ReadOnly => rw.journal.flush(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Goes read-only: everything is written, and the superblock says that the filesystem is clean.
+    /// Nobody may be changing anything. Nothing happens when it is read-only already.
+    ///
+    /// C: `bch2_fs_read_only()`.
+    pub fn go_read_only(&self) -> Result {
+        match &self.rw {
+            Some(rw) => rw.stop(self.view.sb()),
+            None => Ok(()),
+        }
     }
 
     /// Whether the root directory is there. C: the pass `lookup_root_inode`.
@@ -168,5 +245,13 @@ impl Filesystem {
     /// Space in use.
     pub fn usage(&self) -> Usage {
         self.usage
+    }
+}
+
+impl Drop for Filesystem {
+    /// Nobody uses it any more: it is shut down, unless that was done before.
+    fn drop(&mut self) {
+        // What goes wrong is reported there, and there is nobody to tell.
+        let _ = self.go_read_only();
     }
 }

@@ -36,6 +36,7 @@ use crate::{
                 DevMask, //
             },
             flags,
+            layout::COPIES_MAX,
             Compat,
             Features,
             RawSb,
@@ -143,7 +144,8 @@ impl SbState {
     /// Changes the superblock, and writes it if `change` says so.
     pub fn change_super(&self, change: impl FnOnce(&mut Superblock) -> Result<bool>) -> Result {
         let mut slot = self.live.0.lock();
-        let Some(live) = slot.as_mut().filter(|_| self.state.may_write()) else {
+        let live = (*slot).as_mut().filter(|_| self.state.may_write());
+        let Some(live) = live else {
             return Err(Error::SbNotLive);
         };
         match change(&mut live.sb)? {
@@ -219,7 +221,7 @@ impl SbState {
 
     fn write_copies(&self, targets: &mut [Target<'_>]) -> Result {
         let kind = self.plain_checksum();
-        for copy in 0.. {
+        for copy in 0..COPIES_MAX {
             let mut any = false;
             for t in targets.iter_mut().filter(|t| !t.failed) {
                 let Some(sector) = t.sb.layout.offsets().nth(copy) else {

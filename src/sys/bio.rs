@@ -22,6 +22,7 @@ use super::{
         FolioRange,
         Holder, //
     },
+    reclaim::NoFs,
     workqueue::WorkQueue, //
 };
 use crate::{
@@ -607,11 +608,8 @@ unsafe extern "C" fn work<T: Completion>(work: *mut bindings::work_struct) {
     let bio = unsafe { work.cast::<u8>().add(Header::<T>::BYTES).cast() };
     if let Some(bio) = NonNull::new(bio) {
         // Memory that completions need must not come from what waits for reads.
-        // SAFETY: Always safe to call; restored below.
-        let scope = unsafe { bindings::memalloc_nofs_save() };
+        let _scope = NoFs::enter();
         // INVARIANT: `Bio::queue` gave the bio up to this function.
         T::complete(Finished(Bio(bio, PhantomData)));
-        // SAFETY: Saved above, by this task.
-        unsafe { bindings::memalloc_nofs_restore(scope) };
     }
 }

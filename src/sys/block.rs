@@ -174,9 +174,9 @@ impl BlockDevice {
         let block = num::usize_of_u32(self.logical_block_bytes()) / SECTOR_BYTES;
         let mask = num::u64_of(block.wrapping_sub(1));
         // SAFETY: The device is open; only the address is looked at.
-        let aligned =
-            unsafe { bindings::bch_rs_bdev_aligned(self.bdev.as_ptr(), buf.as_ptr().cast()) };
-        if aligned && (sector | nr) & mask == 0 {
+        let reached =
+            unsafe { bindings::bch_rs_bdev_reaches(self.bdev.as_ptr(), buf.as_ptr().cast()) };
+        if reached && (sector | nr) & mask == 0 {
             return self.transfer(sector, buf);
         }
         let (start, end) = (
@@ -196,8 +196,8 @@ impl BlockDevice {
 
     /// Reads whole blocks of the device.
     fn transfer(&self, sector: u64, buf: &mut [u8]) -> Result {
-        // SAFETY: The device is open; the kernel writes at most `buf.len()` bytes to `buf`, which
-        // is heap memory, and is done with it when the call returns.
+        // SAFETY: The device is open; the kernel writes at most `buf.len()` bytes to `buf`, memory
+        // of a kind that it can transfer to, and is done with it when the call returns.
         let ret = unsafe {
             bindings::bch_rs_bdev_read(
                 self.bdev.as_ptr(),

@@ -50,8 +50,15 @@ void bch_rs_show_version(unsigned int version)
 /* The superblock is the holder: one filesystem can have the device and nobody else. */
 struct file *bch_rs_bdev_open(dev_t dev, bool writable, struct super_block *sb)
 {
-	return fs_bdev_file_open_by_dev(dev, sb_open_mode(writable ? 0 : SB_RDONLY),
-					sb, sb);
+	blk_mode_t mode = sb_open_mode(writable ? 0 : SB_RDONLY);
+	struct file *file = fs_bdev_file_open_by_dev(dev, mode, sb, sb);
+
+	/* Nobody else looks at that. */
+	if (!IS_ERR(file) && writable && bdev_read_only(file_bdev(file))) {
+		fs_bdev_file_release(file, sb);
+		return ERR_PTR(-EROFS);
+	}
+	return file;
 }
 
 /* The most that one bio transfers. */
@@ -128,10 +135,14 @@ size_t bch_rs_bdev_name(struct block_device *bdev, char *buf, size_t len)
 	return scnprintf(buf, len, "%pg", bdev);
 }
 
-/* Whether the device can transfer to this address. */
-bool bch_rs_bdev_aligned(struct block_device *bdev, const void *buf)
+/*
+ * Whether transfer() can have memory at this address: aligned as the device wants it, and not a
+ * constant of a module, of which there need not be a page that is mapped like other memory.
+ */
+bool bch_rs_bdev_reaches(struct block_device *bdev, const void *buf)
 {
-	return !((unsigned long)buf & bdev_dma_alignment(bdev));
+	return !((unsigned long)buf & bdev_dma_alignment(bdev)) &&
+	       (is_vmalloc_addr(buf) || virt_addr_valid(buf));
 }
 
 struct kmem_cache *bch_rs_inode_cache_create(const char *name,

@@ -18,6 +18,7 @@
 //! | `nodes.rs`      | character devices for ioctl(2)                                            |
 //! | `parameter.rs`  | what the module shows of itself as a parameter                            |
 //! | `raid.rs`       | lost blocks from parity                                                   |
+//! | `reclaim.rs`    | not asking filesystems for memory                                         |
 //! | `shrinker.rs`   | giving memory back under pressure                                         |
 //! | `six/`          | SIX locks                                                                 |
 //! | `stop.rs`       | what a thread is told: to stop, to look again                             |
@@ -44,6 +45,7 @@ pub mod memory;
 pub mod nodes;
 pub mod parameter;
 pub mod raid;
+pub mod reclaim;
 pub mod shrinker;
 pub mod six;
 pub mod stop;

@@ -2,8 +2,11 @@
 
 //! Threads of the kernel.
 
-use super::check_ptr;
 pub use super::stop::Stop;
+use super::{
+    check_ptr,
+    reclaim::NoFs, //
+};
 use crate::{
     bindings,
     env::{
@@ -57,7 +60,7 @@ struct Job<F> {
 
 impl Thread {
     /// Starts a thread that `ps` shows as `name`. It runs `f`, which has to return soon after
-    /// [`Stop::requested`] is true.
+    /// [`Stop::requested`] is true. It allocates without asking filesystems for memory.
     pub fn spawn<F>(name: fmt::Arguments<'_>, f: F) -> Result<Self>
     where
         F: FnOnce(&Stop) + Send + 'static,
@@ -125,6 +128,7 @@ impl Drop for Thread {
 unsafe extern "C" fn run<F: FnOnce(&Stop)>(job: *mut c_void) -> c_int {
     // SAFETY: By the function's contract.
     let job = unsafe { Box::from_raw(job.cast::<Job<F>>()) }.into_inner();
+    let _scope = NoFs::enter();
     (job.run)(&job.stop);
     0
 }

@@ -22,7 +22,13 @@ pub(super) fn errno(e: Error) -> Errno {
 /// mount(8) tries again read-only after `EROFS`, so that is for the cases where this helps.
 pub(super) fn mount_errno(e: Error) -> Errno {
     match e {
-        Error::ReadWriteUnsupported | Error::DeviceReadOnly => Errno::EROFS,
+        Error::ReadWriteUnsupported
+        | Error::ReadWriteUnclean
+        | Error::ReadWriteNeedsFsck
+        | Error::ReadWriteDamaged
+        | Error::RemountUnsupported
+        | Error::DeviceReadOnly
+        | Error::ReadOnly => Errno::EROFS,
         e => match errno(e) {
             Errno::EROFS => Errno::EIO,
             no => no,

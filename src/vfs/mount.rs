@@ -42,7 +42,10 @@ use crate::{
         stat::StatFs,
         SubvolInum, //
     },
-    init::Filesystem,
+    init::{
+        Access,
+        Filesystem, //
+    },
     sb::SbState,
     sys::{
         block::BlockDevice,
@@ -162,6 +165,8 @@ impl FileSystem for Bcachefs {
             uuid: sb.user_uuid().0,
             acl: mount.has_acl(),
             readahead_bytes: readahead_bytes(state),
+            // There is no operation yet that changes something.
+            read_only: true,
         }
     }
 
@@ -170,12 +175,22 @@ impl FileSystem for Bcachefs {
         load(sb, root)
     }
 
-    fn share(_: &Mount, read_only: bool, log: &MountLog<'_>) -> Result {
-        refuse_write(read_only, log)
+    fn share(mount: &Mount, read_only: bool, log: &MountLog<'_>) -> Result {
+        match read_only || mount.fs.read_write().is_ok() {
+            true => Ok(()),
+            false => refuse_write(log),
+        }
     }
 
-    fn reconfigure(_: &Mount, _: &Opts, read_only: bool, log: &MountLog<'_>) -> Result {
-        refuse_write(read_only, log)
+    fn reconfigure(mount: &Mount, _: &Opts, read_only: bool, log: &MountLog<'_>) -> Result {
+        match read_only {
+            true => mount.fs.go_read_only().map_err(errno),
+            false => refuse_write(log),
+        }
+    }
+
+    fn sync(mount: &Mount) -> Result {
+        mount.fs.sync().map_err(errno)
     }
 
     fn statfs(mount: &Mount) -> Result<FsStat> {
@@ -231,16 +246,19 @@ fn seconds(unit_ns: u32) -> (i64, i64) {
 }
 
 fn start(devs: Vec<BlockDevice>, options: &Opts, read_only: bool) -> crate::error::Result<Mount> {
-    if !read_only {
-        // Devices without a filesystem of ours are to be told from those with one.
-        crate::sb::open(devs, options)?;
-        return write_unsupported();
-    }
-    let fs = Filesystem::start(devs, options)?;
+    let access = match read_only {
+        true => Access::Read,
+        false => Access::Write,
+    };
+    let fs = Filesystem::start_for(access, devs, options)?;
     let header = &fs.view.sb().sb;
     let times = TimeUnits::new(header.time_base_lo(), header.time_precision());
+    let how = match access {
+        Access::Read => "read-only",
+        Access::Write => "read-write, though files can not be changed yet",
+    };
     pr_info!(
-        "{}: mounted read-only, version {}",
+        "{}: mounted {how}, version {}",
         fs.view.sb().name(),
         header.version()
     );
@@ -271,17 +289,9 @@ fn control_node(fs: &Arc<Filesystem>) -> crate::error::Result<ControlNode> {
     })
 }
 
-/// Refuses a mount or remount that is not read-only.
-fn refuse_write(read_only: bool, log: &MountLog<'_>) -> Result {
-    if read_only {
-        return Ok(());
-    }
-    write_unsupported().map_err(|e| {
-        log.error(format_args!("{e}"));
-        mount_errno(e)
-    })
-}
-
-fn write_unsupported<T>() -> crate::error::Result<T> {
-    Err(Error::ReadWriteUnsupported)
+/// Refuses to make a mounted filesystem writable.
+fn refuse_write(log: &MountLog<'_>) -> Result {
+    let e = Error::RemountUnsupported;
+    log.error(format_args!("{e}"));
+    Err(mount_errno(e))
 }

@@ -41,10 +41,11 @@ use crate::{
 const BATCH: usize = 64;
 
 /// Makes buckets free that wait to be discarded. Those that were emptied by what is not on disk
-/// yet are left, and counted: how many became free, and how many wait for the journal.
+/// yet are left, and counted: how many became free, and how many wait for the journal. `watermark`
+/// is that of the caller: who writes back the journal must not wait for it.
 ///
 /// C: `bch2_do_discards_work()`.
-pub fn discard_buckets(engine: Engine<'_>) -> Result<(usize, usize)> {
+pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usize, usize)> {
     let space = &engine.writer.hooks;
     let waits = |dev: &Device| space.counts.buckets(dev.idx, DataType::NEED_DISCARD) != 0;
     if !space.st.devices().any(waits) {
@@ -67,7 +68,7 @@ pub fn discard_buckets(engine: Engine<'_>) -> Result<(usize, usize)> {
             return Ok((free, waiting));
         };
         for pos in found {
-            match discard_one(engine, pos)? {
+            match discard_one(engine, watermark, pos)? {
                 Done::Free => free = free.saturating_add(1),
                 Done::Waits => waiting = waiting.saturating_add(1),
                 Done::No => (),
@@ -79,18 +80,18 @@ pub fn discard_buckets(engine: Engine<'_>) -> Result<(usize, usize)> {
 
 /// Makes buckets free, with a flush of the journal if that helps. Says whether there are more than
 /// before. Not while somebody else discards, who may be the caller.
-pub(super) fn make_free(engine: Engine<'_>) -> Result<bool> {
+pub(super) fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
     let space = &engine.writer.hooks;
     let Some(guard) = space.discarding.try_lock() else {
         return Ok(false);
     };
     drop(guard);
-    let (free, waiting) = discard_buckets(engine)?;
+    let (free, waiting) = discard_buckets(engine, watermark)?;
     if free != 0 || waiting == 0 {
         return Ok(free != 0);
     }
     space.journal.flush()?;
-    let (free, _) = discard_buckets(engine)?;
+    let (free, _) = discard_buckets(engine, watermark)?;
     Ok(free != 0)
 }
 
@@ -103,7 +104,7 @@ enum Done {
 }
 
 /// C: `bch2_discard_one_bucket()`.
-fn discard_one(engine: Engine<'_>, pos: Bpos) -> Result<Done> {
+fn discard_one(engine: Engine<'_>, watermark: Watermark, pos: Bpos) -> Result<Done> {
     let space = &engine.writer.hooks;
     let (st, journal) = (&space.st, &space.journal);
     let Some((idx, bucket)) = bucket_of(pos) else {
@@ -133,7 +134,7 @@ fn discard_one(engine: Engine<'_>, pos: Bpos) -> Result<Done> {
             pr_warn!("{}: discarding bucket {bucket}: {e}", dev.bdev.name());
         }
     }
-    let done = engine.run(Watermark::Btree, |t| free_one(t, pos))?;
+    let done = engine.run(watermark, |t| free_one(t, pos))?;
     Ok(match done {
         true => Done::Free,
         false => Done::No,

@@ -23,6 +23,7 @@ use crate::{
         Search,
         Skip,
         Step,
+        Verdict,
         WritePoint, //
     },
     btree::{
@@ -129,7 +130,7 @@ pub(super) fn alloc_nodes(
         match alloc_one(space, engine, watermark)? {
             Ok(place) => places.push(place)?,
             Err(refusal) => {
-                if !refusal.can_wait() || !make_free(engine)? {
+                if !refusal.can_wait() || !make_free(engine, watermark)? {
                     return Err(refusal.error());
                 }
             }
@@ -179,15 +180,36 @@ fn alloc_one(
         copies,
         token: u64_of(slot),
     };
-    let mut devs = DevMask::default();
-    for copy in copies.iter().flatten() {
-        devs.add(copy.dev.0);
-    }
-    if let Err(e) = space.st.mark_replicas(DataType::BTREE, &devs) {
+    if let Err(e) = mark_superblock(space, &place, sectors.into()) {
         space.nodes.lock().give_back(&space.open, place);
         return Err(e);
     }
     Ok(Ok(place))
+}
+
+/// Has the superblock say that nodes are on these devices, and in which parts of them.
+///
+/// C: `bch2_mark_replicas()`, `bch2_dev_btree_bitmap_mark()`.
+fn mark_superblock(space: &Space, place: &NodePlace, sectors: u64) -> Result {
+    let mut devs = DevMask::default();
+    for copy in place.copies.iter().flatten() {
+        devs.add(copy.dev.0);
+    }
+    space.st.change_super(|sb| {
+        let mut changed = sb.add_replicas(DataType::BTREE, &devs)?;
+        for copy in place.copies.iter().flatten() {
+            sb.update_member(copy.dev.0, |m| {
+                let regions = NodeRegions::of(m);
+                // Where it can not be noted, a node can still be found by its pointer.
+                let more = regions.with(copy.offset, sectors).filter(|r| *r != regions);
+                if let Some(more) = more {
+                    m.set_btree_bitmap(more.bits, more.shift);
+                    changed = true;
+                }
+            });
+        }
+        Ok(changed)
+    })
 }
 
 fn request(space: &Space, watermark: Watermark) -> Request {
@@ -306,16 +328,14 @@ fn try_bucket(
         return Ok(Ok(Err(Skip::Open)));
     }
     let state = bucket_state(engine, dev.idx, bucket)?;
-    let right_group = state.freespace_bits() >> 56 == u64::from(group);
-    if state.data_type != DataType::FREE || !right_group {
-        let name = dev.bdev.name();
-        let holds = state.data_type;
-        pr_warn!("{name}: bucket {bucket} is in the index of free ones, but holds {holds}");
-        return Ok(Ok(Err(Skip::Nouse)));
-    }
-    // Until what emptied it is on disk, a crash could bring back what points to it.
-    if state.journal_seq_nonempty > space.journal.flushed() {
-        return Ok(Ok(Err(Skip::NeedsJournalCommit)));
+    match Verdict::on(&state, group, space.journal.flushed()) {
+        Verdict::Free => (),
+        Verdict::Skip(skip) => return Ok(Ok(Err(skip))),
+        Verdict::Inconsistent(what) => {
+            let name = dev.bdev.name();
+            pr_warn!("{name}: bucket {bucket}: {what}");
+            return Ok(Ok(Err(Skip::Nouse)));
+        }
     }
     let open = OpenBucket::new(
         (dev.idx, bucket),

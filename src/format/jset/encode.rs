@@ -136,8 +136,8 @@ impl<'a> JsetWriter<'a> {
 
     /// Adds when the entry was written, in seconds since 1970.
     pub fn datetime(&mut self, seconds: u64) -> Result {
-        let words = core::iter::once(seconds);
-        self.record(EntryType::DATETIME, BtreeId(0), 0, words)
+        let words = [seconds];
+        self.record(EntryType::DATETIME, BtreeId(0), 0, words.into_iter())
     }
 
     /// Adds what journal entries and clean sections have in common besides the roots: the version
@@ -145,8 +145,8 @@ impl<'a> JsetWriter<'a> {
     ///
     /// C: `bch2_journal_super_entries_add_common()`.
     pub fn common(&mut self, key_version: u64, clocks: [u64; 2]) -> Result {
-        let words = core::iter::once(key_version);
-        self.record(EntryType::USAGE, USAGE_KEY_VERSION, 0, words)?;
+        let words = [key_version];
+        self.record(EntryType::USAGE, USAGE_KEY_VERSION, 0, words.into_iter())?;
         for (rw, time) in (0u64..).zip(clocks) {
             let words = [rw, time];
             self.record(EntryType::CLOCK, BtreeId(0), 0, words.into_iter())?;

@@ -305,6 +305,12 @@ impl Member {
         self.raw.last_mount = seconds.into();
     }
 
+    /// Sets which parts of it hold btree nodes, of `1 << shift` bytes each.
+    pub fn set_btree_bitmap(&mut self, bits: u64, shift: u8) {
+        self.raw.btree_allocated_bitmap = bits.into();
+        self.raw.btree_bitmap_shift = shift;
+    }
+
     /// Sets the counts of failed reads, failed writes and wrong checksums.
     pub fn set_errors(&mut self, errors: [u64; 3]) {
         self.raw.errors = errors.map(Into::into);

@@ -95,7 +95,7 @@ impl Shared {
     ///
     /// C: `journal_entry_want_write()`.
     fn close_soon(&self, s: &mut State) {
-        if s.unwritten().count() <= 1 {
+        if s.nr_unwritten() <= 1 {
             self.close_open(s);
         } else {
             let seq = s.seq;
@@ -124,6 +124,18 @@ impl Shared {
         }
     }
 
+    /// Writes one more entry, and waits until it is safe. Returns its number.
+    ///
+    /// C: `bch2_journal_meta()`.
+    pub fn write_entry(&self) -> Result<u64> {
+        let entry = self.reserve(Reservation::u64s_for(0), Watermark::InteriorUpdates)?;
+        let seq = entry.seq();
+        entry.must_flush();
+        drop(entry);
+        self.flush_seq(seq)?;
+        Ok(seq)
+    }
+
     /// Writes everything, and one more entry, so that the last one has the clocks as they are, and
     /// tells whether any is needed. After that nothing is added. Nobody else may use the journal
     /// any more.
@@ -131,11 +143,7 @@ impl Shared {
     /// C: `bch2_fs_journal_stop()`.
     pub fn stop(&self) -> Result<Stopped> {
         self.quiesce()?;
-        let last = self.reserve(Reservation::u64s_for(0), Watermark::InteriorUpdates)?;
-        let seq = last.seq();
-        last.must_flush();
-        drop(last);
-        self.flush_seq(seq)?;
+        let seq = self.write_entry()?;
         self.locked(|s| s.stopped = true);
         self.quiesce()?;
         self.locked(|s| {
@@ -155,7 +163,7 @@ impl Shared {
         let left = self.locked(|s| {
             let is_open = Word(self.word.load(Ordering::Acquire)).is_open();
             // Behind one that is being written it can take more.
-            if !is_open || s.unwritten().count() > 1 {
+            if !is_open || s.nr_unwritten() > 1 {
                 return None;
             }
             let seq = s.seq;

@@ -9,7 +9,6 @@
 //! | `reserve.rs`   | [`Reservation`]: room in the open entry                               |
 //! | `flush.rs`     | waiting until entries are safe; the timer                              |
 //! | `write.rs`     | the writers: from a closed entry to the devices                        |
-//! | `state_tests.rs`, `word_model_tests.rs` | tests of these                       |
 //! | `state.rs`     | what is behind the lock: how far each entry is, what room there is     |
 //! | `word.rs`      | the word of reservations: pure transitions                             |
 //! | `ring.rs`      | the journal buckets of one device                                      |
@@ -21,7 +20,8 @@
 //! An entry is opened by the first who wants room, filled by all, and closed when it is full, when
 //! somebody waits for it, or after a while. The last one who leaves a closed entry wakes a writer.
 //! Writers find places in order, and write at the same time; an entry counts as written when all
-//! before it are. One with a flush is written after all before it, and a flush of all devices.
+//! before it are. One with a flush is written after all before it, and after a flush of all
+//! devices.
 //!
 //! ```text
 //! seq:   front ....... ondisk | ondisk+1 ..... seq

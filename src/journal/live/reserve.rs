@@ -20,7 +20,7 @@ use crate::{
             low_u32,
             sat_u32, //
         },
-        time::monotonic_ns,
+        time::monotonic_ns, //
     },
     error::{
         Error,
@@ -296,6 +296,9 @@ impl Shared {
     fn open_next(&self, s: &mut State, u64s: u32, now: u64) -> Result<(), Refusal> {
         if s.halted.is_some() {
             return Err(Refusal::Halted);
+        }
+        if s.is_too_big(&self.conf, u64s) {
+            return Err(Refusal::TooBig);
         }
         self.close_open(s);
         let next = s.seq.saturating_add(1);

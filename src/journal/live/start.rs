@@ -178,14 +178,18 @@ impl Journal {
                 this.shared.clone(),
                 Vec::with_capacity(conf.buffer_bytes())?,
             );
-            let name = format_args!("bch-jwrite{nr}/{}", this.shared.st.name());
-            let writer = Thread::spawn(name, move |_| shared.run_writer(buf))?;
+            let writer = Thread::spawn(
+                format_args!("bch-jwrite{nr}/{}", this.shared.st.name()),
+                move |_| shared.run_writer(buf),
+            )?;
             this.threads.push(writer)?;
         }
         let shared = this.shared.clone();
-        let name = format_args!("bch-jtimer/{}", this.shared.st.name());
-        this.threads
-            .push(Thread::spawn(name, move |_| shared.run_timer())?)?;
+        let timer = Thread::spawn(
+            format_args!("bch-jtimer/{}", this.shared.st.name()),
+            move |_| shared.run_timer(),
+        )?;
+        this.threads.push(timer)?;
         let (name, next) = (this.shared.st.name(), start.next_seq);
         pr_info!("{name}: the journal goes on at entry {next}");
         Arc::try_new(this)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is behind the journal's lock: which entries there are, how far each got, what room there
-//! is. No I/O, no memory, no waiting.
+//! What is behind the journal's lock: which entries there are, how far each got, and what room
+//! there is. No I/O, no memory, no waiting.
 
 use super::{
     pins::Pins,
@@ -20,7 +20,8 @@ use crate::{
     env::{
         num::{
             low_u32,
-            round_up_pow2, //
+            round_up_pow2,
+            u64_of, //
         },
         units::DevIdx,
         Vec, //
@@ -209,6 +210,11 @@ impl State {
         self.ondisk.saturating_add(1)..=self.seq
     }
 
+    /// How many those are.
+    pub(super) fn nr_unwritten(&self) -> u64 {
+        self.seq.saturating_sub(self.ondisk)
+    }
+
     /// Whether nothing is open or being written.
     pub(super) fn is_quiet(&self) -> bool {
         self.seq == self.ondisk
@@ -286,6 +292,12 @@ impl State {
         };
     }
 
+    /// Whether no entry can have room for so many words.
+    pub(super) fn is_too_big(&self, conf: &Conf, u64s: u32) -> bool {
+        let bucket = self.rings.iter().map(Ring::bucket_sectors).max();
+        bucket.is_some_and(|sectors| u64s > Self::words_of(conf, sectors.min(conf.buffer_sectors)))
+    }
+
     /// Makes the next entry, with room for at least `u64s` words. Returns its number and how many
     /// words it has room for.
     ///
@@ -294,19 +306,13 @@ impl State {
         if self.stopped {
             return Err(Refusal::Stopped);
         }
-        if self.unwritten().count() >= BUFFERS {
+        if self.nr_unwritten() >= u64_of(BUFFERS) {
             return Err(Refusal::Busy);
         }
-        let disk = self.next_entry?;
-        let sectors = disk.min(conf.buffer_sectors);
+        let sectors = self.next_entry?.min(conf.buffer_sectors);
         let words = Self::words_of(conf, sectors);
         if words < u64s.max(1) {
-            let ring_max = self.rings.iter().map(Ring::bucket_sectors).max();
-            let max = ring_max.unwrap_or(0).min(conf.buffer_sectors);
-            return Err(match u64s > Self::words_of(conf, max) {
-                true => Refusal::TooBig,
-                false => Refusal::Full,
-            });
+            return Err(Refusal::Full);
         }
         // A number that is all ones would look like "never" to readers.
         if self.seq >= u64::MAX >> 1 {
@@ -545,5 +551,4 @@ impl State {
 }
 
 #[cfg(test)]
-#[path = "state_tests.rs"]
 mod tests;

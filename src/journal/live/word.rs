@@ -107,8 +107,8 @@ impl Word {
         Some((Self(new), Reserved { buffer, offset }))
     }
 
-    /// Opens entry `seq`, the one after the last, and holds its buffer. `None` when one is open,
-    /// when the buffer is still held, or after a halt.
+    /// Opens the entry `seq`, the one after the last, and holds its buffer. `None` when one is
+    /// open, when the buffer is still held, or after a halt.
     pub(super) fn open(self, seq: u64) -> Option<Self> {
         let buffer = buffer_of(seq);
         if self.offset() != CLOSED || self.count(buffer) != 0 {
@@ -150,5 +150,4 @@ pub(super) const fn buffer_of(seq: u64) -> usize {
 const _: () = assert!(BUFFERS == 4);
 
 #[cfg(test)]
-#[path = "word_model_tests.rs"]
-mod model;
+mod tests;

@@ -338,7 +338,12 @@ impl Iterator for Words<'_> {
     }
 }
 
-impl ExactSizeIterator for Words<'_> {}
+impl ExactSizeIterator for Words<'_> {
+    // The default asserts what is plain here.
+    fn len(&self) -> usize {
+        self.size_hint().0
+    }
+}
 
 /// Whether records that are to be written are shaped as readers want them.
 fn check(records: &[u8]) -> Result {

@@ -60,7 +60,7 @@ impl BlockDevice {
             return Ok(());
         }
         // SAFETY: The device is open; only the address is looked at.
-        if unsafe { bindings::bch_rs_bdev_aligned(self.as_ptr(), buf.as_ptr().cast()) } {
+        if unsafe { bindings::bch_rs_bdev_reaches(self.as_ptr(), buf.as_ptr().cast()) } {
             return self.transfer_out(sector, buf, how);
         }
         let mut bounce = Vec::with_capacity(buf.len())?;
@@ -100,8 +100,8 @@ impl BlockDevice {
     }
 
     fn transfer_out(&self, sector: u64, buf: &[u8], how: Durability) -> Result {
-        // SAFETY: The device is open; the kernel reads `buf.len()` bytes of `buf`, which is heap
-        // memory, and is done with it when the call returns.
+        // SAFETY: The device is open; the kernel reads `buf.len()` bytes of `buf`, memory of a kind
+        // that it can transfer from, and is done with it when the call returns.
         let ret = unsafe {
             bindings::bch_rs_bdev_write(
                 self.as_ptr(),

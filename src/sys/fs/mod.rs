@@ -132,6 +132,9 @@ pub trait FileSystem: Sized + 'static {
         log: &MountLog<'_>,
     ) -> Result;
 
+    /// Waits until all changes so far are safe.
+    fn sync(data: &Self::Data) -> Result;
+
     /// Whether the options ask for a read-only mount.
     fn forces_read_only(options: &Self::Options) -> bool;
 

@@ -25,11 +25,13 @@ use crate::{
             DevNr, //
         },
         check,
+        returned,
         unicode::Encoding, //
     },
 };
 use core::{
     cell::UnsafeCell,
+    ffi::c_int,
     ptr::{
         self,
         NonNull, //
@@ -73,6 +75,8 @@ pub struct SuperParams {
     pub acl: bool,
     /// How many bytes of a file to read ahead at most; 0 for the kernel's default.
     pub readahead_bytes: u64,
+    /// Nothing can be changed, whatever the mount request says.
+    pub read_only: bool,
 }
 
 impl<T: FileSystem> Mounted<T> {
@@ -170,6 +174,9 @@ pub(super) unsafe fn fill<T: Complete>(
         (*sb).s_xattr = super::xattr::table::<T>();
         (*sb).s_export_op = super::export::table::<T>().cast();
         super::quota::set_operations::<T>(sb);
+        if params.read_only {
+            (*sb).s_flags |= bindings::SB_RDONLY;
+        }
         if params.acl {
             (*sb).s_flags |= bindings::SB_POSIXACL;
         }
@@ -225,10 +232,25 @@ impl<T: Complete> Tables<T> {
         alloc_inode: Some(inode::alloc_inode::<T>),
         free_inode: Some(inode::free_inode::<T>),
         put_super: Some(put_super::<T>),
+        sync_fs: Some(sync_fs::<T>),
         statfs: Some(attr::statfs::<T>),
         show_options: Some(seq::show_options::<T>),
         ..pin_init::zeroed()
     };
+}
+
+/// `->sync_fs`.
+///
+/// # Safety
+///
+/// For the VFS to call, with a superblock of `T` that was filled.
+unsafe extern "C" fn sync_fs<T: FileSystem>(sb: *mut bindings::super_block, wait: c_int) -> c_int {
+    // What is only to be started goes by itself.
+    if wait == 0 {
+        return 0;
+    }
+    // SAFETY: By the function's contract; the data is there as long as the VFS may call this.
+    returned(T::sync(unsafe { SuperBlock::<T>::from_raw(sb).data() }))
 }
 
 /// `->put_super`: all inodes are evicted.

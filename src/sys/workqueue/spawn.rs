@@ -2,7 +2,10 @@
 
 //! Closures as items of a work queue.
 
-use super::WorkQueue;
+use super::{
+    super::reclaim::NoFs,
+    WorkQueue, //
+};
 use crate::{
     bindings,
     env::Box,
@@ -11,7 +14,8 @@ use crate::{
 use kernel::str::CStrExt as _;
 
 impl WorkQueue {
-    /// Runs `f` in a task of the queue, soon. Items may run at the same time, in any order.
+    /// Runs `f` in a task of the queue, soon. Items may run at the same time, in any order. They
+    /// allocate without asking filesystems for memory.
     ///
     /// On failure `f` is dropped: there is no memory for it.
     pub fn spawn<F>(&self, f: F) -> Result
@@ -55,5 +59,6 @@ unsafe extern "C" fn run<F: FnOnce()>(work: *mut bindings::work_struct) {
     // SAFETY: By the function's contract; the work is the first field. Nobody looks at it once its
     // function was called.
     let item = unsafe { Box::from_raw(work.cast::<Item<F>>()) }.into_inner();
+    let _scope = NoFs::enter();
     (item.run)();
 }

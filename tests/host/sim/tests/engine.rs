@@ -47,12 +47,15 @@ use sim::{
         Power, //
     },
 };
-use std::sync::{
-    atomic::{
-        AtomicBool,
-        Ordering, //
+use std::{
+    sync::{
+        atomic::{
+            AtomicBool,
+            Ordering, //
+        },
+        Arc as StdArc,
     },
-    Arc as StdArc,
+    time::Duration,
 };
 
 struct Fs {
@@ -117,7 +120,12 @@ impl Fs {
                     if let Some(target) = journal.reclaim_target() {
                         write_back(&self.view.btrees, &self.writer, target).unwrap();
                     }
-                    discard_buckets(self.engine()).unwrap();
+                }
+            });
+            s.spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(5));
+                    discard_buckets(self.engine(), Watermark::Btree).unwrap();
                 }
             });
             let _stop = Stop(&stop);

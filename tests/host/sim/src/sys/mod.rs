@@ -11,6 +11,7 @@
 //! | `kobject.rs`   | files that show something                                      |
 //! | `memory.rs`    | how much memory there is                                       |
 //! | `raid.rs`      | lost blocks from parity                                        |
+//! | `reclaim.rs`   | allocating without asking filesystems                          |
 //! | `shrinker.rs`  | memory reclaim that never asks                                 |
 //! | `sync.rs`      | locks, atomic variables                                        |
 //! | `task.rs`      | threads                                                        |
@@ -27,6 +28,7 @@ pub mod keyring;
 pub mod kobject;
 pub mod memory;
 pub mod raid;
+pub mod reclaim;
 pub mod shrinker;
 #[allow(unsafe_code)] // the same as in the kernel
 #[path = "../../../../../src/sys/six/mod.rs"]

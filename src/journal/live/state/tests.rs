@@ -153,7 +153,8 @@ fn it_gets_full_and_reclaim_still_gets_room() {
 fn sizes_that_do_not_fit() {
     let mut s = state(&CONF, [ring(0, 8, 64)]);
     let most = 64 * 64 - 7 - 100;
-    assert_eq!(s.open(&CONF, most + 1, 0), Err(Refusal::TooBig));
+    assert!(s.is_too_big(&CONF, most + 1) && !s.is_too_big(&CONF, most));
+    assert_eq!(s.open(&CONF, most + 1, 0), Err(Refusal::Full));
     assert_eq!(s.open(&CONF, most, 0), Ok((10, most)));
     s.stopped = true;
     assert_eq!(s.open(&CONF, 1, 0), Err(Refusal::Stopped));

@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+# guest: uml 300
+# guest: uml-debug? 600
+# guest: stock? 600
+"""Read-write mounts: what is on the devices while mounted and after, judged by the tools; what can not
+be written yet is refused.
+
+    rw.py --keep DIRECTORY [NAME]...
+
+mounts and unmounts images and leaves them in the directory, for another kernel to look at:
+
+    rw.py --look DIRECTORY [NAME]...
+
+mounts them read-write there and compares them with their manifests."""
+import errno
+import os
+import shutil
+import subprocess
+import sys
+
+import common
+import keys
+import manifest
+from common import Limit, Log, Loop, Mounted, Skip, Tap, mount, own, umount
+
+MS_REMOUNT = 32
+IMAGES = ('v113-empty', 'v113-snap', 'v113-tree', 'v113-threedev', 'v113-repl2', 'v113-block512', 'v113-encrypted',
+          'v113-csum-none', 'v113-csum-xxhash', 'v113-csum-crc64', 'v113-quota', 'v113-reflink')
+SECONDS = 120
+
+
+def tool(*args):
+    """Runs the tools: exit status and output."""
+    try:
+        p = subprocess.run(['bcachefs', *args], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise Skip('no bcachefs-tools') from None
+    return p.returncode, p.stdout + p.stderr
+
+
+def shown(device, *names):
+    """Lines of `show-super`, by name."""
+    status, out = tool('show-super', device)
+    if status:
+        raise RuntimeError(f'show-super {device}: exit status {status}, {out[-300:]}')
+    lines = dict(x.split(':', 1) for x in out.splitlines() if ':' in x)
+    return [lines.get(n, '?').strip() for n in names]
+
+
+def unlocked(name, files):
+    man = common.manifest(name)
+    if 'passphrase' in man:
+        keys.unlock(files[0], man['passphrase'])
+    return man
+
+
+def fsck(devices):
+    """What the tools' fsck has to say, nothing when all is well."""
+    status, out = tool('fsck', '-n', *devices)
+    return [] if status == 0 else [f'fsck -n: exit status {status}'] + out.splitlines()[-30:]
+
+
+def mounted_and_unmounted(name):
+    if name not in common.images():
+        raise Skip('no such image')
+    files = common.unpack(name)
+    man, wrong = unlocked(name, files), []
+    with Loop(files) as dev:
+        seq = int(shown(dev.devices[0], 'Sequence number')[0])
+        for nr in range(2):
+            mount(dev.source, flags=0)
+            wrong += [f'{d} is clean while mounted' for d in dev.devices if shown(d, 'Clean') != ['0']]
+            os.sync()
+            umount()
+            for d in dev.devices:
+                clean, new, features = shown(d, 'Clean', 'Sequence number', 'Features')
+                if clean != '1' or int(new) < seq + 2:
+                    wrong.append(f'{d} after unmount {nr}: clean {clean}, seq {new}, was {seq}')
+                if 'btree_updates_journalled' in features:
+                    wrong.append(f'{d} after unmount {nr}: features {features}')
+            seq = int(new)
+        if 'passphrase' not in man:
+            wrong += fsck(dev.devices)
+        with Mounted(dev.source) as root:
+            wrong += manifest.compare(root, man)[:10]
+    return wrong
+
+
+def a_journal_that_lasts(name):
+    """Many mounts, so that the journal goes through its buckets; and a crash each few."""
+    files, wrong = common.unpack(name), []
+    with Loop(files) as dev:
+        for _ in range(40):
+            mount(dev.source, flags=0)
+            umount()
+        wrong += fsck(dev.devices)
+    return wrong
+
+
+def refused(name, options=''):
+    """Mounts that can not be read-write: the message says what to do."""
+    if name not in common.images():
+        raise Skip('no such image')
+    log = Log()
+    files = common.unpack(name)
+    before = [os.stat(f).st_blocks for f in files]
+    with Loop(files) as dev:
+        try:
+            mount(dev.source, options, flags=0)
+            umount()
+            return 'mounted'
+        except OSError as x:
+            lines = own(log.take())
+            if x.errno != errno.EROFS or not any('-o ro' in m for m in lines):
+                return [str(x)] + lines
+    if before != [os.stat(f).st_blocks for f in files]:
+        return 'something was written'
+
+
+def remounted(name):
+    files, wrong = common.unpack(name), []
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        try:
+            try:
+                mount(dev.source, flags=MS_REMOUNT)
+                wrong.append('made writable while it is mounted')
+            except OSError as x:
+                if x.errno != errno.EROFS:
+                    wrong.append(f'remount,rw: {x}')
+            mount(dev.source, flags=MS_REMOUNT | common.MS_RDONLY)
+            if shown(dev.devices[0], 'Clean') != ['1']:
+                wrong.append('not clean after remount,ro')
+        finally:
+            umount()
+        return wrong + fsck(dev.devices)
+
+
+def unchanged(name):
+    """Nothing can be changed yet, and no access time is."""
+    files, wrong = common.unpack(name), []
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        try:
+            for what, call in {
+                    'create': lambda: open(common.MNT + '/new', 'w'),
+                    'mkdir': lambda: os.mkdir(common.MNT + '/new'),
+                    'chmod': lambda: os.chmod(common.MNT, 0o700),
+                    'utime': lambda: os.utime(common.MNT),
+                    'setxattr': lambda: os.setxattr(common.MNT, 'user.x', b'1')}.items():
+                try:
+                    call()
+                    wrong.append(f'{what} works')
+                except OSError as x:
+                    if x.errno != errno.EROFS:
+                        wrong.append(f'{what}: {x}')
+        finally:
+            umount()
+    return wrong
+
+
+def keep(to, names):
+    for name in names or IMAGES:
+        files = common.unpack(name)
+        unlocked(name, files)
+        with Loop(files) as dev:
+            mount(dev.source, flags=0)
+            umount()
+        for f in files:
+            subprocess.check_call(['cp', '--sparse=always', f, to])
+        common.clean()
+        print(f'kept {name}', flush=True)
+
+
+def look(there, tap, names):
+    for name in names or IMAGES:
+        files = sorted(f for f in os.listdir(there) if f.startswith(name + '.') and f.endswith('.img'))
+        files = [shutil.copy(os.path.join(there, f), common.WORK) for f in files]
+        with Loop(files) as dev:
+            man = unlocked(name, files)
+            with Limit(SECONDS):
+                mount(dev.source, flags=0)
+                different = manifest.compare(common.MNT, man)
+                umount()
+            tap.result(not different, f'{name}, mounted by another kernel', different[:10])
+        common.clean()
+
+
+def main():
+    if sys.argv[1:2] == ['--keep']:
+        return keep(sys.argv[2], sys.argv[3:])
+    tap, log = Tap(), Log()
+    if sys.argv[1:2] == ['--look']:
+        look(sys.argv[2], tap, sys.argv[3:])
+        return tap.done()
+    tests = [(f'{name}: mounted, unmounted, checked', mounted_and_unmounted, name) for name in IMAGES]
+    tests += [
+        ('many mounts', a_journal_that_lasts, 'v113-empty'),
+        ('version 1.39 is refused', refused, 'v139-snap'),
+        ('what was not shut down cleanly is refused', refused, 'v113-unclean'),
+        ('remounts', remounted, 'v113-snap'),
+        ('nothing can be changed', unchanged, 'v113-snap'),
+    ]
+    tap.check_each(log, tests, SECONDS)
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
