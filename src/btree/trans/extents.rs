@@ -93,14 +93,15 @@ impl<H: Hooks> Trans<'_, H> {
             return Ok(());
         }
         if old.k.p.offset == new.k.start_offset() {
-            self.delete(btree, old.k.p)?;
             new.k.size = size;
         } else if old.k.start_offset() == new.k.p.offset {
-            // It keeps its position, so it is just replaced.
             new.k.size = size;
             new.k.p = old.k.p;
+        } else {
+            return Ok(());
         }
-        Ok(())
+        // Also when `new` has its position now: it may get another one with the next extent.
+        self.delete(btree, old.k.p)
     }
 }
 
