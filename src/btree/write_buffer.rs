@@ -23,6 +23,7 @@ use crate::{
     error::Result,
     format::{
         bkey::Bkey,
+        bpos::Bpos,
         btree_id::BtreeId, //
     },
     journal::live::{
@@ -45,15 +46,8 @@ struct Buffered {
     key: KeyBuf,
     /// The journal entry it is in, which is pinned.
     seq: u64,
-    /// Larger than those of all that came before it.
+    /// Keys that came before have lower ones.
     nr: u64,
-}
-
-/// Those that came, and how many there were before them.
-#[derive(Debug, Default)]
-struct Incoming {
-    keys: Vec<Buffered>,
-    before: u64,
 }
 
 /// The keys on their way.
@@ -61,8 +55,17 @@ struct Incoming {
 /// C: `struct btree_write_buffer`.
 pub struct WriteBuffer {
     incoming: Mutex<Incoming>,
-    /// Held while flushing: keys of one position must reach their node in order.
-    flushing: Mutex<()>,
+    /// Keys that are on their way to their nodes, or could not be brought there. Held while
+    /// flushing: keys of one position must reach their node in order.
+    flushing: Mutex<Vec<Buffered>>,
+}
+
+/// The keys that came since the last flush.
+#[derive(Debug, Default)]
+struct Incoming {
+    keys: Vec<Buffered>,
+    /// How many came so far.
+    nr: u64,
 }
 
 /// Room in the buffer for some keys, that nobody else can take.
@@ -77,14 +80,14 @@ impl Room<'_> {
         key: KeyBuf,
         seq: u64,
     ) -> Result {
-        let nr = self.0.before;
-        self.0.before = nr.wrapping_add(1);
+        let nr = self.0.nr;
         self.0.keys.push(Buffered {
             btree,
             key,
             seq,
             nr,
         })?;
+        self.0.nr = nr.wrapping_add(1);
         journal.pin(seq);
         Ok(())
     }
@@ -94,7 +97,7 @@ impl WriteBuffer {
     pub(super) fn try_new() -> Result<Self> {
         Ok(Self {
             incoming: Mutex::try_new(Incoming::default())?,
-            flushing: Mutex::try_new(())?,
+            flushing: Mutex::try_new(Vec::new())?,
         })
     }
 
@@ -112,7 +115,8 @@ impl WriteBuffer {
 
     /// Keys on their way.
     pub fn len(&self) -> usize {
-        self.incoming.lock().keys.len()
+        let flushing = self.flushing.lock().len();
+        flushing.saturating_add(self.incoming.lock().keys.len())
     }
 
     /// Whether no key is on its way.
@@ -126,79 +130,79 @@ impl WriteBuffer {
 ///
 /// C: `bch2_btree_write_buffer_flush_sync()`.
 pub fn flush_write_buffer<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
-    let buffer = &writer.buffer;
-    let _flushing = buffer.flushing.lock();
-    let mut keys = core::mem::take(&mut buffer.incoming.lock().keys);
+    let mut keys = writer.buffer.flushing.lock();
+    take_incoming(&writer.buffer, &mut keys)?;
+    // The last one is the first to go, and of several at a position the one that came first.
     sort_by(&mut keys, |a, b| {
-        // In the order they came, where the position is the same.
-        (a.btree, a.key.k.p, a.nr).cmp(&(b.btree, b.key.k.p, b.nr))
+        (b.btree, b.key.k.p, b.nr).cmp(&(a.btree, a.key.k.p, a.nr))
     });
-    let mut done = 0usize;
-    let flushed = flush_sorted(btrees, writer, &mut keys, &mut done);
-    for b in keys.iter().take(done) {
-        writer.journal.unpin(b.seq);
+    while let Some(last) = keys.last() {
+        let place = (last.btree, last.key.k.p);
+        let same = |b: &&Buffered| (b.btree, b.key.k.p) == place;
+        let nr = keys.iter().rev().take_while(same).count();
+        let left = keys.len().saturating_sub(nr);
+        let group = keys.get(left..).unwrap_or_default();
+        bring(btrees, writer, place, group)?;
+        group.iter().for_each(|b| writer.journal.unpin(b.seq));
+        keys.truncate(left);
     }
-    if flushed.is_ok() {
+    Ok(())
+}
+
+/// Moves what came to `keys`, behind what is left there of the last flush.
+fn take_incoming(buffer: &WriteBuffer, keys: &mut Vec<Buffered>) -> Result {
+    let mut incoming = buffer.incoming.lock();
+    if keys.is_empty() {
+        core::mem::swap(keys, &mut incoming.keys);
         return Ok(());
     }
-    // Behind what has come meanwhile: `flushing` is held, so the next flush sorts all of them.
-    let mut incoming = buffer.incoming.lock();
-    for b in keys.into_iter().skip(done) {
-        incoming.keys.push(b)?;
+    keys.reserve(incoming.keys.len())?;
+    for b in core::mem::take(&mut incoming.keys) {
+        keys.push(b)?;
     }
-    flushed
+    Ok(())
 }
 
 fn version(k: &Bkey) -> (u32, u64) {
     (k.version.hi, k.version.lo)
 }
 
-/// Brings sorted keys to their nodes; `done` counts those that are there.
-fn flush_sorted<H: Hooks>(
+/// Brings keys of one position, the newest first, to their node.
+fn bring<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
-    keys: &mut [Buffered],
-    done: &mut usize,
+    (btree, pos): (BtreeId, Bpos),
+    group: &[Buffered],
 ) -> Result {
-    while let Some(first) = keys.get(*done) {
-        let place = (first.btree, first.key.k.p);
-        let rest = keys.get(*done..).unwrap_or_default();
-        let same = |b: &&Buffered| (b.btree, b.key.k.p) == place;
-        let nr = rest.iter().take_while(same).count().max(1);
-        let group = rest.get(..nr).unwrap_or(rest);
-        let oldest = group.iter().map(|b| b.seq).min().unwrap_or(first.seq);
-        run(btrees, writer, Watermark::Reclaim, |t| {
-            let key = match place.0 {
-                BtreeId::ACCOUNTING => sum(t.get(place.0, place.1)?, group)?,
-                _ => match group.last() {
-                    Some(last) => KeyBuf::copy_of(&last.key.key())?,
-                    None => return Ok(()),
-                },
-            };
-            t.insert_journalled(place.0, &key, oldest)
-        })?;
-        *done = done.saturating_add(nr);
-    }
-    Ok(())
+    let (Some(newest), Some(oldest)) = (group.first(), group.last()) else {
+        return Ok(());
+    };
+    run(btrees, writer, Watermark::Reclaim, |t| {
+        let key = match btree {
+            BtreeId::ACCOUNTING => sum(t.get(btree, pos)?, group)?,
+            _ => KeyBuf::copy_of(&newest.key.key())?,
+        };
+        t.insert_journalled(btree, &key, (oldest.seq, newest.seq))
+    })
 }
 
 /// The counters of `old`, with what has to be added to them. What `old` has already is known by its
 /// version.
 ///
 /// C: `bch2_accounting_accumulate()`, `wb_flush_one()`.
-fn sum(old: Option<KeyBuf>, deltas: &[Buffered]) -> Result<KeyBuf> {
+fn sum(old: Option<KeyBuf>, newest_first: &[Buffered]) -> Result<KeyBuf> {
     let mut new = KeyBuf::default();
     match old {
         Some(old) => new = old,
         None => {
-            if let Some(first) = deltas.first() {
+            if let Some(first) = newest_first.last() {
                 new.set(&first.key.key())?;
                 new.value_mut().fill(0);
                 new.k.version = Default::default();
             }
         }
     }
-    for b in deltas {
+    for b in newest_first.iter().rev() {
         if version(&b.key.k) <= version(&new.k) {
             continue;
         }

@@ -235,14 +235,15 @@ impl<H: Hooks> Trans<'_, H> {
 }
 
 impl<H: Hooks> Trans<'_, H> {
-    /// Inserts a key that is in the journal already, in entry `seq`, which the caller has pinned.
+    /// Inserts a key that is in the journal already: what it is made of is in entries from `oldest`,
+    /// which the caller has pinned, to `newest`.
     ///
     /// C: `bch2_trans_commit()` with `BCH_TRANS_COMMIT_no_journal_res`.
     pub(in crate::btree) fn insert_journalled(
         &mut self,
         btree: BtreeId,
         key: &KeyBuf,
-        seq: u64,
+        (oldest, newest): (u64, u64),
     ) -> TransResult {
         let at = self.lock(btree, 0, key.k.p)?;
         let target = Target {
@@ -255,7 +256,8 @@ impl<H: Hooks> Trans<'_, H> {
             let node = guard.node().clone();
             let mut body = guard.write();
             body.insert(key)?;
-            note_pin(&node, &mut body, seq, &self.writer.journal);
+            body.journal_seq = body.journal_seq.max(newest);
+            note_pin(&node, &mut body, oldest, &self.writer.journal);
         }
         self.reset();
         Ok(())
