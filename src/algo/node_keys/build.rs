@@ -56,6 +56,14 @@ impl Builder {
         }
     }
 
+    /// The same, with keys packed this way: they can be pushed at once.
+    pub(super) fn with_format(min: Bpos, max: Bpos, format: KeyFormat) -> Self {
+        Self {
+            format,
+            ..Self::new(min, max)
+        }
+    }
+
     /// The node is going to have this key.
     pub fn count(&mut self, k: &Bkey) {
         self.counted.add_key(k);

@@ -166,17 +166,28 @@ impl NodeKeys {
     }
 
     /// The keys from `start` to `end` for a node of their own that covers just these positions,
-    /// packed as suits them best.
+    /// packed as suits them best: they do not take more than here.
     ///
-    /// C: `bch2_btree_sort_into()`, `bch2_btree_calc_format()`.
+    /// C: `bch2_btree_sort_into()`, `bch2_btree_calc_format()`, `bch2_btree_node_format_fits()`.
     pub fn copy_range(&self, start: Bpos, end: Bpos) -> Result<Self> {
         let mut new = Builder::new(start, end);
-        self.each_in(start, end, |k, _| {
+        let mut u64s = 0usize;
+        self.each_in(start, end, |k, value| {
             new.count(k);
+            let header = pack(&self.format, k, value.len())?;
+            u64s = u64s.saturating_add(header.words().len());
+            u64s = u64s.saturating_add(value.len());
             Ok(())
         })?;
         new.lay_out();
         self.each_in(start, end, |k, value| new.push(k, value))?;
-        new.finish()
+        let new = new.finish()?;
+        if new.live_u64s() <= u64s {
+            return Ok(new);
+        }
+        // All keys longer, so that those few that did not fit do.
+        let mut same = Builder::with_format(start, end, self.format);
+        self.each_in(start, end, |k, value| same.push(k, value))?;
+        same.finish()
     }
 }
