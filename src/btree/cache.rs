@@ -296,8 +296,8 @@ impl NodeCache {
             return false;
         };
         match IntentGuard::try_lock(node) {
-            Some(guard) if !node.is_root() && guard.is_clean() => {
-                Node::kill(&guard);
+            Some(guard) if !node.is_root() && guard.is_droppable() && node.is_unpinned() => {
+                Node::kill(node);
                 true
             }
             _ => false,

@@ -14,6 +14,7 @@ use crate::{
             DevIdx,
             SECTOR_SHIFT, //
         },
+        Arc,
         Vec, //
     },
     error::Result,
@@ -28,7 +29,6 @@ use crate::{
     },
     sys::six::{
         HasSix,
-        IntentGuard,
         ReadGuard,
         Six, //
     },
@@ -83,6 +83,8 @@ pub struct Body {
     pub(super) writing: bool,
     /// It is being replaced, and must not change.
     pub(super) frozen: bool,
+    /// It is new, and not yet part of its btree.
+    pub(super) apart: bool,
 }
 
 /// A key in a node.
@@ -135,6 +137,7 @@ impl Node {
                 ptr: *ptr,
                 writing: false,
                 frozen: false,
+                apart: false,
             })?,
             dead: AtomicBool::new(false),
             pin: AtomicU64::new(0),
@@ -172,8 +175,8 @@ impl Node {
 
     /// Ends the life of a node; see [`is_dead`](Self::is_dead). Readers that have looked before
     /// still see it as it was.
-    pub(super) fn kill(node: &IntentGuard<Self>) {
-        node.node().dead.store(true, Ordering::Release);
+    pub(super) fn kill(node: &Arc<Self>) {
+        node.dead.store(true, Ordering::Release);
     }
 
     /// Whether it is the root of its btree: it covers everything.
@@ -186,6 +189,11 @@ impl Node {
     pub(super) fn pinned_up_to(&self, seq: u64) -> bool {
         let pin = self.pin.load(Ordering::Relaxed);
         pin != 0 && pin <= seq
+    }
+
+    /// Whether it pins no journal entry.
+    pub(super) fn is_unpinned(&self) -> bool {
+        self.pin.load(Ordering::Relaxed) == 0
     }
 
     /// Notes the memory it takes now as what it counts for in the cache.
@@ -254,6 +262,12 @@ impl Body {
     /// Whether all keys are on disk.
     pub(super) fn is_clean(&self) -> bool {
         self.written != 0 && !self.writing && self.keys.fresh_u64s() == 0
+    }
+
+    /// Whether it can be dropped and read again as it is: nobody is going to replace it, or to make
+    /// it part of a btree.
+    pub(super) fn is_droppable(&self) -> bool {
+        self.is_clean() && !self.frozen && !self.apart
     }
 
     /// Words of keys that a node of `node_sectors` can have.

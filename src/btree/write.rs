@@ -57,13 +57,8 @@ use core::sync::atomic::Ordering;
 ///
 /// C: `bch2_btree_node_write()`, `btree_node_write_work()`.
 pub fn write_node<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result {
-    let (image, ptr, pin) = match take(btrees, node)? {
-        Taken::Image(image, ptr, pin) => (image, ptr, pin),
-        Taken::Pin(0) => return Ok(()),
-        Taken::Pin(pin) => {
-            writer.journal.unpin(pin);
-            return Ok(());
-        }
+    let Some((image, ptr, pin)) = take(btrees, writer, node)? else {
+        return Ok(());
     };
     let done = write_copies(btrees, writer, &ptr, &image).and_then(|ptr| {
         update_pointer(btrees, writer, node, &ptr, image.end())?;
@@ -94,24 +89,21 @@ pub fn write_node<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node
     }
 }
 
-/// What there is to write.
-enum Taken {
-    /// This, and the journal entry that is pinned until it is written.
-    Image(Image, NodePtr, u64),
-    /// Nothing; the journal entry that was pinned all the same, because of keys that were deleted
-    /// before they came to the disk.
-    Pin(u64),
-}
-
 /// Takes what is to be written. From here on the node counts it as written.
 #[inline(never)]
-fn take(btrees: &Btrees, node: &Arc<Node>) -> Result<Taken> {
+fn take<H>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    node: &Arc<Node>,
+) -> Result<Option<(Image, NodePtr, u64)>> {
     let mut guard = IntentGuard::lock(node.clone());
     if node.is_dead() || guard.writing || guard.frozen {
-        return Ok(Taken::Pin(0));
+        return Ok(None);
     }
     if guard.is_clean() {
-        return Ok(Taken::Pin(node.pin().swap(0, Ordering::Relaxed)));
+        // A key that was not on disk yet was deleted again.
+        drop_pin(node, writer);
+        return Ok(None);
     }
     let image = encode(btrees.sb(), node, &guard)?;
     let ptr = guard.ptr;
@@ -120,8 +112,15 @@ fn take(btrees: &Btrees, node: &Arc<Node>) -> Result<Taken> {
     body.written = image.end();
     body.writing = true;
     body.journal_seq = 0;
-    let pin = node.pin().swap(0, Ordering::Relaxed);
-    Ok(Taken::Image(image, ptr, pin))
+    Ok(Some((image, ptr, node.pin().swap(0, Ordering::Relaxed))))
+}
+
+/// Gives up what a node holds of the journal, which is locked and has nothing that is not on disk.
+fn drop_pin<H>(node: &Node, writer: &Writer<H>) {
+    match node.pin().swap(0, Ordering::Relaxed) {
+        0 => (),
+        pin => writer.journal.unpin(pin),
+    }
 }
 
 /// Writes all copies; the pointer to those that could be.

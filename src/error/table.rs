@@ -189,6 +189,7 @@ errors! {
     BtreeSick, Topology, EIO, "a btree that is needed whole is damaged";
     BtreeNoLevel, Coherency, EIO, "a btree has no node of the level that is to be changed";
     BtreeTooDeep, NoSpace, ENOSPC, "a btree can not have more levels";
+    BtreeNodeTooSmall, NoSpace, EROFS, "btree nodes are too small for the keys of a transaction";
     BtreeUpdateTooBig, NoSpace, EROFS, "an update does not fit nodes that were just made for it";
     NodeFull, NoSpace, EROFS, "the keys of a btree node are more than it can hold";
     NodeNotSealed, InvalidArg, EROFS, "a btree node can not be encrypted: there is no key";

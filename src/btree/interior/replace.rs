@@ -11,17 +11,27 @@ use crate::{
     btree::{
         encode::encode,
         node::{
+            Body,
             Node,
             Parts, //
         },
         ptr::NodePtr,
-        trans::Writer,
+        trans::{
+            Hooks,
+            Writer, //
+        },
         write::write_copies,
         Btrees,
         KeyBuf, //
     },
     env::{
+        num::{
+            round_up_pow2,
+            u64_of,
+            usize_of, //
+        },
         random_u64,
+        units::SECTOR_SHIFT,
         Arc,
         Vec, //
     },
@@ -35,6 +45,11 @@ use crate::{
             BtreeId,
             BTREE_MAX_DEPTH, //
         },
+        node::{
+            ENTRY_HEADER_BYTES,
+            NODE_HEADER_BYTES, //
+        },
+        sb::Superblock,
     },
     sys::six::IntentGuard,
 };
@@ -43,7 +58,7 @@ use crate::{
 /// keys are most often added at the end. C: `btree_node_split()`.
 const FIRST_SHARE: usize = 60;
 /// A node whose keys take less of its capacity than this many percent is not split, but rewritten
-/// in one.
+/// in one, if there is room enough then.
 const SPLIT_FROM: usize = 66;
 
 /// A node and those that replace it.
@@ -98,16 +113,25 @@ impl Replacement {
             guard.write().frozen = false;
         }
     }
+
+    /// The new nodes are part of their btree now.
+    pub(super) fn settle(&self) {
+        for new in self.all_new() {
+            let mut guard = IntentGuard::lock(new.clone());
+            guard.write().apart = false;
+        }
+    }
 }
 
-/// Freezes `old` and makes what replaces it, in memory and on disk. On any other outcome than
-/// [`Made::Yes`] it is as it was. New nodes go where `places` says, of which those used are taken
-/// from the end.
+/// Freezes `old` and makes what replaces it, in memory and on disk: so that a node has room for
+/// `wanted_u64s` more, or at least fewer keys than before. On any other outcome than [`Made::Yes`]
+/// it is as it was. New nodes go where `places` says, of which those used are taken from the end.
 #[inline(never)]
-pub(super) fn make<H>(
+pub(super) fn make<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
     old: &Arc<Node>,
+    wanted_u64s: usize,
     places: &mut Vec<NodePlace>,
 ) -> Result<Made> {
     let mut guard = IntentGuard::lock(old.clone());
@@ -117,24 +141,11 @@ pub(super) fn make<H>(
     if guard.writing {
         return Ok(Made::Busy(old.clone()));
     }
-    let capacity = guard.capacity_u64s(btrees.sb().sb.node_sectors());
-    let crowded = guard.keys().live_u64s() > capacity.saturating_mul(SPLIT_FROM) / 100;
-    let pivot = match crowded {
-        true => guard.keys().split_pos(FIRST_SHARE),
-        false => None,
-    };
-    let grows = pivot.is_some() && old.is_root();
-    let needed = 1usize
-        .saturating_add(pivot.is_some().into())
-        .saturating_add(grows.into());
+    let parts = cut(&btrees.sb().sb, old, &guard, wanted_u64s)?;
+    let grows = parts.len() > 1 && old.is_root();
+    let needed = parts.len().saturating_add(grows.into());
     if let Some(more) = needed.checked_sub(places.len()).filter(|n| *n > 0) {
         return Ok(Made::Places(more));
-    }
-    let mut parts = Vec::with_capacity(2)?;
-    let mut start = old.min;
-    for end in pivot.into_iter().chain([old.max]) {
-        parts.push((start, guard.keys().copy_range(start, end)?, end))?;
-        start = end.successor();
     }
     let journal_seq = guard.journal_seq;
 
@@ -163,11 +174,11 @@ pub(super) fn make<H>(
     Ok(Made::Yes(replacement))
 }
 
-fn fill<H>(
+fn fill<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
     (replacement, old): (&mut Replacement, &Node),
-    parts: Vec<(Bpos, NodeKeys, Bpos)>,
+    parts: Vec<Part>,
     journal_seq: u64,
 ) -> Result {
     let mut places = replacement.places.iter();
@@ -212,8 +223,61 @@ fn fill<H>(
     Ok(())
 }
 
+/// A part of a node's keys, with the range it is for.
+type Part = (Bpos, NodeKeys, Bpos);
+
+/// The keys of new nodes: at least two, if the node was crowded and has as many keys, and as many
+/// as it takes for each to have room for `wanted_u64s` more.
+#[inline(never)]
+fn cut(sb: &Superblock, old: &Node, body: &Body, wanted_u64s: usize) -> Result<Vec<Part>> {
+    let capacity = body.capacity_u64s(sb.node_sectors());
+    let crowded = body.keys().live_u64s() > capacity.saturating_mul(SPLIT_FROM) / 100;
+    let mut parts = Vec::with_capacity(2)?;
+    match body.keys().split_pos(FIRST_SHARE).filter(|_| crowded) {
+        Some(pivot) => cut_at(&mut parts, 0, body.keys(), (old.min, pivot, old.max))?,
+        None => {
+            let all = body.keys().copy_range(old.min, old.max)?;
+            parts.push((old.min, all, old.max))?;
+        }
+    }
+    let mut at = 0usize;
+    while let Some((min, keys, max)) = parts.get(at) {
+        if room_of_new(sb, keys.live_u64s()) >= wanted_u64s {
+            at = at.saturating_add(1);
+            continue;
+        }
+        let pivot = keys.split_pos(FIRST_SHARE);
+        let range = (*min, pivot.ok_or(Error::BtreeNodeTooSmall)?, *max);
+        if let Some((_, keys, _)) = parts.remove(at) {
+            cut_at(&mut parts, at, &keys, range)?;
+        }
+    }
+    Ok(parts)
+}
+
+/// Inserts the two parts of `keys` at `at`.
+fn cut_at(
+    parts: &mut Vec<Part>,
+    at: usize,
+    keys: &NodeKeys,
+    (min, pivot, max): (Bpos, Bpos, Bpos),
+) -> Result {
+    let second = pivot.successor();
+    parts.insert(at, (second, keys.copy_range(second, max)?, max))?;
+    parts.insert(at, (min, keys.copy_range(min, pivot)?, pivot))
+}
+
+/// Words there is room for in a node that was just written with `live` words of keys.
+fn room_of_new(sb: &Superblock, live: usize) -> usize {
+    let bytes = live.saturating_mul(8).saturating_add(NODE_HEADER_BYTES);
+    let written = round_up_pow2(u64_of(bytes), sb.block_bytes().into());
+    let whole = usize::from(sb.node_sectors()) << SECTOR_SHIFT;
+    let left = whole.saturating_sub(written.map_or(usize::MAX, usize_of));
+    left.saturating_sub(ENTRY_HEADER_BYTES) >> 3
+}
+
 /// Makes the first root of `btree`, which has no keys.
-pub(super) fn make_first<H>(
+pub(super) fn make_first<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
     btree: BtreeId,
@@ -298,8 +362,11 @@ impl New {
             body.ptr = write_copies(btrees, writer, &ptr, &image)?;
             body.written = image.end();
             body.journal_seq = 0;
+            body.apart = true;
         }
         drop(guard);
+        // Until here it is the caller's to give back.
+        let _ = places.pop();
         Ok(node)
     }
 }

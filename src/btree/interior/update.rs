@@ -58,7 +58,7 @@ enum Outcome {
     Places(usize),
 }
 
-/// Makes room in `node`: splits it, or rewrites it when it is its log that is full and not the
+/// Makes room for `wanted_u64s` words in `node`: splits it, or rewrites it when it is its log that is full and not the
 /// node. When it was replaced meanwhile nothing is done.
 ///
 /// C: `bch2_btree_split_leaf()`, `btree_split()`.
@@ -67,8 +67,9 @@ pub(in crate::btree) fn split<H: Hooks>(
     writer: &Writer<H>,
     watermark: Watermark,
     node: Arc<Node>,
+    wanted_u64s: usize,
 ) -> Result {
-    update(btrees, writer, watermark, &What::Node(node))
+    update(btrees, writer, watermark, &What::Node(node, wanted_u64s))
 }
 
 /// Makes the root of a btree that has none.
@@ -86,8 +87,8 @@ pub(in crate::btree) fn make_root<H: Hooks>(
 /// What is to be made anew.
 #[derive(Clone)]
 enum What {
-    /// This node.
-    Node(Arc<Node>),
+    /// This node, which is to have room for so many words.
+    Node(Arc<Node>, usize),
     /// The first root of a btree.
     Root(BtreeId),
 }
@@ -138,7 +139,7 @@ fn replace<H: Hooks>(
     let outcome = loop {
         if let Some(what) = next.take() {
             let made = match &what {
-                What::Node(node) => make(btrees, writer, node, places),
+                What::Node(node, wanted) => make(btrees, writer, node, *wanted, places),
                 What::Root(btree) => make_first(btrees, writer, *btree, places),
             };
             match made {
@@ -163,14 +164,14 @@ fn replace<H: Hooks>(
         match commit(btrees, writer, &replaced) {
             Ok(()) => break Ok(Outcome::Done),
             Err((TransError::Failed(e), _)) => break Err(e),
-            Err((TransError::Restart, Before::Split(node))) => {
+            Err((TransError::Restart, Before::Split(node, wanted))) => {
                 if replaced
                     .iter()
                     .any(|r| r.all_new().any(|n| Arc::ptr_eq(n, &node)))
                 {
                     break Err(Error::BtreeUpdateTooBig);
                 }
-                next = Some(What::Node(node));
+                next = Some(What::Node(node, wanted));
             }
             Err((TransError::Restart, Before::Root(btree))) => next = Some(What::Root(btree)),
             Err((TransError::Restart, Before::Unlocked(node))) => drop(IntentGuard::lock(node)),
@@ -198,6 +199,7 @@ fn settle<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, r: &Replacement, done: 
         r.thaw();
         return;
     }
+    r.settle();
     let Some(old) = &r.old else {
         return;
     };

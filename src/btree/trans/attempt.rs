@@ -42,8 +42,8 @@ pub(in crate::btree) enum Before {
     Unlocked(Arc<Node>),
     /// The journal has no room for so many words.
     JournalRoom(u32),
-    /// A node has no room for the keys it is to get.
-    Split(Arc<Node>),
+    /// A node has no room for the keys it is to get, so many words.
+    Split(Arc<Node>, usize),
     /// A btree has no root.
     Root(BtreeId),
     /// A node is being replaced, or written, and can not be changed until that has ended.
@@ -136,7 +136,9 @@ impl<'a, H: Hooks> Trans<'a, H> {
                 Ok(())
             }
             Before::JournalRoom(u64s) => self.writer.journal.wait_for_space(u64s, self.watermark),
-            Before::Split(node) => interior::split(self.btrees, self.writer, self.watermark, node),
+            Before::Split(node, u64s) => {
+                interior::split(self.btrees, self.writer, self.watermark, node, u64s)
+            }
             Before::Root(btree) => {
                 interior::make_root(self.btrees, self.writer, self.watermark, btree)
             }
@@ -212,10 +214,11 @@ impl<'a, H: Hooks> Trans<'a, H> {
     ///
     /// C: `bch2_btree_path_traverse()`.
     pub(super) fn lock(&mut self, btree: BtreeId, level: u8, pos: Bpos) -> TransResult<usize> {
-        // Of replaced nodes, which are locked as well, the new ones are used.
-        let old = |n: &Arc<Node>| self.replaced.iter().any(|r| r.is_of(btree, Some(n)));
-        let held = |n: &Arc<Node>| n.btree == btree && n.level == level && n.covers(pos) && !old(n);
-        if let Some(at) = self.nodes.iter().position(|g| held(g.node())) {
+        // Those that are replaced are held, too, but not used.
+        let replaced = |n: &Arc<Node>| self.replaced.iter().any(|r| r.is_of(btree, Some(n)));
+        let covers = |n: &Node| n.btree == btree && n.level == level && n.covers(pos);
+        let held = |g: &IntentGuard<Node>| covers(g.node()) && !replaced(g.node());
+        if let Some(at) = self.nodes.iter().position(held) {
             return Ok(at);
         }
         loop {

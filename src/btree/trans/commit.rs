@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     btree::{
+        interior::Replacement,
         node::Body,
         write_buffer::Room,
         KeyBuf,
@@ -20,6 +21,7 @@ use crate::{
     env::{
         num::sat_u32,
         pr_err,
+        Arc,
         Vec, //
     },
     error::{
@@ -116,15 +118,16 @@ impl<H: Hooks> Trans<'_, H> {
             let Some(node) = self.nodes.get(t.node) else {
                 continue;
             };
-            if t.max_u64s() > node.capacity_u64s(node_sectors) / 2 {
+            let wanted = t.max_u64s();
+            if wanted > node.capacity_u64s(node_sectors) / 2 {
                 return Err(Error::TransTooBig.into());
             }
             if node.frozen {
                 self.before = Before::Settled(node.node().clone());
                 return Err(TransError::Restart);
             }
-            if node.room_u64s(node_sectors) < t.max_u64s() {
-                self.before = Before::Split(node.node().clone());
+            if node.room_u64s(node_sectors) < wanted {
+                self.before = Before::Split(node.node().clone(), wanted);
                 return Err(TransError::Restart);
             }
         }
@@ -151,8 +154,9 @@ impl<H: Hooks> Trans<'_, H> {
         // Readers inside hold their lock for a copy only.
         let mut guards: Vec<Option<WriteGuard<'_, Node>>> = Vec::with_capacity(self.nodes.len())?;
         for (at, node) in self.nodes.iter_mut().enumerate() {
-            let wanted = targets.iter().any(|t| t.node == at);
-            guards.push(wanted.then(|| node.write()))?;
+            let changes = targets.iter().any(|t| t.node == at);
+            let ends = is_replaced(self.replaced, node.node());
+            guards.push((changes || ends).then(|| node.write()))?;
         }
         for t in targets {
             if let Some(Some(body)) = guards.get_mut(t.node) {
@@ -202,36 +206,32 @@ impl<H: Hooks> Trans<'_, H> {
             let node = guard.node().clone();
             note_pin(&node, guard, seq, &self.writer.journal);
         }
+        for change in &self.roots {
+            let node = &change.node;
+            words.clear();
+            change.new.append_to(&mut words)?;
+            res.set_root(node.btree, node.level, &words)?;
+            self.btrees.set_root(node.clone());
+        }
+        // Before anybody can get to the new nodes, and while nobody reads the old ones: what is
+        // changed in a new one must not be missed by who still has an old one.
+        for guard in guards.iter().flatten() {
+            if is_replaced(self.replaced, guard.node()) {
+                Node::kill(guard.node());
+            }
+        }
         drop(guards);
         if let Some(mut room) = buffer {
             let keys = core::mem::take(&mut self.buffered);
             add_buffered(self.writer, keys, &mut room, &mut res, &mut words)?;
         }
-        self.switch_nodes(&mut res, &mut words)?;
         Ok(seq)
     }
+}
 
-    /// Makes new roots known, and ends the life of replaced nodes, whose locks are held.
-    fn switch_nodes(&self, res: &mut Reservation<'_>, words: &mut Vec<u64>) -> Result {
-        for change in &self.roots {
-            let node = &change.node;
-            words.clear();
-            change.new.append_to(words)?;
-            res.set_root(node.btree, node.level, words)?;
-            self.btrees.set_root(node.clone());
-        }
-        for guard in &self.nodes {
-            let node = guard.node();
-            if self
-                .replaced
-                .iter()
-                .any(|r| r.is_of(node.btree, Some(node)))
-            {
-                Node::kill(guard);
-            }
-        }
-        Ok(())
-    }
+/// Whether a transaction that replaces nodes replaces this one.
+fn is_replaced(replaced: &[Replacement], node: &Arc<Node>) -> bool {
+    replaced.iter().any(|r| r.is_of(node.btree, Some(node)))
 }
 
 impl<H: Hooks> Trans<'_, H> {
