@@ -149,9 +149,16 @@ impl Btrees {
         if root.level >= BTREE_MAX_DEPTH {
             return Err(Error::RootLevel);
         }
-        let key = root.key().ok_or(Error::RootUnreadable)?;
-        let ptr = NodePtr::decode(btree, root.level, &key, self.entry_sizes())?;
-        let node = self.node(&ptr)?;
+        let node = match root.key() {
+            Some(key) => {
+                let ptr = NodePtr::decode(btree, root.level, &key, self.entry_sizes())?;
+                let read = || self.reader().read(&ptr).map(Some);
+                let node = self.cache.get(ptr.cache_key(), read);
+                node.inspect_err(|e| self.note(ptr.place(), *e))?
+            }
+            None => None,
+        };
+        let node = node.ok_or(Error::RootUnreadable)?;
         if node.min != Bpos::MIN || node.max != Bpos::MAX {
             pr_err!(
                 "root of btree {btree} covers only {} - {}",
@@ -222,23 +229,39 @@ impl Btrees {
         &self.cache
     }
 
-    /// The node that `ptr` points to.
-    ///
-    /// C: `bch2_btree_node_get()`.
-    pub fn node(&self, ptr: &NodePtr) -> Result<Arc<Node>> {
-        let reader = Reader {
+    fn reader(&self) -> Reader<'_> {
+        Reader {
             st: &self.st,
             blacklist: &self.blacklist,
             check: &self.check,
             health: &self.health,
-        };
-        let node = self.cache.get(ptr.cache_key(), || reader.read(ptr));
-        let node = node.inspect_err(|e| self.note(ptr.place(), *e))?;
-        // Two pointers can name one node; only one of them can be right about its range.
-        if node.max != ptr.max || ptr.min().is_some_and(|min| min != node.min) {
-            return Err(self.other_range(&node, ptr));
         }
-        Ok(node)
+    }
+
+    /// The child of the interior node `parent` that covers `pos`; `None` when the parent is no
+    /// longer part of its btree.
+    ///
+    /// C: `bch2_btree_node_get()`.
+    pub(super) fn child(&self, parent: &Node, pos: Bpos) -> Result<Option<Arc<Node>>> {
+        while let Some(ptr) = self.child_ptr(parent, pos)? {
+            let key = ptr.cache_key();
+            let node = self.cache.get(key, || {
+                // The node may have been in memory until just now, and written: only from here on
+                // nobody changes it, nor what the parent says of it.
+                let now = self.child_ptr(parent, pos)?;
+                let now = now.filter(|now| now.cache_key() == key);
+                now.map(|ptr| self.reader().read(&ptr)).transpose()
+            });
+            let Some(node) = node.inspect_err(|e| self.note(ptr.place(), *e))? else {
+                continue;
+            };
+            // Two pointers can name one node; only one of them can be right about its range.
+            if node.max != ptr.max || ptr.min().is_some_and(|min| min != node.min) {
+                return Err(self.other_range(&node, &ptr));
+            }
+            return Ok(Some(node));
+        }
+        Ok(None)
     }
 
     /// The node of `level` that covers `pos`; `None` when the btree has no root.
@@ -259,7 +282,7 @@ impl Btrees {
             }
             while node.level > level {
                 match self.child(&node, pos)? {
-                    Some(ptr) => node = self.node(&ptr)?,
+                    Some(child) => node = child,
                     None => break,
                 }
             }
@@ -301,9 +324,8 @@ impl Btrees {
         self.health.found(place, What::Key(invalid));
     }
 
-    /// The child of the interior node `parent` that covers `pos`; `None` when the parent is no
-    /// longer part of its btree.
-    pub(super) fn child(&self, parent: &Node, pos: Bpos) -> Result<Option<NodePtr>> {
+    /// What `parent` says of its child that covers `pos`.
+    fn child_ptr(&self, parent: &Node, pos: Bpos) -> Result<Option<NodePtr>> {
         let body = parent.read();
         if parent.is_dead() {
             return Ok(None);

@@ -37,10 +37,7 @@ use core::sync::atomic::{
 const SHARDS: usize = 16;
 /// The cache may take this share of the machine's memory.
 const MEMORY_SHARE: u64 = 8;
-/// How many times a lookup starts over because the node was dropped meanwhile.
-const ATTEMPTS: usize = 16;
-
-/// The lock under which one thread reads a node and others wait, with what came of it.
+/// The lock under which one thread reads a node and others wait, with what came of it, if anything.
 type Loading = Arc<Mutex<Option<Result<Arc<Node>>>>>;
 
 enum Entry {
@@ -120,11 +117,17 @@ impl NodeCache {
         self.shards.get(nr).ok_or(Error::NoMemory)
     }
 
-    /// The node with this key, read by `load` if it is not in memory.
+    /// The node with this key, read by `load` if it is not in memory. From when that is called
+    /// nobody else has the node, until it has returned. `None` when `load` finds that it is not
+    /// there to be read, or another one did.
     #[inline]
-    pub fn get(&self, key: NodeKey, load: impl FnOnce() -> Result<Node>) -> Result<Arc<Node>> {
+    pub fn get(
+        &self,
+        key: NodeKey,
+        load: impl FnOnce() -> Result<Option<Node>>,
+    ) -> Result<Option<Arc<Node>>> {
         match self.peek(&key) {
-            Some(node) => Ok(node),
+            Some(node) => Ok(Some(node)),
             None => self.get_slow(key, load),
         }
     }
@@ -141,41 +144,44 @@ impl NodeCache {
     }
 
     #[inline(never)]
-    fn get_slow(&self, key: NodeKey, load: impl FnOnce() -> Result<Node>) -> Result<Arc<Node>> {
+    fn get_slow(
+        &self,
+        key: NodeKey,
+        load: impl FnOnce() -> Result<Option<Node>>,
+    ) -> Result<Option<Arc<Node>>> {
         let shard = self.shard(&key)?;
         let mine: Loading = Arc::try_new(Mutex::try_new(None)?)?;
-        for _ in 0..ATTEMPTS {
-            // Held from before others can see it until the node is there.
-            let mut result = mine.lock();
-            match self.find_or_claim(shard, &key, &mine)? {
-                Found::Node(node) => return Ok(node),
-                Found::Failed(e) => return Err(e),
-                Found::Claimed => {
-                    let loaded = load().and_then(Arc::try_new);
-                    self.reads.fetch_add(1, Ordering::Relaxed);
-                    *result = Some(match &loaded {
-                        Ok(node) => Ok(node.clone()),
-                        Err(e) => Err(*e),
-                    });
-                    drop(result);
-                    self.settle(shard, &key, &loaded);
-                    self.limit();
-                    return loaded;
-                }
-                Found::Wait(theirs) => {
-                    drop(result);
-                    let got = match &*theirs.lock() {
-                        Some(Ok(node)) => Some(Ok(node.clone())),
-                        Some(Err(e)) => Some(Err(*e)),
-                        None => None,
-                    };
-                    if let Some(got) = got {
-                        return got;
-                    }
+        // Held from before others can see it until the node is there.
+        let mut result = mine.lock();
+        match self.find_or_claim(shard, &key, &mine)? {
+            Found::Node(node) => Ok(Some(node)),
+            Found::Failed(e) => Err(e),
+            Found::Claimed => {
+                let loaded = match load() {
+                    Ok(Some(node)) => Arc::try_new(node).map(Some),
+                    Ok(None) => Ok(None),
+                    Err(e) => Err(e),
+                };
+                self.reads.fetch_add(1, Ordering::Relaxed);
+                *result = match &loaded {
+                    Ok(node) => node.clone().map(Ok),
+                    Err(e) => Some(Err(*e)),
+                };
+                drop(result);
+                self.settle(shard, &key, &loaded);
+                self.limit();
+                loaded
+            }
+            Found::Wait(theirs) => {
+                drop(result);
+                let theirs = theirs.lock();
+                match &*theirs {
+                    Some(Ok(node)) => Ok(Some(node.clone())),
+                    Some(Err(e)) => Err(*e),
+                    None => Ok(None),
                 }
             }
         }
-        Err(Error::NoMemory)
     }
 
     #[inline(never)]
@@ -214,10 +220,15 @@ impl NodeCache {
 
     /// Replaces the loading entry by what came of it.
     #[inline(never)]
-    fn settle(&self, shard: &Mutex<Table<Entry>>, key: &NodeKey, loaded: &Result<Arc<Node>>) {
+    fn settle(
+        &self,
+        shard: &Mutex<Table<Entry>>,
+        key: &NodeKey,
+        loaded: &Result<Option<Arc<Node>>>,
+    ) {
         let mut table = shard.lock();
         match loaded {
-            Ok(node) => {
+            Ok(Some(node)) => {
                 if let Some(entry) = table.get_mut(key) {
                     *entry = Entry::Ready(node.clone());
                     node.account();
@@ -230,7 +241,7 @@ impl NodeCache {
                     *entry = Entry::Failed(*e);
                 }
             }
-            Err(_) => {
+            Ok(None) | Err(_) => {
                 table.remove(key);
             }
         }

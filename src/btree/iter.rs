@@ -207,10 +207,10 @@ impl<'a> Iter<'a> {
                 self.end = node.max;
                 return Ok(self.pos <= node.max);
             }
-            let Some(ptr) = self.btrees.child(&node, self.pos)? else {
+            let Some(child) = self.btrees.child(&node, self.pos)? else {
                 return Ok(false);
             };
-            node = self.btrees.node(&ptr)?;
+            node = child;
         }
     }
 
