@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Random transactions against plain maps, with nodes and blocks of many sizes: what is read in
+//! memory, after the journal was replayed, and after everything was written back.
+//!
+//! `BCACHEFS_RS_TRANSACTIONS` sets how many are made for each size, `BCACHEFS_RS_SEED` which.
+
+mod engine;
+
+use engine::{
+    copy,
+    image::{
+        empty,
+        Sizes, //
+    },
+    live,
+    model::Model,
+    open,
+    ops::Kind,
+    read,
+    setting,
+    walk_all,
+    Fs,
+    Random, //
+};
+use sim::{
+    btree::{
+        flush_write_buffer,
+        write_back,
+        write_back_all, //
+    },
+    sys::block::BlockDevice,
+};
+
+fn transactions() -> u64 {
+    setting("BCACHEFS_RS_TRANSACTIONS", 3_000)
+}
+
+fn seed() -> u64 {
+    let seed = setting("BCACHEFS_RS_SEED", 1);
+    println!("BCACHEFS_RS_SEED={seed}");
+    seed
+}
+
+/// What is in memory, and what is read of the device after a flush.
+fn check(fs: &Fs, medium: &sim::sys::block::Medium, model: &Model) {
+    flush_write_buffer(&fs.btrees, &fs.writer).unwrap();
+    model.check(&fs.btrees);
+    fs.writer.journal.flush().unwrap();
+    model.check(&read(copy(medium)).unwrap().btrees);
+}
+
+fn one_thread(node: u32, block: u32) {
+    let sizes = Sizes { node, block };
+    let kind = Kind {
+        positions: u64::from(node),
+        words: 8,
+        changes: 6,
+        thread: 0,
+        alone: true,
+    };
+    let dev = BlockDevice::from_memory("sim", empty(sizes));
+    let medium = dev.medium();
+    medium.set_block_bytes(block);
+    let fs = open(dev);
+    let (mut model, mut r) = (Model::default(), Random(seed()));
+    let nr = transactions();
+    // Nobody else is there.
+    for _ in 0..4 {
+        fs.churn(&kind, &mut model, &mut r, nr / 16);
+        check(&fs, &medium, &model);
+        let newest = fs.writer.journal.newest();
+        write_back(&fs.btrees, &fs.writer, newest).unwrap();
+    }
+    for _ in 0..3 {
+        live(&fs, |fs| fs.churn(&kind, &mut model, &mut r, nr / 4));
+        check(&fs, &medium, &model);
+    }
+    write_back_all(&fs.btrees, &fs.writer).unwrap();
+    model.check(&fs.btrees);
+    let found = read(copy(&medium)).unwrap();
+    model.check(&found.btrees);
+    walk_all(&found.btrees);
+    fs.writer.hooks.check(&fs.btrees);
+    assert!(fs.writer.journal.oldest_pinned() > newest_or(&fs) - 1);
+}
+
+fn newest_or(fs: &Fs) -> u64 {
+    fs.writer.journal.newest()
+}
+
+macro_rules! sizes {
+    ($($name:ident: $node:literal, $block:literal;)*) => {
+        mod one_thread_with {
+            $(
+                #[test]
+                fn $name() {
+                    super::one_thread($node << 10, $block);
+                }
+            )*
+        }
+    };
+}
+
+sizes! {
+    nodes_of_4k_blocks_of_512: 4, 512;
+    nodes_of_8k_blocks_of_1k: 8, 1024;
+    nodes_of_8k_blocks_of_4k: 8, 4096;
+    nodes_of_16k_blocks_of_512: 16, 512;
+    nodes_of_64k_blocks_of_4k: 64, 4096;
+    nodes_of_128k_blocks_of_2k: 128, 2048;
+    nodes_of_256k_blocks_of_4k: 256, 4096;
+}
