@@ -113,6 +113,11 @@ impl WriteBuffer {
         self.incoming.lock().keys.len() >= FLUSH_AT
     }
 
+    /// Whether somebody is flushing: perhaps the caller, who must not wait for it then.
+    pub fn is_flushing(&self) -> bool {
+        self.flushing.try_lock().is_none()
+    }
+
     /// Keys on their way.
     pub fn len(&self) -> usize {
         let flushing = self.flushing.lock().len();

@@ -74,7 +74,11 @@ pub(super) fn derive(t: &mut Trans<'_>) -> TransResult {
     let mut seen = Vec::new();
     root_triggers(t, &mut out)?;
     loop {
-        match next_untriggered(t, &seen)? {
+        let next = next_untriggered(t, &seen);
+        // Edits come before the btrees behind: they are updates there.
+        let goes_on = |btree| seen.iter().all(|s| s.btree >= btree);
+        match next {
+            Some((btree, ..)) if !goes_on(btree) && edits(t, &mut out)? => (),
             Some((btree, level, pos)) => run_one(t, &mut out, &mut seen, btree, level, pos)?,
             None if edits(t, &mut out)? => (),
             None => break,
@@ -121,7 +125,7 @@ fn same(a: &KeyBuf, b: &KeyBuf) -> bool {
 }
 
 /// The first update outside of the alloc btree whose trigger has not seen its key.
-fn next_untriggered(t: &Trans<'_>, seen: &Vec<Seen>) -> TransResult<Option<(BtreeId, u8, Bpos)>> {
+fn next_untriggered(t: &Trans<'_>, seen: &[Seen]) -> Option<(BtreeId, u8, Bpos)> {
     let is_seen = |btree, level, key: &KeyBuf| {
         let mut of_place = seen.iter().filter(|s| (s.btree, s.level) == (btree, level));
         of_place.any(|s| s.key.k.p == key.k.p && same(&s.key, key))
@@ -130,7 +134,7 @@ fn next_untriggered(t: &Trans<'_>, seen: &Vec<Seen>) -> TransResult<Option<(Btre
         .updates()
         .filter(|u| (u.btree, u.level) != (BtreeId::ALLOC, 0));
     let next = updates.find(|u| !is_seen(u.btree, u.level, &u.key));
-    Ok(next.map(|u| (u.btree, u.level, u.key.k.p)))
+    next.map(|u| (u.btree, u.level, u.key.k.p))
 }
 
 fn run_one(

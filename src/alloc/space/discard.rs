@@ -52,7 +52,10 @@ pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usiz
         return Ok((0, 0));
     }
     let _one = space.discarding.lock();
-    flush_write_buffer(engine.btrees, engine.writer)?;
+    // The index is one of the btrees that are behind.
+    if !engine.writer.buffer.is_flushing() {
+        flush_write_buffer(engine.btrees, engine.writer)?;
+    }
     let (mut free, mut waiting) = (0usize, 0usize);
     let mut from = Bpos::MIN;
     loop {

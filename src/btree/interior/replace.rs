@@ -366,7 +366,6 @@ impl New {
         }
         drop(guard);
         // Until here it is the caller's to give back.
-        let _ = places.pop();
         Ok(node)
     }
 }
