@@ -10,6 +10,7 @@
 //! | `damage.rs`         | the summary of what is damaged                                   |
 //! | `device_files.rs`   | files about one device                                          |
 //! | `option_files.rs`   | values of options                                                |
+//! | `perf_test.rs`      | benchmarks of the btrees                                         |
 //! | `counter_files.rs`  | counters                                                         |
 //! | `ioctl/`            | the ioctls of the tools                                          |
 //!
@@ -22,6 +23,7 @@ mod device_files;
 mod fs_files;
 pub mod ioctl;
 mod option_files;
+mod perf_test;
 mod sysfs;
 
 pub use sysfs::{

@@ -6,7 +6,8 @@ use super::{
     counter_files,
     device_files,
     fs_files,
-    option_files, //
+    option_files,
+    perf_test, //
 };
 use crate::{
     env::{
@@ -40,6 +41,7 @@ use crate::{
     sys::kobject::{
         Dir,
         Files,
+        Mode,
         Registered,
         Root,
         Tree, //
@@ -85,6 +87,8 @@ enum About {
     DeviceOption(DevIdx, u8),
     /// The number of the control device.
     Minor,
+    /// Runs benchmarks.
+    PerfTest,
 }
 
 impl About {
@@ -97,6 +101,7 @@ impl About {
             About::Device(dev, nr) => (4, dev.0, nr),
             About::DeviceOption(dev, nr) => (5, dev.0, nr),
             About::Minor => (6, 0, 0),
+            About::PerfTest => (7, 0, 0),
         };
         u32::from_be_bytes([0, kind, dev, nr])
     }
@@ -111,6 +116,7 @@ impl About {
             4 => About::Device(DevIdx(dev), nr),
             5 => About::DeviceOption(DevIdx(dev), nr),
             6 => About::Minor,
+            7 => About::PerfTest,
             _ => return None,
         })
     }
@@ -141,6 +147,15 @@ impl Files for Shown {
                 option_files::show_device(st, dev, option(nr)?, to)
             }
             About::Minor => writeln!(to, "{}", self.minor),
+            About::PerfTest => Err(fmt::Error),
+        }
+    }
+
+    fn store(&self, id: u32, text: &str) -> Result<(), Errno> {
+        match About::from_id(id) {
+            Some(About::PerfTest) => perf_test::run(&self.fs, text),
+            // Options can not be changed yet.
+            _ => Err(Errno::EROFS),
         }
     }
 }
@@ -193,12 +208,13 @@ fn make(fs: &Arc<Filesystem>, minor: u32, st: &SbState) -> Result<Published, Err
     };
     let top = Published::TOP;
     for (nr, f) in (0..).zip(fs_files::TOP) {
-        tree.file(top, f.name, false, About::Fs(nr).to_id())?;
+        tree.file(top, f.name, Mode::Read, About::Fs(nr).to_id())?;
     }
-    tree.file(top, "minor", false, About::Minor.to_id())?;
+    tree.file(top, "minor", Mode::Read, About::Minor.to_id())?;
+    tree.file(top, "perf_test", Mode::Write, About::PerfTest.to_id())?;
     let internal = tree.dir(top, format_args!("internal"))?;
     for (nr, f) in (0..).zip(fs_files::INTERNAL) {
-        tree.file(internal, f.name, false, About::Internal(nr).to_id())?;
+        tree.file(internal, f.name, Mode::Read, About::Internal(nr).to_id())?;
     }
     let opts = tree.dir(top, format_args!("options"))?;
     add_options(&mut tree, opts, |o, nr| {
@@ -207,12 +223,12 @@ fn make(fs: &Arc<Filesystem>, minor: u32, st: &SbState) -> Result<Published, Err
     })?;
     let counts = tree.dir(top, format_args!("counters"))?;
     for c in counters() {
-        tree.file(counts, c.name, false, About::Counter(c.nr).to_id())?;
+        tree.file(counts, c.name, Mode::Read, About::Counter(c.nr).to_id())?;
     }
     for dev in st.devices() {
         let dir = tree.dir(top, format_args!("dev-{}", dev.idx))?;
         for (nr, f) in (0..).zip(device_files::FILES) {
-            tree.file(dir, f.name, false, About::Device(dev.idx, nr).to_id())?;
+            tree.file(dir, f.name, Mode::Read, About::Device(dev.idx, nr).to_id())?;
         }
         add_options(&mut tree, dir, |o, nr| {
             o.is(DEVICE).then_some(About::DeviceOption(dev.idx, nr))
@@ -239,7 +255,11 @@ fn add_options(
 ) -> Result<(), Errno> {
     for (nr, o) in (0u64..).zip(options()).filter(|(_, o)| !o.is(HIDDEN)) {
         if let Some(about) = about(o, low_u8(nr)) {
-            tree.file(dir, o.name, o.is(RUNTIME), about.to_id())?;
+            let mode = match o.is(RUNTIME) {
+                true => Mode::ReadWrite,
+                false => Mode::Read,
+            };
+            tree.file(dir, o.name, mode, about.to_id())?;
         }
     }
     Ok(())

@@ -3,11 +3,23 @@
 //! Going read-write, and the way back.
 
 use crate::{
+    alloc::space::{
+        discard_buckets,
+        Engine,
+        Space,
+        Writer, //
+    },
+    btree::{
+        write_back,
+        write_back_all,
+        Btrees, //
+    },
     env::{
         pr_err,
         pr_info,
         pr_warn,
-        Arc, //
+        Arc,
+        Vec, //
     },
     error::{
         Error,
@@ -20,11 +32,19 @@ use crate::{
     },
     journal::live::{
         Journal,
-        Start, //
+        Start,
+        Watermark, //
     },
     sb::{
         SbState,
         State, //
+    },
+    sys::{
+        sync::Mutex,
+        task::{
+            Stop,
+            Thread, //
+        },
     },
 };
 
@@ -69,23 +89,30 @@ fn may_write(sb: &Superblock) -> Result {
 
 /// What a filesystem has in addition while it is read-write.
 pub struct ReadWrite {
-    /// The journal.
-    pub journal: Arc<Journal>,
+    btrees: Arc<Btrees>,
+    writer: Arc<Writer>,
+    /// What goes on in the background; gone when the filesystem is read-only again.
+    threads: Mutex<Vec<Thread>>,
 }
+
+/// Milliseconds between looks at the journal, when nobody wakes the thread that writes back.
+const RECLAIM_MS: u64 = 100;
+/// Milliseconds between looks for buckets to be discarded.
+const DISCARD_MS: u64 = 1000;
 
 impl ReadWrite {
     /// Marks the filesystem not clean, starts the journal, and writes its first entry: whether that
     /// works is to be known before anything is changed.
     ///
     /// C: `__bch2_fs_read_write()`.
-    pub(super) fn start(st: &Arc<SbState>, from: &Start) -> Result<Self> {
+    pub(super) fn start(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
+        let st = btrees.sb();
         st.mark_dirty()?;
-        let started = Journal::start(st.clone(), from);
-        let written = started.and_then(|journal| journal.write_entry().map(|_| journal));
-        match written {
-            Ok(journal) if st.state.change(State::ReadOnly, State::ReadWrite) => {
-                Ok(Self { journal })
-            }
+        let started = Journal::start(st.clone(), from)
+            .and_then(|journal| journal.write_entry().map(|_| journal))
+            .and_then(|journal| Self::with(btrees, journal));
+        match started {
+            Ok(rw) if st.state.change(State::ReadOnly, State::ReadWrite) => Ok(rw),
             Ok(_) => Err(st.state.first_error().unwrap_or(Error::Io)),
             Err(e) => {
                 st.end_super();
@@ -94,15 +121,56 @@ impl ReadWrite {
         }
     }
 
+    #[inline(never)]
+    fn with(btrees: &Arc<Btrees>, journal: Arc<Journal>) -> Result<Self> {
+        let space = Space::try_new(btrees, journal.clone())?;
+        let writer = Arc::try_new(Writer::try_new(journal, space)?)?;
+        let this = Self {
+            btrees: btrees.clone(),
+            writer,
+            threads: Mutex::try_new(Vec::with_capacity(2)?)?,
+        };
+        let name = btrees.sb().name();
+        let (b, w) = (this.btrees.clone(), this.writer.clone());
+        let reclaim = Thread::spawn(format_args!("bch-reclaim/{name}"), move |stop| {
+            reclaim(&b, &w, stop);
+        })?;
+        this.threads.lock().push(reclaim)?;
+        let (b, w) = (this.btrees.clone(), this.writer.clone());
+        let discard = Thread::spawn(format_args!("bch-discard/{name}"), move |stop| {
+            discard(&b, &w, stop);
+        })?;
+        this.threads.lock().push(discard)?;
+        Ok(this)
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &Journal {
+        &self.writer.journal
+    }
+
+    /// What it takes to run transactions.
+    pub fn engine(&self) -> Engine<'_> {
+        Engine {
+            btrees: &self.btrees,
+            writer: &self.writer,
+        }
+    }
+
     /// Ends writing, with the superblock of a clean shutdown if everything is on disk.
     ///
     /// C: `bch2_fs_read_only()`.
     pub(super) fn stop(&self, st: &SbState) -> Result {
-        let stopped = match st.state.change(State::ReadWrite, State::ReadOnly) {
+        let threads = core::mem::take(&mut *self.threads.lock());
+        threads.iter().for_each(Thread::ask_to_stop);
+        self.journal().want_reclaim();
+        threads.into_iter().for_each(Thread::stop);
+        let stopped = match st.state.get() == State::ReadWrite {
             true => self.shut_down(st),
             // It was ended before, by an error or by somebody else.
             false => Ok(()),
         };
+        st.state.change(State::ReadWrite, State::ReadOnly);
         st.end_super();
         if let Err(e) = &stopped {
             pr_err!("{}: not shut down cleanly: {e}", st.name());
@@ -111,18 +179,51 @@ impl ReadWrite {
     }
 
     fn shut_down(&self, st: &SbState) -> Result {
-        let last = self.journal.stop()?;
+        write_back_all(&self.btrees, &self.writer)?;
+        let journal = self.journal();
+        let last = journal.stop()?;
         if !last.is_empty {
             pr_warn!(
                 "{}: not shut down cleanly: what journal entries from {} on hold is not written back",
                 st.name(),
-                self.journal.oldest_pinned()
+                journal.oldest_pinned()
             );
             return Ok(());
         }
-        let (records, positions) = (self.journal.clean_records()?, self.journal.positions()?);
+        let (records, positions) = (journal.clean_records()?, journal.positions()?);
         st.mark_clean(last.seq, &records, &positions)?;
         pr_info!("{}: shut down cleanly, journal seq {}", st.name(), last.seq);
         Ok(())
+    }
+}
+
+/// Writes back what the journal holds, when that is wanted.
+///
+/// C: `bch2_journal_reclaim_thread()`.
+fn reclaim(btrees: &Btrees, writer: &Writer, stop: &Stop) {
+    while !stop.requested() && writer.journal.halted().is_none() {
+        writer.journal.wait_for_reclaim(RECLAIM_MS, || stop.requested());
+        let target = match writer.journal.reclaim_target() {
+            Some(target) => target,
+            None if writer.buffer.is_full() => 0,
+            None => continue,
+        };
+        if let Err(e) = write_back(btrees, writer, target) {
+            pr_err!("{}: writing back: {e}", btrees.sb().name());
+            stop.sleep_ms(RECLAIM_MS);
+        }
+    }
+}
+
+/// Makes emptied buckets free.
+///
+/// C: `bch2_do_discards_work()`.
+fn discard(btrees: &Btrees, writer: &Writer, stop: &Stop) {
+    let engine = Engine { btrees, writer };
+    while !stop.requested() && writer.journal.halted().is_none() {
+        if let Err(e) = discard_buckets(engine, Watermark::Btree) {
+            pr_err!("{}: discarding buckets: {e}", btrees.sb().name());
+        }
+        stop.sleep_ms(DISCARD_MS);
     }
 }

@@ -171,7 +171,7 @@ impl Filesystem {
             pr_err!("{}: btree {btree} is damaged", view.sb().name());
             return Err(Error::ReadWriteDamaged);
         }
-        ReadWrite::start(view.btrees.sb(), from)
+        ReadWrite::start(&view.btrees, from)
     }
 
     /// What it takes to change something, while that is possible.
@@ -187,7 +187,7 @@ impl Filesystem {
     /// C: `bch2_sync_fs()`.
     pub fn sync(&self) -> Result {
         match &self.rw {
-            Some(rw) if self.state().get() != State::ReadOnly => rw.journal.flush(),
+            Some(rw) if self.state().get() != State::ReadOnly => rw.journal().flush(),
             _ => Ok(()),
         }
     }

@@ -12,6 +12,7 @@ use crate::{
         Btrees,
         Found, //
     },
+    env::Arc,
     error::Result,
     format::{
         bpos::Bpos,
@@ -25,7 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct View {
     /// The btrees, with everything in them.
-    pub btrees: Btrees,
+    pub btrees: Arc<Btrees>,
     /// The snapshot trees.
     pub table: Table,
     subvols: Subvolumes,
@@ -38,7 +39,7 @@ impl View {
         let table = Table::read(&btrees)?;
         let subvols = Subvolumes::read(&btrees, &table)?;
         Ok(Self {
-            btrees,
+            btrees: Arc::try_new(btrees)?,
             table,
             subvols,
         })

@@ -22,6 +22,7 @@
 struct bch_rs_file {
 	struct kobj_attribute	attr;
 	bch_rs_show		show;
+	bch_rs_store		store;
 	const void		*data;
 	u32			id;
 	char			name[];
@@ -65,16 +66,18 @@ static ssize_t file_show(struct kobject *kobj, struct kobj_attribute *attr,
 	return file->show(file->data, file->id, buf);
 }
 
-/* What can be written in principle can not be while the filesystem is read-only. */
 static ssize_t file_store(struct kobject *kobj, struct kobj_attribute *attr,
 			  const char *buf, size_t count)
 {
-	return -EROFS;
+	struct bch_rs_file *file = container_of(attr, struct bch_rs_file, attr);
+
+	return file->store(file->data, file->id, buf, count);
 }
 
 struct bch_rs_file *bch_rs_file_add(struct kobject *dir, const char *name,
-				    bool writable, bch_rs_show show,
-				    const void *data, u32 id)
+				    umode_t mode, bch_rs_show show,
+				    bch_rs_store store, const void *data,
+				    u32 id)
 {
 	size_t len = strlen(name) + 1;
 	struct bch_rs_file *file;
@@ -85,13 +88,15 @@ struct bch_rs_file *bch_rs_file_add(struct kobject *dir, const char *name,
 		return ERR_PTR(-ENOMEM);
 	memcpy(file->name, name, len);
 	file->show = show;
+	file->store = store;
 	file->data = data;
 	file->id = id;
 	sysfs_attr_init(&file->attr.attr);
 	file->attr.attr.name = file->name;
-	file->attr.attr.mode = writable ? 0644 : 0444;
-	file->attr.show = file_show;
-	if (writable)
+	file->attr.attr.mode = mode;
+	if (mode & 0444)
+		file->attr.show = file_show;
+	if (mode & 0222)
 		file->attr.store = file_store;
 
 	ret = sysfs_create_file(dir, &file->attr.attr);

@@ -51,6 +51,30 @@ pub trait Files: Send + Sync + 'static {
     /// Writes the contents of file `id`. What is beyond a page is cut off. May sleep; must not wait
     /// for a lock that is held while the tree is dropped.
     fn show(&self, id: u32, to: &mut dyn fmt::Write) -> fmt::Result;
+
+    /// Takes what was written to file `id`. As [`show`](Self::show), may sleep.
+    fn store(&self, id: u32, text: &str) -> Result;
+}
+
+/// What can be done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Everybody can read it.
+    Read,
+    /// Everybody can read it, the superuser can write it.
+    ReadWrite,
+    /// The superuser can write it.
+    Write,
+}
+
+impl Mode {
+    const fn bits(self) -> u16 {
+        match self {
+            Mode::Read => 0o444,
+            Mode::ReadWrite => 0o644,
+            Mode::Write => 0o200,
+        }
+    }
 }
 
 /// Text in memory of a fixed size. What does not fit is dropped.
@@ -205,19 +229,20 @@ impl<T: Files> Tree<T> {
         self.add_dir(self.get(parent)?, name)
     }
 
-    /// Adds a file. Writing to one that is `writable` says that the filesystem is read-only.
-    pub fn file(&mut self, dir: Dir, name: &str, writable: bool, id: u32) -> Result {
+    /// Adds a file.
+    pub fn file(&mut self, dir: Dir, name: &str, mode: Mode, id: u32) -> Result {
         let (dir, name) = (self.get(dir)?, Name::new(format_args!("{name}"))?);
         self.files.reserve(1).map_err(|_| Errno::ENOMEM)?;
         let data: *const T = &*self.data;
-        // SAFETY: The directory exists by the type invariant, and `show` fits `data`, which is
-        // freed after the directory is gone.
+        // SAFETY: The directory exists by the type invariant, and both functions fit `data`,
+        // which is freed after the directory is gone.
         let file = unsafe {
             bindings::bch_rs_file_add(
                 dir.as_ptr(),
                 name.as_ptr(),
-                writable,
+                mode.bits(),
                 Some(show::<T>),
+                Some(store::<T>),
                 data.cast(),
                 id,
             )
@@ -277,5 +302,30 @@ unsafe extern "C" fn show<T: Files>(data: *const c_void, id: u32, buf: *mut c_ch
         // The length of a whole page would say that the file was not shown right.
         Ok(()) => num::isize_of_bits(text.len.min(PAGE_SIZE.wrapping_sub(1))),
         Err(fmt::Error) => isize::try_from(Errno::EIO.0).map_or(-1, isize::wrapping_neg),
+    }
+}
+
+/// Calls [`Files::store`].
+///
+/// # Safety
+///
+/// `data` must be a `T`, and `buf` a string of `count` bytes that nobody changes during the call.
+unsafe extern "C" fn store<T: Files>(
+    data: *const c_void,
+    id: u32,
+    buf: *const c_char,
+    count: usize,
+) -> isize {
+    // SAFETY: By the function's contract.
+    let (data, text) = unsafe {
+        (
+            &*data.cast::<T>(),
+            core::slice::from_raw_parts(buf.cast::<u8>(), count),
+        )
+    };
+    let stored = core::str::from_utf8(text).map_err(|_| Errno::EINVAL);
+    match stored.and_then(|text| data.store(id, text)) {
+        Ok(()) => num::isize_of_bits(count),
+        Err(e) => super::failed(e),
     }
 }

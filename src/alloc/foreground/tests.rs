@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use super::*;
+use super::{
+    watermark::open_reserved,
+    *, //
+};
 use crate::{
     env::units::{
         BucketNr,

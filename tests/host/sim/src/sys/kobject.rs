@@ -20,6 +20,20 @@ type Result<T = ()> = core::result::Result<T, Errno>;
 pub trait Files: Send + Sync + 'static {
     /// Writes the contents of file `id`.
     fn show(&self, id: u32, to: &mut dyn fmt::Write) -> fmt::Result;
+
+    /// Takes what was written to file `id`.
+    fn store(&self, id: u32, text: &str) -> Result;
+}
+
+/// What can be done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Everybody can read it.
+    Read,
+    /// Everybody can read it, the superuser can write it.
+    ReadWrite,
+    /// The superuser can write it.
+    Write,
 }
 
 /// A directory that trees can be put into.
@@ -53,7 +67,7 @@ pub struct Dir(usize);
 pub struct Tree<T: Files> {
     root: &'static Root,
     dirs: Vec<String>,
-    files: BTreeMap<String, (u32, bool)>,
+    files: BTreeMap<String, (u32, Mode)>,
     links: Vec<(String, String)>,
     data: T,
 }
@@ -94,9 +108,9 @@ impl<T: Files> Tree<T> {
     }
 
     /// Adds a file.
-    pub fn file(&mut self, dir: Dir, name: &str, writable: bool, id: u32) -> Result {
+    pub fn file(&mut self, dir: Dir, name: &str, mode: Mode, id: u32) -> Result {
         let path = self.path(dir, name);
-        match self.files.insert(path, (id, writable)) {
+        match self.files.insert(path, (id, mode)) {
             None => Ok(()),
             Some(_) => Err(Errno::EEXIST),
         }
@@ -116,12 +130,23 @@ impl<T: Files> Tree<T> {
 
     /// The files, with whether they are writable.
     pub fn files(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.files.iter().map(|(path, f)| (path.as_str(), f.1))
+        let writable = |mode| mode != Mode::Read;
+        self.files
+            .iter()
+            .map(move |(path, f)| (path.as_str(), writable(f.1)))
     }
 
     /// The links to devices, with the devices' names.
     pub fn links(&self) -> &[(String, String)] {
         &self.links
+    }
+
+    /// Writes to a file.
+    pub fn write(&self, path: &str, text: &str) -> Result {
+        match self.files.get(path) {
+            Some((id, mode)) if *mode != Mode::Read => self.data.store(*id, text),
+            _ => Err(Errno::EACCES),
+        }
     }
 
     /// What a file shows.
