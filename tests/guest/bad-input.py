@@ -274,6 +274,12 @@ def options(copy):
                             ('data_replicas=99', 'data_replicas'), ('compression=none:99', 'compression')):
             refused(f'option {text}', dev.source, {errno.EINVAL, errno.ERANGE}, words, text)
         works('options that are known', dev.source, options='errors=ro,verbose,degraded')
+
+
+def read_write(copy):
+    """What can not be written yet: the message says what to do."""
+    copy.fresh()
+    with Loop(copy.files) as dev:
         log.take()
         try:
             mount(dev.source, flags=0)
@@ -339,6 +345,8 @@ def main():
     truncated(copy)
     every_byte(copy)
     options(copy)
+    if 'v139-' + BASE in common.images():
+        read_write(Copy('v139-' + BASE))
     devices(copy, two)
     unload()
     tap.done()

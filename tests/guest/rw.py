@@ -8,7 +8,8 @@ be written yet is refused.
 
     rw.py --keep DIRECTORY [NAME]...
 
-mounts and unmounts images and leaves them in the directory, for another kernel to look at:
+mounts and unmounts images and leaves them in the directory, once more with what was on the devices
+while they were mounted, for another kernel to look at:
 
     rw.py --look DIRECTORY [NAME]...
 
@@ -166,6 +167,9 @@ def keep(to, names):
         unlocked(name, files)
         with Loop(files) as dev:
             mount(dev.source, flags=0)
+            os.sync()
+            for f in files:
+                subprocess.check_call(['cp', '--sparse=always', f, f'{to}/cut-{os.path.basename(f)}'])
             umount()
         for f in files:
             subprocess.check_call(['cp', '--sparse=always', f, to])
@@ -175,16 +179,17 @@ def keep(to, names):
 
 def look(there, tap, names):
     for name in names or IMAGES:
-        files = sorted(f for f in os.listdir(there) if f.startswith(name + '.') and f.endswith('.img'))
-        files = [shutil.copy(os.path.join(there, f), common.WORK) for f in files]
-        with Loop(files) as dev:
-            man = unlocked(name, files)
-            with Limit(SECONDS):
-                mount(dev.source, flags=0)
-                different = manifest.compare(common.MNT, man)
-                umount()
-            tap.result(not different, f'{name}, mounted by another kernel', different[:10])
-        common.clean()
+        for cut, how in (('', 'shut down'), ('cut-', 'not shut down')):
+            files = sorted(f for f in os.listdir(there) if f.startswith(f'{cut}{name}.') and f.endswith('.img'))
+            files = [shutil.copy(os.path.join(there, f), common.WORK) for f in files]
+            with Loop(files) as dev:
+                man = unlocked(name, files)
+                with Limit(SECONDS):
+                    mount(dev.source, flags=0)
+                    different = manifest.compare(common.MNT, man)
+                    umount()
+                tap.result(not different, f'{name}, {how}, mounted by another kernel', different[:10])
+            common.clean()
 
 
 def main():
