@@ -38,7 +38,10 @@ use crate::{
     journal::live::Watermark,
     sys::{
         sync::SpinLock,
-        task::Thread, //
+        task::{
+            Stop,
+            Thread, //
+        },
     },
 };
 
@@ -114,12 +117,15 @@ fn several(fs: &Arc<Filesystem>, test: Test, nr: u64, threads: u32) -> Result {
     let mut running = Vec::new();
     for at in 0..threads {
         let (fs, failed) = (fs.clone(), failed.clone());
-        let name = format_args!("bcachefs perf test[{at}]");
-        running.push(Thread::spawn(name, move |_| {
+        let work = move |_: &Stop| {
             if let Err(e) = one(&fs, test, nr) {
                 *failed.lock() = Some(e);
             }
-        })?)?;
+        };
+        running.push(Thread::spawn(
+            format_args!("bcachefs perf test[{at}]"),
+            work,
+        )?)?;
     }
     // Each is waited for.
     running.into_iter().for_each(Thread::stop);
