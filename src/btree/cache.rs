@@ -231,7 +231,7 @@ impl NodeCache {
             Ok(Some(node)) => {
                 if let Some(entry) = table.get_mut(key) {
                     *entry = Entry::Ready(node.clone());
-                    node.account();
+                    node.set_accounted(node.memory_bytes());
                     self.bytes.fetch_add(node.accounted(), Ordering::Relaxed);
                     self.nodes.fetch_add(1, Ordering::Relaxed);
                 }
@@ -323,7 +323,7 @@ impl NodeCache {
             let capacity = {
                 let mut table = shard.lock();
                 if !table.is_full() {
-                    node.account();
+                    node.set_accounted(node.memory_bytes());
                     self.bytes.fetch_add(node.accounted(), Ordering::Relaxed);
                     self.nodes.fetch_add(1, Ordering::Relaxed);
                     let old = table.insert(key, Entry::Ready(node));
@@ -339,6 +339,21 @@ impl NodeCache {
         }
         self.limit();
         Ok(())
+    }
+
+    /// Counts a node by the memory it takes now.
+    pub(super) fn account(&self, node: &Arc<Node>) {
+        let (key, bytes) = (node.ptr.cache_key(), node.memory_bytes());
+        let Ok(shard) = self.shard(&key) else {
+            return;
+        };
+        let mut table = shard.lock();
+        if let Some(Entry::Ready(here)) = table.get_mut(&key) {
+            if Arc::ptr_eq(here, node) {
+                let more = bytes.wrapping_sub(node.set_accounted(bytes));
+                self.bytes.fetch_add(more, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Drops a node that was replaced.

@@ -196,9 +196,9 @@ impl Node {
         self.pin.load(Ordering::Relaxed) == 0
     }
 
-    /// Notes the memory it takes now as what it counts for in the cache.
-    pub(super) fn account(&self) {
-        self.accounted.store(self.memory_bytes(), Ordering::Relaxed);
+    /// Sets what it counts for in the cache, in bytes. What it was before is returned.
+    pub(super) fn set_accounted(&self, bytes: u64) -> u64 {
+        self.accounted.swap(bytes, Ordering::Relaxed)
     }
 
     /// What it counts for in the cache, in bytes.

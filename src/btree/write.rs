@@ -78,7 +78,7 @@ pub fn write_node<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node
             if pin != 0 {
                 writer.journal.unpin(pin);
             }
-            node.account();
+            btrees.cache().account(node);
             Ok(())
         }
         Err(e) => {
