@@ -13,10 +13,14 @@ use sim::{
         },
     },
     golden::images::read_file,
+    sys::block::Disk,
 };
 use std::{
     path::Path,
-    sync::Arc, //
+    sync::{
+        Arc,
+        OnceLock, //
+    },
 };
 use zerocopy::IntoBytes;
 
@@ -40,20 +44,48 @@ const JOURNAL_OFFSET: usize = 16 + 140;
 
 /// The contents of a device.
 pub(crate) fn empty(sizes: Sizes) -> Arc<Vec<u8>> {
+    let mut bytes = unpack();
+    for at in superblocks(&bytes) {
+        change(&mut bytes[at..], sizes);
+    }
+    Arc::new(bytes)
+}
+
+/// The same, of which all share what they do not change.
+pub(crate) fn empty_disk(sizes: Sizes) -> Disk {
+    static BASE: OnceLock<(Arc<Vec<u8>>, Vec<usize>)> = OnceLock::new();
+    let (base, superblocks) = BASE.get_or_init(|| {
+        let bytes = unpack();
+        let at = superblocks(&bytes);
+        (Arc::new(bytes), at)
+    });
+    let mut disk = Disk::from_memory(base.clone());
+    for at in superblocks {
+        let mut sb = base[*at..][..64 << 10].to_vec();
+        change(&mut sb, sizes);
+        disk.write((at / 512) as u64, &sb).unwrap();
+    }
+    disk
+}
+
+fn unpack() -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/engine.img.zst");
     let mut bytes = read_file(&path).unwrap();
     assert_eq!(size_of::<RawSb>(), HEADER);
-    let magic: [u8; 16] = bytes[4096 + MAGIC..][..16].try_into().unwrap();
-    let mut copies = 0;
-    for at in (0..8 << 20).step_by(512).chain([bytes.len() - (1 << 20)]) {
-        if bytes[at + MAGIC..][..16] == magic && at != 3584 {
-            change(&mut bytes[at..], sizes);
-            copies += 1;
-        }
-    }
-    assert!(copies >= 2);
     drop_journal(&mut bytes);
-    Arc::new(bytes)
+    bytes
+}
+
+/// Where there is a copy of the superblock, in bytes.
+fn superblocks(bytes: &[u8]) -> Vec<usize> {
+    let magic = &bytes[4096 + MAGIC..][..16];
+    let places = (0..8 << 20).step_by(512).chain([bytes.len() - (1 << 20)]);
+    // One is the layout alone.
+    let found: Vec<_> = places
+        .filter(|at| &bytes[at + MAGIC..][..16] == magic && *at != 3584)
+        .collect();
+    assert!(found.len() >= 2);
+    found
 }
 
 /// Makes all buckets with a journal entry empty: they are not of the new block size.

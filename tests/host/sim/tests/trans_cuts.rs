@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The power is lost while transactions run: what was acknowledged is there, in whole transactions
+//! and without gaps, and nothing is damaged.
+//!
+//! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each workload, `BCACHEFS_RS_SEED` the
+//! first of `BCACHEFS_RS_WORKLOADS` workloads. Workloads in which something was found once are in
+//! `engine/cuts.txt`. Threads take turns as they like, so that the same workload is not written in
+//! the same order again.
+
+mod engine;
+
+use engine::{
+    image::{
+        empty_disk,
+        Sizes, //
+    },
+    live,
+    model::Model,
+    open,
+    ops::{
+        apply,
+        Kind,
+        Steps, //
+    },
+    read,
+    setting,
+    walk_all,
+    Random, //
+};
+use sim::{
+    btree::write_back,
+    sys::block::{
+        BlockDevice,
+        Medium,
+        Power,
+        PowerCut,
+        Replay, //
+    },
+};
+use std::time::Instant;
+
+/// What one thread did.
+#[derive(Default)]
+struct History {
+    /// The journal entry of each transaction, and what it was.
+    done: Vec<(u64, Steps)>,
+    /// When how many were acknowledged.
+    safe: Vec<(u64, usize)>,
+    /// What there was after each tenth.
+    states: Vec<Model>,
+}
+
+const STATES: usize = 10;
+
+impl History {
+    /// How many are certain to be there at a moment.
+    fn certain(&self, at: u64) -> usize {
+        let before = self.safe.iter().take_while(|(clock, _)| *clock <= at);
+        before.last().map_or(0, |(_, nr)| *nr)
+    }
+
+    /// How many are in journal entries up to `seq`.
+    fn up_to(&self, seq: u64) -> usize {
+        self.done.partition_point(|(s, _)| *s <= seq)
+    }
+
+    fn keep_states(&mut self) {
+        let mut model = Model::default();
+        for (nr, (_, steps)) in self.done.iter().enumerate() {
+            if nr % STATES == 0 {
+                self.states.push(model.clone());
+            }
+            steps.iter().for_each(|(op, _)| apply(&mut model, op));
+        }
+        self.states.push(model);
+    }
+
+    /// What there is after the first `nr`.
+    fn state(&self, nr: usize) -> Model {
+        let from = nr / STATES;
+        let mut model = self.states[from.min(self.states.len() - 1)].clone();
+        if from < self.states.len() - 1 || nr % STATES == 0 {
+            let rest = &self.done[from * STATES..nr];
+            let ops = rest.iter().flat_map(|(_, steps)| steps);
+            ops.for_each(|(op, _)| apply(&mut model, op));
+        }
+        model
+    }
+}
+
+/// What happened, and on what.
+struct Recording {
+    medium: Medium,
+    power: Power,
+    threads: Vec<History>,
+    /// The first moment with a journal.
+    start: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Workload {
+    seed: u64,
+    sizes: Sizes,
+    threads: u64,
+    transactions: u64,
+}
+
+impl Workload {
+    /// One of any kind.
+    fn any(seed: u64, transactions: u64) -> Self {
+        let mut r = Random(seed);
+        let (node, block) = [
+            (4 << 10, 512),
+            (4 << 10, 1024),
+            (8 << 10, 4096),
+            (16 << 10, 4096),
+            (64 << 10, 512),
+            (256 << 10, 4096),
+        ][r.below(6) as usize];
+        Self {
+            seed,
+            sizes: Sizes { node, block },
+            threads: 1 + r.below(2),
+            transactions,
+        }
+    }
+
+    fn record(&self) -> Recording {
+        let power = Power::new();
+        let dev = BlockDevice::recorded("sim", empty_disk(self.sizes), &power);
+        let medium = dev.medium();
+        let fs = open(dev);
+        fs.writer
+            .journal
+            .reserve(1, sim::journal::live::Watermark::Normal)
+            .map(drop)
+            .unwrap();
+        fs.writer.journal.flush().unwrap();
+        let start = power.now();
+        let one = |thread: u64| {
+            let kind = Kind {
+                positions: 2000,
+                words: 8,
+                changes: 5,
+                thread,
+                alone: self.threads == 1,
+            };
+            let (mut model, mut r) = (Model::default(), Random(self.seed << 4 | thread));
+            let mut history = History::default();
+            for _ in 0..self.transactions {
+                let steps = kind.steps(&mut model, &mut r);
+                let seq = fs.run(&steps).unwrap();
+                // In none, if it changes nothing.
+                let last = history.done.last().map_or(0, |(last, _)| *last);
+                assert!(seq == 0 || seq >= last);
+                history.done.push((seq.max(last), steps));
+                if r.one_in(12) {
+                    fs.writer.journal.flush().unwrap();
+                    history.safe.push((power.now(), history.done.len()));
+                }
+                if r.one_in(40) {
+                    let seq = fs.writer.journal.newest();
+                    write_back(&fs.btrees, &fs.writer, seq).unwrap();
+                }
+            }
+            history.keep_states();
+            history
+        };
+        let threads = live(&fs, |_| {
+            std::thread::scope(|s| {
+                let one = &one;
+                let all = (0..self.threads).map(|nr| s.spawn(move || one(nr)));
+                let all: Vec<_> = all.collect();
+                all.into_iter().map(|t| t.join().unwrap()).collect()
+            })
+        });
+        drop(fs);
+        Recording {
+            medium,
+            power,
+            threads,
+            start,
+        }
+    }
+}
+
+impl Recording {
+    /// Looks at what one loss of power leaves.
+    fn check(&self, replay: &mut Replay, cut: PowerCut) {
+        let dev = BlockDevice::recorded("cut", replay.image(cut), &Power::new());
+        let found = read(dev).unwrap();
+        assert!(found.start.next_seq > found.last_seq);
+        let mut want = Model::default();
+        for history in &self.threads {
+            let nr = history.up_to(found.last_seq);
+            let certain = history.certain(cut.at);
+            assert!(nr >= certain, "{certain} were acknowledged, {nr} are there");
+            want.join(history.state(nr));
+        }
+        want.check(&found.btrees);
+        walk_all(&found.btrees);
+    }
+}
+
+/// Looks at `cuts` moments, or at each one.
+fn check(workload: Workload, cuts: Option<u64>) -> u64 {
+    let recording = workload.record();
+    let mut replay = Replay::new(&recording.medium).unwrap();
+    let mut r = Random(workload.seed);
+    let (start, end) = (recording.start, recording.power.now());
+    let mut moments: Vec<u64> = match cuts {
+        Some(nr) => (0..nr).map(|_| start + r.below(end - start + 1)).collect(),
+        None => (start..=end).collect(),
+    };
+    moments.sort_unstable();
+    for at in &moments {
+        let cut = PowerCut {
+            at: *at,
+            seed: r.next(),
+        };
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            recording.check(&mut replay, cut);
+        }));
+        if let Err(e) = done {
+            println!("{workload:?} {cut:?} of {start}..{end}");
+            std::panic::resume_unwind(e);
+        }
+    }
+    moments.len() as u64
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let first = setting("BCACHEFS_RS_SEED", 1);
+    first..first + setting("BCACHEFS_RS_WORKLOADS", 6)
+}
+
+fn report(what: &str, nr: u64, start: Instant) {
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{what}: {nr} cuts, {:.0} per second", nr as f64 / seconds);
+}
+
+#[test]
+fn what_was_found_once() {
+    let lines = include_str!("engine/cuts.txt").lines();
+    for line in lines.filter(|l| !l.starts_with('#') && !l.is_empty()) {
+        let (seed, transactions) = line.split_once(' ').unwrap();
+        let workload = Workload::any(seed.parse().unwrap(), transactions.parse().unwrap());
+        check(workload, Some(setting("BCACHEFS_RS_CUTS", 60)));
+    }
+}
+
+#[test]
+fn at_every_moment_of_a_short_time() {
+    let start = Instant::now();
+    let all = seeds().map(|seed| check(Workload::any(seed, 25), None));
+    report("short", all.sum(), start);
+}
+
+#[test]
+fn at_some_moments_of_a_long_time() {
+    let start = Instant::now();
+    let cuts = setting("BCACHEFS_RS_CUTS", 60);
+    let all = seeds().map(|seed| check(Workload::any(seed + 1000, 1500), Some(cuts)));
+    report("long", all.sum(), start);
+}
