@@ -34,6 +34,9 @@ impl<T> Vec<T> {
 
     /// Makes room for `n` more elements.
     pub fn reserve(&mut self, n: usize) -> Result {
+        if self.0.capacity().wrapping_sub(self.0.len()) < n {
+            scarce::take()?;
+        }
         self.0.try_reserve(n).map_err(|_| Error::NoMemory)
     }
 
@@ -143,6 +146,7 @@ pub struct Box<T>(std::boxed::Box<T>);
 impl<T> Box<T> {
     /// Moves `value` to the heap.
     pub fn try_new(value: T) -> Result<Self> {
+        scarce::take()?;
         Ok(Self(std::boxed::Box::new(value)))
     }
 
@@ -175,6 +179,7 @@ pub struct Arc<T>(std::sync::Arc<T>);
 impl<T> Arc<T> {
     /// Moves `value` to shared memory.
     pub fn try_new(value: T) -> Result<Self> {
+        scarce::take()?;
         Ok(Self(std::sync::Arc::new(value)))
     }
 
@@ -198,6 +203,43 @@ impl<T> Deref for Arc<T> {
     #[inline]
     fn deref(&self) -> &T {
         &self.0
+    }
+}
+
+/// Memory that runs out when a test wants it.
+pub mod scarce {
+    use crate::error::{
+        Error,
+        Result, //
+    };
+    use core::cell::Cell;
+
+    std::thread_local! {
+        static LEFT: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    /// Makes one allocation of this thread fail, after `after` others; with `None`, none.
+    pub fn fail_after(after: Option<u64>) {
+        LEFT.set(after);
+    }
+
+    /// Whether that allocation is still to come.
+    pub fn is_pending() -> bool {
+        LEFT.get().is_some()
+    }
+
+    pub(super) fn take() -> Result {
+        match LEFT.get() {
+            None => Ok(()),
+            Some(0) => {
+                LEFT.set(None);
+                Err(Error::NoMemory)
+            }
+            Some(left) => {
+                LEFT.set(Some(left.wrapping_sub(1)));
+                Ok(())
+            }
+        }
     }
 }
 

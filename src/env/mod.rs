@@ -33,6 +33,8 @@ pub mod units;
 mod world;
 
 pub use log::Level;
+#[cfg(not(kernel))]
+pub use world::scarce;
 pub use world::{
     log_line,
     random_u64,
