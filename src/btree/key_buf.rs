@@ -162,6 +162,11 @@ impl KeyBuf {
         self.len.saturating_add(BKEY_BYTES / 8)
     }
 
+    /// Whether it is not longer than a key can be.
+    pub fn check_len(&self) -> Result {
+        pack(&KeyFormat::UNPACKED, &self.k, self.len).map(drop)
+    }
+
     /// Appends the key to `out` as it stands in a journal entry.
     pub fn append_to(&self, out: &mut Vec<u64>) -> Result {
         let header = pack(&KeyFormat::UNPACKED, &self.k, self.len)?;

@@ -75,6 +75,8 @@ pub struct Body {
     invalid: Vec<Bpos>,
     /// Sectors of its log that are in use; 0 when it was never written.
     pub(super) written: u16,
+    /// How many of them the pointer to it says are: fewer, as long as that could not be changed.
+    pub(super) told: u16,
     /// The newest journal entry with a key that is not on disk.
     pub(super) journal_seq: u64,
     /// The pointer to it, with the copies it still has.
@@ -133,6 +135,7 @@ impl Node {
                 keys: parts.keys,
                 invalid: parts.invalid,
                 written: parts.written,
+                told: parts.written,
                 journal_seq: 0,
                 ptr: *ptr,
                 writing: false,
@@ -206,6 +209,18 @@ impl Node {
         self.accounted.load(Ordering::Relaxed)
     }
 
+    /// Lets it pin `seq` as well, of which the caller has a pin; he has to give up the pin that is
+    /// returned. The node is locked for writing.
+    pub(super) fn add_pin(&self, seq: u64) -> u64 {
+        match self.pin.load(Ordering::Relaxed) {
+            old if old != 0 && old <= seq => seq,
+            old => {
+                self.pin.store(seq, Ordering::Relaxed);
+                old
+            }
+        }
+    }
+
     /// The journal entry it pins; 0 when everything is on disk. Changes only under the write lock,
     /// or by the one that writes the node.
     pub(super) fn pin(&self) -> &AtomicU64 {
@@ -260,8 +275,13 @@ impl Body {
     }
 
     /// Whether all keys are on disk.
+    pub(super) fn is_written(&self) -> bool {
+        self.written != 0 && self.keys.fresh_u64s() == 0
+    }
+
+    /// Whether all keys are on disk, and found there.
     pub(super) fn is_clean(&self) -> bool {
-        self.written != 0 && !self.writing && self.keys.fresh_u64s() == 0
+        self.is_written() && !self.writing && self.told == self.written
     }
 
     /// Whether it can be dropped and read again as it is: nobody is going to replace it, or to make

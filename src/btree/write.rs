@@ -29,6 +29,7 @@ use crate::{
         Vec, //
     },
     error::{
+        Class,
         Error,
         Result, //
     },
@@ -52,50 +53,58 @@ use core::sync::atomic::Ordering;
 /// is nothing to write, or when somebody else is at it. What it held of the journal is given up
 /// once all is done.
 ///
-/// When no copy could be written, or the pointer can not be changed, the journal is halted: what
-/// the node has can not be made durable any more.
+/// When no copy could be written the journal is halted: what the node has can not be made durable
+/// any more. When only the pointer can not be changed, for want of memory or space, that is done
+/// with the next write.
 ///
 /// C: `bch2_btree_node_write()`, `btree_node_write_work()`.
 pub fn write_node<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result {
-    let Some((image, ptr, pin)) = take(btrees, writer, node)? else {
+    let Some(mut taken) = take(btrees, writer, node)? else {
         return Ok(());
     };
-    let done = write_copies(btrees, writer, &ptr, &image).and_then(|ptr| {
-        update_pointer(btrees, writer, node, &ptr, image.end())?;
-        Ok(ptr)
-    });
-    let mut guard = IntentGuard::lock(node.clone());
-    let mut body = guard.write();
-    body.writing = false;
-    if let Ok(ptr) = done {
-        body.ptr = ptr;
-    }
-    drop(body);
-    drop(guard);
-    writer.settled.wake_all();
-    match done {
-        Ok(_) => {
-            if pin != 0 {
-                writer.journal.unpin(pin);
-            }
-            btrees.cache().account(node);
-            Ok(())
+    let written = match &taken.image {
+        Some(image) => write_copies(btrees, writer, &taken.ptr, image),
+        None => Ok(taken.ptr),
+    };
+    let told = match written {
+        Ok(ptr) => {
+            taken.ptr = ptr;
+            update_pointer(btrees, writer, node, &ptr, taken.end)
         }
-        Err(e) => {
-            pr_err!("can not write btree node ({}): {e}", node.ptr);
+        Err(e) => Err(e),
+    };
+    let again = written.is_ok() && told.is_err_and(passes);
+    release(writer, node, &taken, told.is_ok(), again);
+    btrees.cache().account(node);
+    if let Err(e) = told {
+        pr_err!("can not write btree node ({}): {e}", node.ptr);
+        if !again {
             writer.journal.halt(e);
-            Err(e)
         }
     }
+    told
 }
 
-/// Takes what is to be written. From here on the node counts it as written.
+/// Whether trying again can help.
+fn passes(e: Error) -> bool {
+    e == Error::NoMemory || e.class() == Class::NoSpace
+}
+
+/// What a node gives to who writes it.
+struct Taken {
+    /// What is to be written; `None` when that was done before, and only the pointer is to be
+    /// changed.
+    image: Option<Image>,
+    ptr: NodePtr,
+    /// Sectors in use after that.
+    end: u16,
+    /// The journal entry that is pinned until it is done.
+    pin: u64,
+}
+
+/// What is to be done. From here on the node counts it as written.
 #[inline(never)]
-fn take<H>(
-    btrees: &Btrees,
-    writer: &Writer<H>,
-    node: &Arc<Node>,
-) -> Result<Option<(Image, NodePtr, u64)>> {
+fn take<H>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result<Option<Taken>> {
     let mut guard = IntentGuard::lock(node.clone());
     if node.is_dead() || guard.writing || guard.frozen {
         return Ok(None);
@@ -105,14 +114,46 @@ fn take<H>(
         drop_pin(node, writer);
         return Ok(None);
     }
-    let image = encode(btrees.sb(), node, &guard)?;
-    let ptr = guard.ptr;
+    let image = match guard.is_written() {
+        true => None,
+        false => Some(encode(btrees.sb(), node, &guard)?),
+    };
     let mut body = guard.write();
-    body.keys.written()?;
-    body.written = image.end();
+    if let Some(image) = &image {
+        body.keys.written()?;
+        body.written = image.end();
+        body.journal_seq = 0;
+    }
     body.writing = true;
-    body.journal_seq = 0;
-    Ok(Some((image, ptr, node.pin().swap(0, Ordering::Relaxed))))
+    Ok(Some(Taken {
+        image,
+        ptr: body.ptr,
+        end: body.written,
+        pin: node.pin().swap(0, Ordering::Relaxed),
+    }))
+}
+
+/// Ends a write. If it is to be done again, the node keeps what it had of the journal.
+fn release<H>(writer: &Writer<H>, node: &Arc<Node>, taken: &Taken, told: bool, again: bool) {
+    let mut guard = IntentGuard::lock(node.clone());
+    let mut body = guard.write();
+    body.writing = false;
+    if told || again {
+        body.ptr = taken.ptr;
+    }
+    if told {
+        body.told = taken.end;
+    }
+    let pin = match again && taken.pin != 0 {
+        true => node.add_pin(taken.pin),
+        false => taken.pin,
+    };
+    drop(body);
+    drop(guard);
+    writer.settled.wake_all();
+    if pin != 0 && (told || again) {
+        writer.journal.unpin(pin);
+    }
 }
 
 /// Gives up what a node holds of the journal, which is locked and has nothing that is not on disk.
@@ -123,7 +164,7 @@ fn drop_pin<H>(node: &Node, writer: &Writer<H>) {
     }
 }
 
-/// Writes all copies; the pointer to those that could be.
+/// Writes all copies; the pointer to those that could be. When none could, the journal is halted.
 pub(super) fn write_copies<H>(
     btrees: &Btrees,
     writer: &Writer<H>,
@@ -149,7 +190,11 @@ pub(super) fn write_copies<H>(
         };
     }
     st.counters.add(Counter::BTREE_NODE_WRITE, 1);
-    last.map(|()| ptr)
+    if let Err(e) = last {
+        writer.journal.halt(e);
+        return Err(e);
+    }
+    Ok(ptr)
 }
 
 fn write_copy(dev: &Device, sector: u64, image: &Image) -> Result {

@@ -360,7 +360,7 @@ impl New {
             let image = encode(btrees.sb(), &node, &body)?;
             // Nobody else knows the node, so the lock is in nobody's way.
             body.ptr = write_copies(btrees, writer, &ptr, &image)?;
-            body.written = image.end();
+            (body.written, body.told) = (image.end(), image.end());
             body.journal_seq = 0;
             body.apart = true;
         }

@@ -30,6 +30,7 @@ use crate::{
     },
     format::{
         btree_id::BtreeId,
+        key_type::KeyType,
         values::validate::Origin, //
     },
     journal::live::{
@@ -71,12 +72,21 @@ impl<H: Hooks> Trans<'_, H> {
     /// Nothing is written that would not be accepted when it is read.
     #[inline(never)]
     fn validate(&self) -> Result {
-        for u in self.staged.iter().filter(|u| !u.key.is_deleted()) {
-            let key = u.key.key();
+        let staged = self.staged.iter().map(|u| (u.btree, u.level, &u.key));
+        let buffered = self.buffered.iter().map(|(btree, key)| (*btree, 0, key));
+        for (btree, level, key) in staged.chain(buffered) {
+            key.check_len()?;
+            let mut key = key.key();
+            if btree == BtreeId::ACCOUNTING {
+                // It gets one with its place in the journal.
+                key.k.version.lo = key.k.version.lo.max(1);
+            }
+            if key.k.key_type == KeyType::DELETED {
+                continue;
+            }
             let checked = self.btrees.key_check();
-            if let Err(e) = checked.check(u.btree, u.level, Origin::Commit, &key) {
-                let (btree, k) = (u.btree, key.k);
-                pr_err!("btree {btree}: refusing to write key {k}: {e}");
+            if let Err(e) = checked.check(btree, level, Origin::Commit, &key) {
+                pr_err!("btree {btree}: refusing to write key {}: {e}", key.k);
                 return Err(Error::TransKeyInvalid);
             }
         }
