@@ -131,12 +131,6 @@ impl Workload {
         let dev = BlockDevice::recorded("sim", empty_disk(self.sizes), &power);
         let medium = dev.medium();
         let fs = open(dev);
-        fs.writer
-            .journal
-            .reserve(1, sim::journal::live::Watermark::Normal)
-            .map(drop)
-            .unwrap();
-        fs.writer.journal.flush().unwrap();
         let start = power.now();
         let one = |thread: u64| {
             let kind = Kind {

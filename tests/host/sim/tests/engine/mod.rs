@@ -40,7 +40,8 @@ use sim::{
         self,
         live::{
             Journal,
-            Start, //
+            Start,
+            Watermark, //
         },
     },
     sb,
@@ -91,6 +92,9 @@ pub(crate) fn open(dev: BlockDevice) -> Fs {
     st.mark_dirty().unwrap();
     let journal = Journal::start(st, &start).unwrap();
     let pool = Pool::new(&btrees, journal.clone());
+    // The old journal is gone: there has to be an entry before anything happens.
+    drop(journal.reserve(1, Watermark::Normal).unwrap());
+    journal.flush().unwrap();
     Fs {
         writer: Writer::try_new(journal, pool).unwrap(),
         btrees,
