@@ -243,6 +243,22 @@ pub mod scarce {
     }
 }
 
+std::thread_local! {
+    static RESTARTS: core::cell::Cell<u32> = const { core::cell::Cell::new(0) };
+}
+
+/// Makes this thread start each transaction over so many times: the first attempt ends with its
+/// first step, the next one with its second, and so on.
+pub fn restart_often(times: u32) {
+    RESTARTS.set(times);
+}
+
+/// Whether the transaction that there were `attempt` attempts of, and that has done `step` steps of
+/// this one, is to start over without a reason.
+pub fn wants_restart(attempt: u32, step: u32) -> bool {
+    step == attempt && attempt < RESTARTS.get()
+}
+
 /// Clocks.
 pub mod time {
     /// Nanoseconds of a clock that never goes back.

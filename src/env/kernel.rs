@@ -295,6 +295,20 @@ pub fn log_line(level: Level, args: fmt::Arguments<'_>) {
     }
 }
 
+/// Whether the transaction that there were `attempt` attempts of, and that has done `step` steps of
+/// this one, is to start over without a reason: less often with each attempt, and never in a kernel
+/// that is not built for it.
+///
+/// C: `trans_maybe_inject_restart()`.
+#[inline]
+pub fn wants_restart(attempt: u32, step: u32) -> bool {
+    let _ = step;
+    cfg!(CONFIG_BCACHEFS_INJECT_TRANSACTION_RESTARTS) && {
+        let mask = u64::MAX.wrapping_shr(54u32.saturating_sub(attempt));
+        time::monotonic_ns() & mask == 0
+    }
+}
+
 /// A number that nobody can foresee.
 pub fn random_u64() -> u64 {
     // SAFETY: It has no conditions.

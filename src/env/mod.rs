@@ -33,15 +33,19 @@ pub mod units;
 mod world;
 
 pub use log::Level;
-#[cfg(not(kernel))]
-pub use world::scarce;
 pub use world::{
     log_line,
     random_u64,
     time,
+    wants_restart,
     Arc,
     Box,
     Vec, //
+};
+#[cfg(not(kernel))]
+pub use world::{
+    restart_often,
+    scarce, //
 };
 
 pub use crate::{

@@ -136,6 +136,7 @@ fn replace<H: Hooks>(
 ) -> Result<Outcome> {
     let mut replaced: Vec<Replacement> = Vec::new();
     let mut next = Some(what.clone());
+    let mut attempt = 0u32;
     let outcome = loop {
         if let Some(what) = next.take() {
             let made = match &what {
@@ -161,7 +162,9 @@ fn replace<H: Hooks>(
                 Err(e) => break Err(e),
             }
         }
-        match commit(btrees, writer, &replaced) {
+        let done = commit(btrees, writer, &replaced, attempt);
+        attempt = attempt.saturating_add(1);
+        match done {
             Ok(()) => break Ok(Outcome::Done),
             Err((TransError::Failed(e), _)) => break Err(e),
             Err((TransError::Restart, Before::Split(node, wanted))) => {
@@ -216,8 +219,10 @@ fn commit<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
     replaced: &[Replacement],
+    attempt: u32,
 ) -> core::result::Result<(), (TransError, Before)> {
     let mut t = Trans::new(btrees, writer, Watermark::InteriorUpdates, replaced);
+    t.attempt = attempt;
     let done = stage(&mut t, replaced).and_then(|()| t.commit().map(|_| ()));
     let before = core::mem::replace(&mut t.before, Before::Nothing);
     t.reset();

@@ -23,6 +23,7 @@ use crate::{
         Node, //
     },
     env::{
+        wants_restart,
         Arc,
         Vec, //
     },
@@ -79,6 +80,9 @@ pub struct Trans<'a, H> {
     pub(super) buffered: Vec<(BtreeId, KeyBuf)>,
     pub(in crate::btree) roots: Vec<RootChange>,
     pub(in crate::btree) before: Before,
+    /// How many attempts there were before this one, and how many steps this one has done.
+    pub(in crate::btree) attempt: u32,
+    step: u32,
 }
 
 /// Calls `f` until it neither asks for a restart nor fails. What `f` does to the outside must not
@@ -118,6 +122,22 @@ impl<'a, H: Hooks> Trans<'a, H> {
             buffered: Vec::new(),
             roots: Vec::new(),
             before: Before::Nothing,
+            attempt: 0,
+            step: 0,
+        }
+    }
+
+    /// Before each step that may ask for a restart: does so without a reason, in kernels that are
+    /// built to.
+    ///
+    /// C: `trans_maybe_inject_restart()`.
+    #[inline]
+    pub(super) fn step(&mut self) -> TransResult {
+        let step = self.step;
+        self.step = step.saturating_add(1);
+        match wants_restart(self.attempt, step) {
+            true => Err(TransError::Restart),
+            false => Ok(()),
         }
     }
 
@@ -127,6 +147,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
     #[inline(never)]
     fn prepare(&mut self) -> Result {
         self.reset();
+        (self.attempt, self.step) = (self.attempt.saturating_add(1), 0);
         match core::mem::replace(&mut self.before, Before::Nothing) {
             Before::Nothing => Ok(()),
             Before::Unlocked(node) => {
@@ -214,6 +235,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
     ///
     /// C: `bch2_btree_path_traverse()`.
     pub(super) fn lock(&mut self, btree: BtreeId, level: u8, pos: Bpos) -> TransResult<usize> {
+        self.step()?;
         // Those that are replaced are held, too, but not used.
         let replaced = |n: &Arc<Node>| self.replaced.iter().any(|r| r.is_of(btree, Some(n)));
         let covers = |n: &Node| n.btree == btree && n.level == level && n.covers(pos);

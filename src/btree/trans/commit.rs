@@ -64,6 +64,7 @@ impl<H: Hooks> Trans<'_, H> {
         self.validate()?;
         let targets = self.targets()?;
         self.check_room(&targets)?;
+        self.step()?;
         let seq = self.apply(&targets)?;
         self.reset();
         Ok(seq)
