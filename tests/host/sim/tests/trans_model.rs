@@ -29,6 +29,7 @@ use sim::{
         write_back,
         write_back_all, //
     },
+    env::restart_often,
     sys::block::BlockDevice,
 };
 
@@ -50,7 +51,9 @@ fn check(fs: &Fs, medium: &sim::sys::block::Medium, model: &Model) {
     model.check(&read(copy(medium)).unwrap().btrees);
 }
 
-fn one_thread(node: u32, block: u32) {
+/// With transactions that are started over at each of their first steps, if `restarts` is not 0.
+fn one_thread(node: u32, block: u32, restarts: u32) {
+    restart_often(restarts);
     let sizes = Sizes { node, block };
     let kind = Kind {
         positions: u64::from(node),
@@ -67,7 +70,7 @@ fn one_thread(node: u32, block: u32) {
     let nr = transactions();
     // Nobody else is there.
     for _ in 0..4 {
-        fs.churn(&kind, &mut model, &mut r, nr / 16);
+        fs.churn(&kind, &mut model, &mut r, (nr / 16).min(200));
         check(&fs, &medium, &model);
         let newest = fs.writer.journal.newest();
         write_back(&fs.btrees, &fs.writer, newest).unwrap();
@@ -94,7 +97,7 @@ macro_rules! sizes {
             $(
                 #[test]
                 fn $name() {
-                    super::one_thread($node << 10, $block);
+                    super::one_thread($node << 10, $block, 0);
                 }
             )*
         }
@@ -109,4 +112,10 @@ sizes! {
     nodes_of_64k_blocks_of_4k: 64, 4096;
     nodes_of_128k_blocks_of_2k: 128, 2048;
     nodes_of_256k_blocks_of_4k: 256, 4096;
+}
+
+#[test]
+fn transactions_start_over_at_every_step() {
+    one_thread(4 << 10, 512, 40);
+    one_thread(16 << 10, 4096, 12);
 }
