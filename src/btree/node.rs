@@ -30,7 +30,8 @@ use crate::{
     sys::six::{
         HasSix,
         ReadGuard,
-        Six, //
+        Six,
+        WriteGuard, //
     },
 };
 use core::sync::atomic::{
@@ -61,6 +62,8 @@ pub struct Node {
     pub ptr: NodePtr,
     body: Six<Body>,
     dead: AtomicBool,
+    /// As the body has it, to look at without its lock.
+    settled: AtomicBool,
     used: AtomicBool,
     pin: AtomicU64,
     accounted: AtomicU64,
@@ -82,9 +85,9 @@ pub struct Body {
     /// The pointer to it, with the copies it still has.
     pub(super) ptr: NodePtr,
     /// A write is under way.
-    pub(super) writing: bool,
+    writing: bool,
     /// It is being replaced, and must not change.
-    pub(super) frozen: bool,
+    frozen: bool,
     /// It is new, and not yet part of its btree.
     pub(super) apart: bool,
 }
@@ -143,6 +146,7 @@ impl Node {
                 apart: false,
             })?,
             dead: AtomicBool::new(false),
+            settled: AtomicBool::new(true),
             pin: AtomicU64::new(0),
             accounted: AtomicU64::new(0),
             used: AtomicBool::new(true),
@@ -170,10 +174,26 @@ impl Node {
     }
 
     /// Whether it can be changed and replaced: neither of them, nor a write, is under way. Or it is
-    /// dead.
+    /// dead. Takes no lock, so that it can be waited for.
     pub(super) fn is_settled(&self) -> bool {
-        let body = self.read();
-        self.is_dead() || !body.frozen && !body.writing
+        self.is_dead() || self.settled.load(Ordering::Acquire)
+    }
+
+    /// Says that it is being replaced, or is no more. Those that wait have to be woken.
+    pub(super) fn set_frozen(guard: &mut WriteGuard<'_, Self>, frozen: bool) {
+        guard.frozen = frozen;
+        Self::note_settled(guard);
+    }
+
+    /// The same of a write.
+    pub(super) fn set_writing(guard: &mut WriteGuard<'_, Self>, writing: bool) {
+        guard.writing = writing;
+        Self::note_settled(guard);
+    }
+
+    fn note_settled(guard: &WriteGuard<'_, Self>) {
+        let settled = !guard.frozen && !guard.writing;
+        guard.node().settled.store(settled, Ordering::Release);
     }
 
     /// Ends the life of a node; see [`is_dead`](Self::is_dead). Readers that have looked before
@@ -272,6 +292,16 @@ impl Body {
     /// The keys.
     pub fn keys(&self) -> &NodeKeys {
         &self.keys
+    }
+
+    /// Whether it is being replaced, and must not change.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Whether a write is under way.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing
     }
 
     /// Whether all keys are on disk.

@@ -106,7 +106,7 @@ struct Taken {
 #[inline(never)]
 fn take<H>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result<Option<Taken>> {
     let mut guard = IntentGuard::lock(node.clone());
-    if node.is_dead() || guard.writing || guard.frozen {
+    if node.is_dead() || guard.is_writing() || guard.is_frozen() {
         return Ok(None);
     }
     if guard.is_clean() {
@@ -124,7 +124,7 @@ fn take<H>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result<Opti
         body.written = image.end();
         body.journal_seq = 0;
     }
-    body.writing = true;
+    Node::set_writing(&mut body, true);
     Ok(Some(Taken {
         image,
         ptr: body.ptr,
@@ -137,7 +137,7 @@ fn take<H>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result<Opti
 fn release<H>(writer: &Writer<H>, node: &Arc<Node>, taken: &Taken, told: bool, again: bool) {
     let mut guard = IntentGuard::lock(node.clone());
     let mut body = guard.write();
-    body.writing = false;
+    Node::set_writing(&mut body, false);
     if told || again {
         body.ptr = taken.ptr;
     }

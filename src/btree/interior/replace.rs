@@ -110,7 +110,7 @@ impl Replacement {
     pub(super) fn thaw(&self) {
         if let Some(old) = &self.old {
             let mut guard = IntentGuard::lock(old.clone());
-            guard.write().frozen = false;
+            Node::set_frozen(&mut guard.write(), false);
         }
     }
 
@@ -135,10 +135,10 @@ pub(super) fn make<H: Hooks>(
     places: &mut Vec<NodePlace>,
 ) -> Result<Made> {
     let mut guard = IntentGuard::lock(old.clone());
-    if old.is_dead() || guard.frozen {
+    if old.is_dead() || guard.is_frozen() {
         return Ok(Made::Gone);
     }
-    if guard.writing {
+    if guard.is_writing() {
         return Ok(Made::Busy(old.clone()));
     }
     let parts = cut(&btrees.sb().sb, old, &guard, wanted_u64s)?;
@@ -161,7 +161,7 @@ pub(super) fn make<H: Hooks>(
             replacement.places.push(place)?;
         }
     }
-    guard.write().frozen = true;
+    Node::set_frozen(&mut guard.write(), true);
     drop(guard);
     let filled = fill(btrees, writer, (&mut replacement, old), parts, journal_seq);
     if let Err(e) = filled {

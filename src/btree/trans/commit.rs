@@ -133,7 +133,7 @@ impl<H: Hooks> Trans<'_, H> {
             if wanted > node.capacity_u64s(node_sectors) / 2 {
                 return Err(Error::TransTooBig.into());
             }
-            if node.frozen {
+            if node.is_frozen() {
                 self.before = Before::Settled(node.node().clone());
                 return Err(TransError::Restart);
             }
