@@ -26,19 +26,33 @@ use engine::{
     read,
     setting,
     walk_all,
+    Fs,
     Random, //
 };
 use sim::{
     btree::write_back,
-    sys::block::{
-        BlockDevice,
-        Medium,
-        Power,
-        PowerCut,
-        Replay, //
+    sys::{
+        block::{
+            BlockDevice,
+            Medium,
+            Power,
+            PowerCut,
+            Replay, //
+        },
+        shrinker::Shrink,
+        sync::delays, //
     },
 };
-use std::time::Instant;
+use std::{
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+    time::{
+        Duration,
+        Instant, //
+    },
+};
 
 /// What one thread did.
 #[derive(Default)]
@@ -127,6 +141,8 @@ impl Workload {
     }
 
     fn record(&self) -> Recording {
+        // For others that run beside it, too.
+        delays::set([0, 200][(self.seed % 2) as usize]);
         let power = Power::new();
         let dev = BlockDevice::recorded("sim", empty_disk(self.sizes), &power);
         let medium = dev.medium();
@@ -161,21 +177,34 @@ impl Workload {
             history.keep_states();
             history
         };
-        let threads = live(&fs, |_| {
+        let stop = AtomicBool::new(false);
+        let threads = live(&fs, |fs| {
             std::thread::scope(|s| {
+                s.spawn(|| drop_nodes(fs, &stop));
                 let one = &one;
                 let all = (0..self.threads).map(|nr| s.spawn(move || one(nr)));
                 let all: Vec<_> = all.collect();
-                all.into_iter().map(|t| t.join().unwrap()).collect()
+                let all: Vec<_> = all.into_iter().map(|t| t.join()).collect();
+                stop.store(true, Ordering::Relaxed);
+                all.into_iter().map(|t| t.unwrap()).collect()
             })
         });
         drop(fs);
+        delays::set(0);
         Recording {
             medium,
             power,
             threads,
             start,
         }
+    }
+}
+
+/// Drops nodes from memory, so that they are read again.
+fn drop_nodes(fs: &Fs, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        fs.btrees.cache().scan(8);
+        std::thread::sleep(Duration::from_micros(500));
     }
 }
 

@@ -28,6 +28,7 @@ use sim::{
     btree::{
         flush_write_buffer,
         trans::run,
+        write_back,
         write_back_all,
         KeyBuf, //
     },
@@ -40,7 +41,8 @@ use sim::{
     journal::live::Watermark,
     sys::{
         block::BlockDevice,
-        shrinker::Shrink, //
+        shrinker::Shrink,
+        sync::delays, //
     },
 };
 use std::sync::atomic::{
@@ -163,6 +165,10 @@ fn threads(node: u32, block: u32, shrink: bool) {
                 if r.one_in(300) {
                     fs.writer.journal.flush().unwrap();
                 }
+                if r.one_in(60) {
+                    let newest = fs.writer.journal.newest();
+                    write_back(&fs.btrees, &fs.writer, newest).unwrap();
+                }
             }
             (model, counted)
         };
@@ -207,6 +213,14 @@ fn threads(node: u32, block: u32, shrink: bool) {
     walk_all(&found.btrees);
     walk_all(&fs.btrees);
     fs.writer.hooks.check(&fs.btrees);
+}
+
+#[test]
+fn with_delays() {
+    // For all threads of this process: others may run slower than they could.
+    delays::set(300);
+    threads(4 << 10, 512, true);
+    delays::set(0);
 }
 
 #[test]

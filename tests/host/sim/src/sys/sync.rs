@@ -11,6 +11,52 @@ use std::sync::{
 
 pub use core::sync::atomic;
 
+/// Threads that are held up at locks, when a test wants it: so that what rarely comes between two
+/// steps of another one does so often.
+pub mod delays {
+    use std::{
+        cell::Cell,
+        sync::atomic::{
+            AtomicU64,
+            Ordering, //
+        },
+        time::Duration,
+    };
+
+    static ONE_IN: AtomicU64 = AtomicU64::new(0);
+
+    thread_local! {
+        static RANDOM: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// Holds a thread up before one in `n` locks; with 0, never. For all threads of the process.
+    pub fn set(n: u64) {
+        ONE_IN.store(n, Ordering::Relaxed);
+    }
+
+    pub(super) fn pause() {
+        let n = ONE_IN.load(Ordering::Relaxed);
+        if n == 0 {
+            return;
+        }
+        let mut r = RANDOM.get();
+        if r == 0 {
+            // Another one for each thread.
+            r = std::ptr::from_ref(&RANDOM).addr() as u64 | 1;
+            r ^= RANDOM.with(|here| std::ptr::from_ref(here).addr() as u64) << 16;
+        }
+        r ^= r << 13;
+        r ^= r >> 7;
+        r ^= r << 17;
+        RANDOM.set(r);
+        if (r >> 20) % n == 0 {
+            // Mostly for a moment, and now and then long enough for much to happen.
+            let most = if (r >> 40) % 16 == 0 { 10_000 } else { 100 };
+            std::thread::sleep(Duration::from_micros((r >> 50) % most));
+        }
+    }
+}
+
 /// A lock whose holder may sleep.
 #[derive(Debug)]
 pub struct Mutex<T>(std::sync::Mutex<T>);
@@ -23,6 +69,7 @@ impl<T> Mutex<T> {
 
     /// Waits for the lock.
     pub fn lock(&self) -> MutexGuard<'_, T> {
+        delays::pause();
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -48,6 +95,7 @@ impl<T> SpinLock<T> {
 
     /// Waits for the lock.
     pub fn lock(&self) -> MutexGuard<'_, T> {
+        delays::pause();
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
