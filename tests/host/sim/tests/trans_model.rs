@@ -14,7 +14,10 @@ use engine::{
         Sizes, //
     },
     live,
-    model::Model,
+    model::{
+        Model,
+        POINTS, //
+    },
     open,
     ops::Kind,
     read,
@@ -52,11 +55,11 @@ fn check(fs: &Fs, medium: &sim::sys::block::Medium, model: &Model) {
 }
 
 /// With transactions that are started over at each of their first steps, if `restarts` is not 0.
-fn one_thread(node: u32, block: u32, restarts: u32) {
+fn one_thread(node: u32, block: u32, positions: u64, restarts: u32) {
     restart_often(restarts);
     let sizes = Sizes { node, block };
     let kind = Kind {
-        positions: u64::from(node),
+        positions,
         words: 8,
         changes: 6,
         thread: 0,
@@ -85,6 +88,8 @@ fn one_thread(node: u32, block: u32, restarts: u32) {
     model.check(&found.btrees);
     walk_all(&found.btrees);
     fs.writer.hooks.check(&fs.btrees);
+    let roots = POINTS.map(|btree| fs.btrees.root_node(btree).unwrap().level);
+    println!("levels of the roots: {roots:?}");
     // Nothing is kept of the journal, and the cache knows how much it has.
     assert!(fs.writer.journal.oldest_pinned() >= fs.writer.journal.newest());
     let cache = fs.btrees.cache();
@@ -97,7 +102,7 @@ macro_rules! sizes {
             $(
                 #[test]
                 fn $name() {
-                    super::one_thread($node << 10, $block, 0);
+                    super::one_thread($node << 10, $block, $node << 10, 0);
                 }
             )*
         }
@@ -116,6 +121,11 @@ sizes! {
 
 #[test]
 fn transactions_start_over_at_every_step() {
-    one_thread(4 << 10, 512, 40);
-    one_thread(16 << 10, 4096, 12);
+    one_thread(4 << 10, 512, 4000, 40);
+    one_thread(16 << 10, 4096, 16000, 12);
+}
+
+#[test]
+fn btrees_with_many_levels() {
+    one_thread(4 << 10, 512, 3_000_000, 0);
 }
