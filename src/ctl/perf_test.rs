@@ -216,10 +216,7 @@ fn seq_lookup(engine: Engine<'_>, _: u64) -> Result {
 }
 
 /// Calls `f` with every key, each in a transaction of its own.
-fn each(
-    engine: Engine<'_>,
-    mut f: impl FnMut(&mut Trans<'_>, KeyBuf) -> TransResult,
-) -> Result {
+fn each(engine: Engine<'_>, mut f: impl FnMut(&mut Trans<'_>, KeyBuf) -> TransResult) -> Result {
     let mut from = Some(pos(0));
     while let Some(start) = from {
         from = engine.run(Watermark::Normal, |t| {

@@ -202,7 +202,9 @@ impl ReadWrite {
 /// C: `bch2_journal_reclaim_thread()`.
 fn reclaim(btrees: &Btrees, writer: &Writer, stop: &Stop) {
     while !stop.requested() && writer.journal.halted().is_none() {
-        writer.journal.wait_for_reclaim(RECLAIM_MS, || stop.requested());
+        writer
+            .journal
+            .wait_for_reclaim(RECLAIM_MS, || stop.requested());
         let target = match writer.journal.reclaim_target() {
             Some(target) => target,
             None if writer.buffer.is_full() => 0,
