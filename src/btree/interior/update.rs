@@ -58,8 +58,8 @@ enum Outcome {
     Places(usize),
 }
 
-/// Makes room for `wanted_u64s` words in `node`: splits it, or rewrites it when it is its log that is full and not the
-/// node. When it was replaced meanwhile nothing is done.
+/// Makes room for `wanted_u64s` words in `node`: splits it, or rewrites it when it is its log that
+/// is full and not the node. When it was replaced meanwhile nothing is done.
 ///
 /// C: `bch2_btree_split_leaf()`, `btree_split()`.
 pub(in crate::btree) fn split<H: Hooks>(

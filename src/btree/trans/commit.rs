@@ -246,8 +246,8 @@ fn is_replaced(replaced: &[Replacement], node: &Arc<Node>) -> bool {
 }
 
 impl<H: Hooks> Trans<'_, H> {
-    /// Inserts a key that is in the journal already: what it is made of is in entries from `oldest`,
-    /// which the caller has pinned, to `newest`.
+    /// Inserts a key that is in the journal already: what it is made of is in entries from
+    /// `oldest`, which the caller has pinned, to `newest`.
     ///
     /// C: `bch2_trans_commit()` with `BCH_TRANS_COMMIT_no_journal_res`.
     pub(in crate::btree) fn insert_journalled(

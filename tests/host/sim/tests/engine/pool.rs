@@ -82,7 +82,7 @@ impl Pool {
         }
     }
 
-    /// Every place is where it should be: those of the nodes of the btrees are in use, and no other.
+    /// Every place is where it should be: those of the btrees' nodes are in use, and no other.
     pub(crate) fn check(&self, btrees: &Btrees) {
         let mut nodes = HashSet::new();
         for btree in (0..63).map(BtreeId) {
