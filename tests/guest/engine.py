@@ -6,9 +6,12 @@
 """The metadata engine in the kernel: the benchmarks change btrees by the thousand, with all that follows
 for the accounting of space. After that the packaged fsck has nothing to say, and every file is as it was.
 
-    engine.py [NUMBER]      keys of each benchmark"""
+    engine.py [NUMBER]                      keys of each benchmark
+    engine.py --keep DIRECTORY [NAME]...    leaves what it made there, for `rw.py --look DIRECTORY`
+                                            under another kernel: once as it is after unmounting"""
 import os
 import re
+import subprocess
 import sys
 
 import common
@@ -77,8 +80,25 @@ def refused(name):
     return wrong
 
 
+def keep(to, names):
+    for name in names or IMAGES:
+        files = common.unpack(name)
+        with Loop(files) as dev:
+            mount(dev.source, flags=0)
+            for test, threads in STEPS:
+                with open(f'{sysfs()}/perf_test', 'w', encoding='ascii') as f:
+                    f.write(f'{test} {NUMBER} {threads}\n')
+            umount()
+        for f in files:
+            subprocess.check_call(['cp', '--sparse=always', f, to])
+        common.clean()
+        print(f'kept {name}', flush=True)
+
+
 def main():
     global NUMBER
+    if sys.argv[1:2] == ['--keep']:
+        return keep(sys.argv[2], sys.argv[3:])
     if len(sys.argv) > 1:
         NUMBER = int(sys.argv[1])
     tap, log = Tap(), Log()

@@ -181,6 +181,8 @@ def look(there, tap, names):
     for name in names or IMAGES:
         for cut, how in (('', 'shut down'), ('cut-', 'not shut down')):
             files = sorted(f for f in os.listdir(there) if f.startswith(f'{cut}{name}.') and f.endswith('.img'))
+            if not files:
+                continue
             files = [shutil.copy(os.path.join(there, f), common.WORK) for f in files]
             with Loop(files) as dev:
                 man = unlocked(name, files)
