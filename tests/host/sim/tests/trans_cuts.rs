@@ -134,7 +134,7 @@ impl Workload {
         ][r.below(6) as usize];
         Self {
             seed,
-            sizes: Sizes { node, block },
+            sizes: Sizes::new(node, block),
             threads: 1 + r.below(2),
             transactions,
         }

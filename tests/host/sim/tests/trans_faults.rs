@@ -42,11 +42,6 @@ use sim::{
 };
 use std::sync::Mutex;
 
-const SMALL: Sizes = Sizes {
-    node: 4 << 10,
-    block: 512,
-};
-
 fn kind(thread: u64) -> Kind {
     Kind {
         positions: 1000,
@@ -122,21 +117,18 @@ fn all_memory(sizes: Sizes) {
 
 #[test]
 fn every_allocation_fails_once_with_small_nodes() {
-    all_memory(SMALL);
+    all_memory(Sizes::new(4 << 10, 512));
 }
 
 #[test]
 fn every_allocation_fails_once_with_larger_nodes() {
-    all_memory(Sizes {
-        node: 16 << 10,
-        block: 4096,
-    });
+    all_memory(Sizes::new(16 << 10, 4096));
 }
 
 /// Runs transactions on two threads until they fail, because of `inject`; what was acknowledged is
 /// there, and no write is made once the journal says that it stopped.
 fn until_it_fails(seed: u64, inject: impl FnOnce(&Medium)) -> bool {
-    let (fs, medium, power) = start(SMALL);
+    let (fs, medium, power) = start(Sizes::new(4 << 10, 512));
     inject(&medium);
     let halted = Mutex::new(None::<u64>);
     let one = |thread: u64| {

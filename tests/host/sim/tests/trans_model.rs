@@ -57,7 +57,7 @@ fn check(fs: &Fs, medium: &sim::sys::block::Medium, model: &Model) {
 /// With transactions that are started over at each of their first steps, if `restarts` is not 0.
 fn one_thread(node: u32, block: u32, positions: u64, restarts: u32) {
     restart_often(restarts);
-    let sizes = Sizes { node, block };
+    let sizes = Sizes::new(node, block);
     let kind = Kind {
         positions,
         words: 8,

@@ -139,7 +139,10 @@ fn reader(fs: &Fs, still: &Model, stop: &AtomicBool) -> u64 {
 }
 
 fn threads(node: u32, block: u32, shrink: bool) {
-    let sizes = Sizes { node, block };
+    threads_on(Sizes::new(node, block), shrink);
+}
+
+fn threads_on(sizes: Sizes, shrink: bool) {
     let seed = setting("BCACHEFS_RS_SEED", 1);
     println!("BCACHEFS_RS_SEED={seed}");
     let dev = BlockDevice::from_memory("sim", empty(sizes));
@@ -236,6 +239,15 @@ fn small_nodes_that_are_dropped() {
 #[test]
 fn nodes_that_are_dropped() {
     threads(16 << 10, 4096, true);
+}
+
+#[test]
+fn a_short_journal() {
+    let sizes = Sizes {
+        journal: 6,
+        ..Sizes::new(8 << 10, 512)
+    };
+    threads_on(sizes, true);
 }
 
 #[test]

@@ -24,11 +24,23 @@ use std::{
 };
 use zerocopy::IntoBytes;
 
-/// Bytes of a node and of a block.
+/// Bytes of a node and of a block, and the length of the journal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
     pub(crate) node: u32,
     pub(crate) block: u32,
+    /// Buckets of the journal, of 256 KiB; as many as there are, if that is less.
+    pub(crate) journal: u64,
+}
+
+impl Sizes {
+    pub(crate) fn new(node: u32, block: u32) -> Self {
+        Self {
+            node,
+            block,
+            journal: u64::MAX,
+        }
+    }
 }
 
 /// Where fields of the superblock are; C: `struct bch_sb`.
@@ -39,6 +51,7 @@ const FLAGS: usize = 144;
 const HEADER: usize = 752;
 const CLEAN_SECTION: u32 = 6;
 const MEMBERS_SECTION: u32 = 11;
+const JOURNAL_SECTION: u32 = 9;
 /// In the section of members: where in its journal bucket the first device stopped writing.
 const JOURNAL_OFFSET: usize = 16 + 140;
 
@@ -119,6 +132,11 @@ fn change(sb: &mut [u8], sizes: Sizes) {
         let len = 8 * u32::from_le_bytes(sb[at..][..4].try_into().unwrap()) as usize;
         match u32::from_le_bytes(sb[at + 4..][..4].try_into().unwrap()) {
             CLEAN_SECTION => drop_roots(&mut sb[at + 24..at + len]),
+            JOURNAL_SECTION => {
+                let nr = u64::from_le_bytes(sb[at + 16..][..8].try_into().unwrap());
+                let nr = nr.min(sizes.journal);
+                sb[at + 16..][..8].copy_from_slice(&nr.to_le_bytes());
+            }
             // At its end: it goes on with the next one.
             MEMBERS_SECTION => {
                 sb[at + JOURNAL_OFFSET..][..4].copy_from_slice(&512u32.to_le_bytes())
