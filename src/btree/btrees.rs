@@ -238,6 +238,11 @@ impl Btrees {
         }
     }
 
+    /// Reads the node that `ptr` points to, past the cache: what is on the devices.
+    pub fn read_node(&self, ptr: &NodePtr) -> Result<Node> {
+        self.reader().read(ptr)
+    }
+
     /// The child of the interior node `parent` that covers `pos`; `None` when the parent is no
     /// longer part of its btree.
     ///

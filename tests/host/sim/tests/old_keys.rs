@@ -490,7 +490,7 @@ fn nodes_are_read_by_pointers_of_the_first_version() {
         };
         let ptr = NodePtr::decode(*id, *level, &Key { k, v }, btrees.entry_sizes()).unwrap();
         assert!(ptr.id.is_none());
-        let node = btrees.node(&ptr).unwrap();
+        let node = btrees.read_node(&ptr).unwrap();
         assert_eq!((node.min, node.max), (Bpos::MIN, Bpos::MAX), "{id}");
     }
     // A node of another btree is still told apart.
@@ -500,7 +500,7 @@ fn nodes_are_read_by_pointers_of_the_first_version() {
         ..*k
     };
     let wrong = NodePtr::decode(roots[1].0, *level, &Key { k, v }, btrees.entry_sizes()).unwrap();
-    assert_eq!(btrees.node(&wrong).err(), Some(Error::NodeWrongBtree));
+    assert_eq!(btrees.read_node(&wrong).err(), Some(Error::NodeWrongBtree));
 }
 
 /// Options of an inode as attributes show them.
