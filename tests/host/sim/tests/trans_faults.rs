@@ -199,7 +199,7 @@ fn until_it_fails(seed: u64, inject: impl FnOnce(&Medium)) -> bool {
             states.push(without_counters(state.clone()));
         }
         let there = of_thread(&there, *thread);
-        let fits = states.iter().any(|s| *s == there);
+        let fits = states.contains(&there);
         assert!(fits, "of {} states none is there", states.len());
     }
     failed.is_some()

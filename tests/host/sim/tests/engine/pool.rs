@@ -28,11 +28,15 @@ use sim::{
         Result as BchResult, //
     },
     format::{
+        bkey::Key,
         bpos::Bpos,
         btree_id::BtreeId,
         values::extent_entry::Ptr, //
     },
-    journal::live::Journal,
+    journal::live::{
+        Journal,
+        Watermark, //
+    },
 };
 use std::{
     collections::{
@@ -112,6 +116,7 @@ impl Pool {
     fn place(&self, at: u64) -> NodePlace {
         let mut place = NodePlace {
             copies: Default::default(),
+            token: 0,
         };
         place.copies[0] = Some(Ptr {
             dev: DevIdx(0),
@@ -184,10 +189,13 @@ impl Hooks for Pool {
 
     fn stamp(&self, _: BtreeId, _: &mut KeyBuf, _: u64) {}
 
+    fn counted(&self, _: &Key<'_>) {}
+
     fn alloc_nodes(
         &self,
         btrees: &Btrees,
         _: &Writer<Self>,
+        _: Watermark,
         nr: usize,
         places: &mut EnvVec<NodePlace>,
     ) -> BchResult {
