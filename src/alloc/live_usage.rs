@@ -4,10 +4,7 @@
 
 use super::{
     accounting::for_each_of_whole,
-    foreground::{
-        DevSpace,
-        OpenBuckets, //
-    },
+    foreground::DevSpace,
     usage::{
         adds_to,
         DeviceUsage,
@@ -132,13 +129,13 @@ impl LiveUsage {
         counters.unwrap_or_default().map(|d| d.map(unsigned))
     }
 
-    /// What can be taken of a device.
+    /// What can be taken of a device, of whose free buckets so many are open.
     pub fn dev_space(
         &self,
         dev: DevIdx,
         member: &Member,
         node_sectors: u16,
-        open: &OpenBuckets,
+        open_unused: u64,
     ) -> DevSpace {
         let usage = self.device(dev);
         let buckets = |data_type: DataType| {
@@ -156,7 +153,7 @@ impl LiveUsage {
             cached: buckets(DataType::CACHED),
             need_discard: buckets(DataType::NEED_DISCARD),
             need_gc_gens: buckets(DataType::NEED_GC_GENS),
-            open_unused: open.nr_unused(dev),
+            open_unused,
             durability: member.durability(),
         }
     }

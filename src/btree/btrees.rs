@@ -239,7 +239,7 @@ impl Btrees {
     }
 
     /// Reads the node that `ptr` points to, past the cache: what is on the devices.
-    pub fn read_node(&self, ptr: &NodePtr) -> Result<Node> {
+    pub fn read_node(&self, ptr: &NodePtr) -> Result<Arc<Node>> {
         self.reader().read(ptr)
     }
 

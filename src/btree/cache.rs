@@ -124,7 +124,7 @@ impl NodeCache {
     pub fn get(
         &self,
         key: NodeKey,
-        load: impl FnOnce() -> Result<Option<Node>>,
+        load: impl FnOnce() -> Result<Option<Arc<Node>>>,
     ) -> Result<Option<Arc<Node>>> {
         match self.peek(&key) {
             Some(node) => Ok(Some(node)),
@@ -147,7 +147,7 @@ impl NodeCache {
     fn get_slow(
         &self,
         key: NodeKey,
-        load: impl FnOnce() -> Result<Option<Node>>,
+        load: impl FnOnce() -> Result<Option<Arc<Node>>>,
     ) -> Result<Option<Arc<Node>>> {
         let shard = self.shard(&key)?;
         let mine: Loading = Arc::try_new(Mutex::try_new(None)?)?;
@@ -157,11 +157,7 @@ impl NodeCache {
             Found::Node(node) => Ok(Some(node)),
             Found::Failed(e) => Err(e),
             Found::Claimed => {
-                let loaded = match load() {
-                    Ok(Some(node)) => Arc::try_new(node).map(Some),
-                    Ok(None) => Ok(None),
-                    Err(e) => Err(e),
-                };
+                let loaded = load();
                 self.reads.fetch_add(1, Ordering::Relaxed);
                 *result = match &loaded {
                     Ok(node) => node.clone().map(Ok),

@@ -122,10 +122,11 @@ pub(super) struct Parts {
 }
 
 impl Node {
-    /// A node from its checked parts.
+    /// A node from its checked parts. In memory of its own from the start: it is large, and the
+    /// stack is small.
     #[inline(never)]
-    pub(super) fn new(ptr: &NodePtr, at: (DevIdx, u64), parts: Parts) -> Result<Self> {
-        Ok(Self {
+    pub(super) fn new(ptr: &NodePtr, at: (DevIdx, u64), parts: Parts) -> Result<Arc<Self>> {
+        Arc::try_new(Self {
             btree: ptr.btree,
             level: ptr.level,
             min: parts.range.0,

@@ -36,6 +36,7 @@ use crate::{
         pr_err,
         pr_info,
         units::SECTOR_SHIFT,
+        Arc,
         Vec, //
     },
     error::{
@@ -118,7 +119,7 @@ impl Reader<'_> {
     ///
     /// C: `bch2_btree_node_read()`, `btree_node_read_work()`.
     #[inline(never)]
-    pub(super) fn read(&self, ptr: &NodePtr) -> Result<Node> {
+    pub(super) fn read(&self, ptr: &NodePtr) -> Result<Arc<Node>> {
         let mut last = None;
         for last_resort in [false, true] {
             let here = |copy: Ptr| Some((copy, self.st.dev(copy.dev)?));
@@ -164,7 +165,7 @@ impl Reader<'_> {
     }
 
     #[inline(never)]
-    fn read_copy(&self, ptr: &NodePtr, dev: &Device, copy: &Ptr) -> Result<Node> {
+    fn read_copy(&self, ptr: &NodePtr, dev: &Device, copy: &Ptr) -> Result<Arc<Node>> {
         let at = Copy {
             ptr,
             dev,
@@ -191,7 +192,7 @@ impl Reader<'_> {
 
     /// C: `bch2_btree_node_read_done()`.
     #[inline(never)]
-    fn decode(&self, at: &Copy<'_>, buf: &mut [u8]) -> Result<Node> {
+    fn decode(&self, at: &Copy<'_>, buf: &mut [u8]) -> Result<Arc<Node>> {
         let (head, range) = self.check_header(at, buf)?;
         let format = match KeyFormat::decode(head.format()) {
             Ok(format) => format,

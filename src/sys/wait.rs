@@ -71,6 +71,12 @@ impl WaitQueue {
         unsafe { bindings::bch_rs_wake(self.at()) };
     }
 
+    /// As [`wake_all`](Self::wake_all), for a queue that may be gone: only its address is used.
+    pub(super) fn wake_all_at(queue: *const Self) {
+        // SAFETY: Only the address is used.
+        unsafe { bindings::bch_rs_wake(queue.cast()) };
+    }
+
     fn at(&self) -> *const c_void {
         ptr::from_ref(&self.0).cast()
     }

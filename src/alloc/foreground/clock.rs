@@ -34,10 +34,10 @@ impl DevClock {
     /// The device of `devs` that is next; the lowest number if several are.
     /// C: the order of `bch2_dev_alloc_list()`.
     pub fn next_of(&self, devs: &DevMask) -> Option<DevIdx> {
-        let all = (0u8..=u8::MAX).zip(self.next);
+        let all = (0u8..=u8::MAX).zip(&self.next);
         let wanted = all.filter(|(dev, _)| devs.has(*dev));
         wanted
-            .min_by_key(|(_, next)| *next)
+            .min_by_key(|(_, next)| **next)
             .map(|(dev, _)| DevIdx(dev))
     }
 

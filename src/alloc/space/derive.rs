@@ -64,6 +64,8 @@ struct Seen {
     key: KeyBuf,
 }
 
+// Its parts are out of line, as everything that others call from here: the stack is small.
+
 /// Stages all that follows from what is staged, in the order that
 /// [`trigger`](crate::alloc::trigger) says.
 ///
@@ -99,6 +101,7 @@ pub(super) fn derive(t: &mut Trans<'_>) -> TransResult {
 }
 
 /// Pointers to roots count as being at the level above; those in new roots are in no update.
+#[inline(never)]
 fn root_triggers(t: &mut Trans<'_>, out: &mut Effects) -> TransResult {
     let mut changes = Vec::new();
     for root in t.root_changes() {
@@ -137,6 +140,7 @@ fn next_untriggered(t: &Trans<'_>, seen: &[Seen]) -> Option<(BtreeId, u8, Bpos)>
     next.map(|u| (u.btree, u.level, u.key.k.p))
 }
 
+#[inline(never)]
 fn run_one(
     t: &mut Trans<'_>,
     out: &mut Effects,
@@ -184,6 +188,7 @@ fn run_one(
 }
 
 /// Does all changes of parts of other keys; says whether there were any.
+#[inline(never)]
 fn edits(t: &mut Trans<'_>, out: &mut Effects) -> TransResult<bool> {
     let mut any = false;
     while let Some(edit) = out.take_edit() {
@@ -240,6 +245,7 @@ fn no_gens(pos: Bpos) -> Result<KeyBuf> {
 }
 
 /// Applies what keys mean for buckets to the keys of these.
+#[inline(never)]
 fn bucket_changes(t: &mut Trans<'_>, out: &mut Effects) -> TransResult {
     for change in out.buckets() {
         let pos = alloc_pos(change.dev, change.bucket);
@@ -252,6 +258,7 @@ fn bucket_changes(t: &mut Trans<'_>, out: &mut Effects) -> TransResult {
 }
 
 /// Runs the triggers of all buckets that change.
+#[inline(never)]
 fn bucket_triggers(t: &mut Trans<'_>, out: &mut Effects) -> TransResult {
     let mut changed = Vec::new();
     for u in t
@@ -288,6 +295,7 @@ fn alloc_key(pos: Bpos, state: &Alloc) -> Result<KeyBuf> {
     KeyBuf::of(k, &state.encode())
 }
 
+#[inline(never)]
 fn stage_derived(t: &mut Trans<'_>, change: &KeyChange) -> TransResult {
     let k = change.header();
     let key = match change.to {

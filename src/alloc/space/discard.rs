@@ -47,7 +47,7 @@ const BATCH: usize = 64;
 /// C: `bch2_do_discards_work()`.
 pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usize, usize)> {
     let space = &engine.writer.hooks;
-    let waits = |dev: &Device| space.counts.buckets(dev.idx, DataType::NEED_DISCARD) != 0;
+    let waits = |dev: &Device| space.nr_to_discard(dev.idx) != 0;
     if !space.st.devices().any(waits) {
         return Ok((0, 0));
     }
@@ -107,6 +107,7 @@ enum Done {
 }
 
 /// C: `bch2_discard_one_bucket()`.
+#[inline(never)]
 fn discard_one(engine: Engine<'_>, watermark: Watermark, pos: Bpos) -> Result<Done> {
     let space = &engine.writer.hooks;
     let (st, journal) = (&space.st, &space.journal);
@@ -144,6 +145,7 @@ fn discard_one(engine: Engine<'_>, watermark: Watermark, pos: Bpos) -> Result<Do
     })
 }
 
+#[inline(never)]
 fn free_one(t: &mut Trans<'_>, pos: Bpos) -> TransResult<bool> {
     let key = t.get(BtreeId::ALLOC, pos)?;
     let state = alloc_of(key.as_ref())?;

@@ -6,13 +6,11 @@
 //! | file         | holds                                                                   |
 //! |--------------|-------------------------------------------------------------------------|
 //! | `space.rs`   | [`Space`]: the space of a filesystem that is written                       |
-//! | `counts.rs`  | [`Counts`]: buckets of each device by what they hold                       |
 //! | `derive.rs`  | from the updates of a transaction to all that follows                     |
 //! | `look.rs`    | what triggers have to know, as the transaction sees it                    |
 //! | `nodes.rs`   | places for btree nodes                                                    |
 //! | `discard.rs` | emptied buckets become free                                              |
 
-mod counts;
 mod derive;
 mod discard;
 mod look;
@@ -20,7 +18,6 @@ mod nodes;
 #[allow(clippy::module_inception)]
 mod space;
 
-pub use counts::Counts;
 pub use discard::discard_buckets;
 pub use space::{
     Engine,

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     alloc::foreground::{
+        DevSpace,
         Filled,
         Gather,
         NodeRegions,
@@ -51,7 +52,10 @@ use crate::{
         btree_id::BtreeId,
         data_type::DataType,
         opts::OptId,
-        sb::assemble::DevMask,
+        sb::{
+            assemble::DevMask,
+            members::MemberState, //
+        },
         values::{
             alloc::Alloc,
             bucket_index::alloc_pos, //
@@ -190,6 +194,7 @@ fn alloc_one(
 /// Has the superblock say that nodes are on these devices, and in which parts of them.
 ///
 /// C: `bch2_mark_replicas()`, `bch2_dev_btree_bitmap_mark()`.
+#[inline(never)]
 fn mark_superblock(space: &Space, place: &NodePlace, sectors: u64) -> Result {
     let mut devs = DevMask::default();
     for copy in place.copies.iter().flatten() {
@@ -216,7 +221,7 @@ fn request(space: &Space, watermark: Watermark) -> Request {
     let opts = &space.st.opts;
     let mut devs = DevMask::default();
     for dev in space.st.devices() {
-        if space.dev_space(dev.idx, 0).is_some() && allows_nodes(dev) {
+        if dev.member.state() == MemberState::RW && allows_nodes(dev) {
             devs.add(dev.idx.0);
         }
     }
@@ -235,6 +240,7 @@ fn allows_nodes(dev: &Device) -> bool {
     dev.member.data_allowed() & 1u64.wrapping_shl(DataType::BTREE.0.into()) != 0
 }
 
+#[inline(never)]
 fn gather(
     space: &Space,
     engine: Engine<'_>,
@@ -244,17 +250,11 @@ fn gather(
     let NodePlaces { point, cursors, .. } = nodes;
     let mut gather = Gather::begin(request, point, &mut space.open.lock());
     loop {
-        let (next, unused) = {
-            let mut open = space.open.lock();
-            let next = gather.next_device(&mut open, &|dev| space.dev_space(dev, 0));
-            (next, next.map_or(0, |dev| open.nr_unused(dev)))
-        };
-        let Some(idx) = next else {
+        let next = next_device(space, &mut gather);
+        let Some((has, dev)) = next else {
             break;
         };
-        let (Some(has), Ok(dev)) = (space.dev_space(idx, unused), space.st.dev_or_gone(idx)) else {
-            break;
-        };
+        let idx = dev.idx;
         let cursor = cursors.get_mut(usize::from(idx.0));
         let found = match has.free_for(request.watermark) {
             0 => Err(Refusal::FreelistEmpty),
@@ -265,9 +265,18 @@ fn gather(
     Ok(gather.finish(&mut space.open.lock()))
 }
 
+/// The device that a bucket is to be taken of next, and what it has.
+fn next_device<'a>(space: &'a Space, gather: &mut Gather<'_>) -> Option<(DevSpace, &'a Device)> {
+    let mut open = space.open.lock();
+    let idx = gather.next_device(&mut open, &|dev| space.dev_space(dev, 0))?;
+    let has = space.dev_space(idx, open.nr_unused(idx))?;
+    Some((has, space.st.dev(idx)?))
+}
+
 /// Takes a free bucket of `dev`.
 ///
 /// C: `bch2_bucket_alloc_trans()`.
+#[inline(never)]
 fn take_bucket(
     space: &Space,
     engine: Engine<'_>,
@@ -305,6 +314,7 @@ fn take_bucket(
 }
 
 /// The first range of free buckets that ends behind `at`.
+#[inline(never)]
 fn free_range(engine: Engine<'_>, dev: DevIdx, at: u64) -> Result<Option<(u64, u64)>> {
     let start = Bpos::new(dev.0.into(), at.saturating_add(1), 0);
     let end = Bpos::new(dev.0.into(), u64::MAX, u32::MAX);
@@ -316,6 +326,7 @@ fn free_range(engine: Engine<'_>, dev: DevIdx, at: u64) -> Result<Option<(u64, u
 type Tried = Result<Result<OpenRef, Skip>, Refusal>;
 
 /// C: `try_alloc_bucket()`.
+#[inline(never)]
 fn try_bucket(
     space: &Space,
     engine: Engine<'_>,
@@ -351,6 +362,7 @@ fn try_bucket(
     })
 }
 
+#[inline(never)]
 fn bucket_state(engine: Engine<'_>, dev: DevIdx, bucket: BucketNr) -> Result<Alloc> {
     let found = engine
         .btrees

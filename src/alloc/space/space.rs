@@ -3,7 +3,6 @@
 //! The space of a filesystem that is written.
 
 use super::{
-    counts::Counts,
     derive::derive,
     nodes::{
         alloc_nodes,
@@ -11,10 +10,13 @@ use super::{
     },
 };
 use crate::{
-    alloc::foreground::{
-        DevSpace,
-        OpenBuckets,
-        OPEN_BUCKETS, //
+    alloc::{
+        foreground::{
+            DevSpace,
+            OpenBuckets,
+            OPEN_BUCKETS, //
+        },
+        live_usage::LiveUsage,
     },
     btree::{
         interior::NodePlace,
@@ -37,7 +39,14 @@ use crate::{
         btree_id::BtreeId,
         data_type::DataType,
         sb::members::MemberState,
-        values::in_place::set_journal_seq, //
+        values::{
+            accounting::{
+                counters,
+                Counted,
+                COUNTERS_MAX, //
+            },
+            in_place::set_journal_seq, //
+        },
     },
     journal::live::{
         Journal,
@@ -56,8 +65,8 @@ use crate::{
 pub struct Space {
     pub(super) st: Arc<SbState>,
     pub(super) journal: Arc<Journal>,
-    /// Buckets by what they hold.
-    pub counts: Counts,
+    /// What space is used for, as of the last commit.
+    pub(super) usage: SpinLock<LiveUsage>,
     pub(super) open: SpinLock<OpenBuckets>,
     pub(super) nodes: Mutex<NodePlaces>,
     /// Held by who discards: one at a time is enough.
@@ -92,10 +101,14 @@ impl Engine<'_> {
 impl Space {
     /// The space of the filesystem whose btrees these are.
     pub fn try_new(btrees: &Btrees, journal: Arc<Journal>) -> Result<Self> {
+        let mut usage = LiveUsage::read(btrees)?;
+        // For devices that nothing is counted of yet.
+        let last = btrees.sb().sb.nr_devices().saturating_sub(1);
+        usage.reserve(&Counted::DevDataType(DevIdx(last), DataType::FREE))?;
         Ok(Self {
             st: btrees.sb().clone(),
             journal,
-            counts: Counts::read(btrees)?,
+            usage: SpinLock::try_new(usage)?,
             open: SpinLock::try_new(OpenBuckets::new(OPEN_BUCKETS)?)?,
             nodes: Mutex::try_new(NodePlaces::try_new()?)?,
             discarding: Mutex::try_new(())?,
@@ -108,18 +121,17 @@ impl Space {
         if member.state() != MemberState::RW {
             return None;
         }
-        let count = |kind| self.counts.buckets(dev, kind);
-        Some(DevSpace {
-            nr_buckets: member.nbuckets(),
-            bucket_sectors: member.bucket_sectors().into(),
-            node_sectors: self.st.sb.node_sectors().into(),
-            free: count(DataType::FREE),
-            cached: count(DataType::CACHED),
-            need_discard: count(DataType::NEED_DISCARD),
-            need_gc_gens: count(DataType::NEED_GC_GENS),
-            open_unused,
-            durability: member.durability(),
-        })
+        let node_sectors = self.st.sb.node_sectors();
+        let usage = self.usage.lock();
+        Some(usage.dev_space(dev, member, node_sectors, open_unused))
+    }
+
+    /// Buckets of a device that wait to be discarded.
+    pub(super) fn nr_to_discard(&self, dev: DevIdx) -> u64 {
+        let usage = self.usage.lock().device(dev);
+        let of = usage.get(usize::from(DataType::NEED_DISCARD.0)).copied();
+        let [buckets, ..] = of.unwrap_or_default();
+        buckets
     }
 }
 
@@ -135,7 +147,12 @@ impl Hooks for Space {
     }
 
     fn counted(&self, delta: &Key<'_>) {
-        self.counts.apply(delta);
+        let counted = Counted::decode(delta.k.p, self.st.sb.version());
+        let mut by = [0; COUNTERS_MAX];
+        for (to, from) in by.iter_mut().zip(counters(delta.v)) {
+            *to = from;
+        }
+        self.usage.lock().add(&counted, &by);
     }
 
     fn alloc_nodes(

@@ -331,6 +331,7 @@ struct New {
 
 impl New {
     /// Makes the node with these keys, and writes it.
+    #[inline(never)]
     fn write<H>(
         &self,
         btrees: &Btrees,
@@ -352,7 +353,7 @@ impl New {
             invalid: Vec::new(),
             written: 0,
         };
-        let node = Arc::try_new(Node::new(&ptr, at, parts)?)?;
+        let node = Node::new(&ptr, at, parts)?;
         let mut guard = IntentGuard::lock(node.clone());
         {
             let mut body = guard.write();

@@ -69,7 +69,9 @@ pub(in crate::btree) fn split<H: Hooks>(
     node: Arc<Node>,
     wanted_u64s: usize,
 ) -> Result {
-    update(btrees, writer, watermark, &What::Node(node, wanted_u64s))
+    let what = What::Node(node, wanted_u64s);
+    let update = || update(btrees, writer, watermark, &what);
+    writer.tasks.call(update)?
 }
 
 /// Makes the root of a btree that has none.
@@ -81,7 +83,9 @@ pub(in crate::btree) fn make_root<H: Hooks>(
     watermark: Watermark,
     btree: BtreeId,
 ) -> Result {
-    update(btrees, writer, watermark, &What::Root(btree))
+    let what = What::Root(btree);
+    let update = || update(btrees, writer, watermark, &what);
+    writer.tasks.call(update)?
 }
 
 /// What is to be made anew.

@@ -28,7 +28,8 @@ use crate::{
     },
     sys::{
         sync::Mutex,
-        wait::WaitQueue, //
+        wait::WaitQueue,
+        workqueue::WorkQueue, //
     },
 };
 
@@ -79,6 +80,8 @@ pub struct Writer<H> {
     pub hooks: H,
     /// Keys that go to their btree later.
     pub buffer: WriteBuffer,
+    /// What replaces nodes runs here: it needs most of a stack.
+    pub(in crate::btree) tasks: WorkQueue,
     /// Held by who replaces nodes: one at a time.
     pub(in crate::btree) interior: Mutex<()>,
     /// Woken when a node can be changed again, or when its write has ended.
@@ -92,6 +95,7 @@ impl<H: Hooks> Writer<H> {
             journal,
             hooks,
             buffer: WriteBuffer::try_new()?,
+            tasks: WorkQueue::try_new(c"bcachefs-nodes")?,
             interior: Mutex::try_new(())?,
             settled: WaitQueue::new(),
         })

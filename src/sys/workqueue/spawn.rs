@@ -9,7 +9,18 @@ use super::{
 use crate::{
     bindings,
     env::Box,
-    error::Result, //
+    error::{
+        Error,
+        Result, //
+    },
+    sys::wait::WaitQueue,
+};
+use core::{
+    ffi::c_void,
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
 };
 use kernel::str::CStrExt as _;
 
@@ -40,6 +51,61 @@ impl WorkQueue {
             bindings::queue_work_on(bindings::ANY_CPU, self.as_ptr(), &raw mut (*item).work);
         }
         Ok(())
+    }
+}
+
+impl WorkQueue {
+    /// Runs `f` in a task of the queue, on a stack of its own, and waits for it: for what needs more
+    /// stack than the caller may have left. The caller must hold nothing that `f` waits for.
+    ///
+    /// On failure `f` has not run: there is no memory for it.
+    pub fn call<R: Send, F: FnOnce() -> R + Send>(&self, f: F) -> Result<R> {
+        let mut call = Call {
+            f: Some(f),
+            result: None,
+            done: AtomicBool::new(false),
+            waiter: WaitQueue::new(),
+        };
+        let at = Borrowed((&raw mut call).cast());
+        // SAFETY: `call` is a `Call<F, R>`, and it is there until `done` was set, which is the last
+        // that the task looks at; waking uses nothing but an address.
+        self.spawn(move || unsafe { run_call::<F, R>(at) })?;
+        call.waiter.wait(|| call.done.load(Ordering::Acquire));
+        call.result.take().ok_or(Error::NoMemory)
+    }
+}
+
+/// A closure whose caller waits.
+struct Call<F, R> {
+    f: Option<F>,
+    result: Option<R>,
+    done: AtomicBool,
+    waiter: WaitQueue,
+}
+
+/// Where a [`Call`] is.
+struct Borrowed(*mut c_void);
+
+// SAFETY: What it points to is used by one task at a time, and may be sent to another: `call` asks
+// for that.
+unsafe impl Send for Borrowed {}
+
+/// Runs a call.
+///
+/// # Safety
+///
+/// `at` must be a `Call<F, R>` that nobody uses until `done` was set, and that is there until then.
+unsafe fn run_call<F: FnOnce() -> R, R>(at: Borrowed) {
+    let call = at.0.cast::<Call<F, R>>();
+    // SAFETY: By the function's contract. After `done` was set, the call may be gone: of the queue
+    // only the address is taken, before.
+    unsafe {
+        if let Some(f) = (*call).f.take() {
+            (*call).result = Some(f());
+        }
+        let waiter = &raw const (*call).waiter;
+        (*call).done.store(true, Ordering::Release);
+        WaitQueue::wake_all_at(waiter);
     }
 }
 
