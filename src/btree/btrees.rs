@@ -51,7 +51,8 @@ use crate::{
     sb::SbState,
     sys::{
         shrinker::Shrinker,
-        sync::SpinLock, //
+        sync::SpinLock,
+        workqueue::WorkQueue, //
     },
 };
 
@@ -74,6 +75,8 @@ pub struct Btrees {
     roots: Vec<SpinLock<RootState>>,
     check: KeyCheck,
     cache: Arc<NodeCache>,
+    /// Reads of nodes run here.
+    tasks: WorkQueue,
     _shrinker: Shrinker<NodeCache>,
     /// Which btrees were found damaged.
     pub health: Health,
@@ -94,6 +97,7 @@ impl Btrees {
             blacklist: journal.blacklist,
             roots: Vec::with_capacity(usize::from(BTREE_ID_NR_MAX))?,
             cache,
+            tasks: WorkQueue::try_new(c"bcachefs-read")?,
             _shrinker: shrinker,
             health: Health::try_new()?,
         };
@@ -152,7 +156,7 @@ impl Btrees {
         let node = match root.key() {
             Some(key) => {
                 let ptr = NodePtr::decode(btree, root.level, &key, self.entry_sizes())?;
-                let read = || self.reader().read(&ptr).map(Some);
+                let read = || self.read_node(&ptr).map(Some);
                 let node = self.cache.get(ptr.cache_key(), read);
                 node.inspect_err(|e| self.note(ptr.place(), *e))?
             }
@@ -238,9 +242,10 @@ impl Btrees {
         }
     }
 
-    /// Reads the node that `ptr` points to, past the cache: what is on the devices.
+    /// Reads the node that `ptr` points to, past the cache: what is on the devices. On a stack of
+    /// its own: whoever wants a node may be deep in a call already.
     pub fn read_node(&self, ptr: &NodePtr) -> Result<Arc<Node>> {
-        self.reader().read(ptr)
+        self.tasks.call(|| self.reader().read(ptr))?
     }
 
     /// The child of the interior node `parent` that covers `pos`; `None` when the parent is no
@@ -255,7 +260,7 @@ impl Btrees {
                 // nobody changes it, nor what the parent says of it.
                 let now = self.child_ptr(parent, pos)?;
                 let now = now.filter(|now| now.cache_key() == key);
-                now.map(|ptr| self.reader().read(&ptr)).transpose()
+                now.map(|ptr| self.read_node(&ptr)).transpose()
             });
             let Some(node) = node.inspect_err(|e| self.note(ptr.place(), *e))? else {
                 continue;

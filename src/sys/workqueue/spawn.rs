@@ -55,8 +55,8 @@ impl WorkQueue {
 }
 
 impl WorkQueue {
-    /// Runs `f` in a task of the queue, on a stack of its own, and waits for it: for what needs more
-    /// stack than the caller may have left. The caller must hold nothing that `f` waits for.
+    /// Runs `f` in a task of the queue, on a stack of its own, and waits for it: for what needs
+    /// more stack than the caller may have left. The caller must hold nothing that `f` waits for.
     ///
     /// On failure `f` has not run: there is no memory for it.
     pub fn call<R: Send, F: FnOnce() -> R + Send>(&self, f: F) -> Result<R> {
