@@ -12,6 +12,7 @@ use super::{
 use crate::{
     alloc::trigger::{
         deleted,
+        has_triggers,
         journal_seq_at_commit,
         trigger,
         Amend,
@@ -135,7 +136,7 @@ fn next_untriggered(t: &Trans<'_>, seen: &[Seen]) -> Option<(BtreeId, u8, Bpos)>
     };
     let mut updates = t
         .updates()
-        .filter(|u| (u.btree, u.level) != (BtreeId::ALLOC, 0));
+        .filter(|u| (u.btree, u.level) != (BtreeId::ALLOC, 0) && has_triggers(u.btree, u.level));
     let next = updates.find(|u| !is_seen(u.btree, u.level, &u.key));
     next.map(|u| (u.btree, u.level, u.key.k.p))
 }

@@ -80,6 +80,7 @@ pub use lookups::{
 };
 pub use run::{
     deleted,
+    has_triggers,
     recount,
     trigger,
     Amend, //

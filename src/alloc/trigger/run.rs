@@ -189,6 +189,35 @@ const POINTERS: &[KeyType] = &[
     KeyType::BTREE_PTR,
 ];
 const INDIRECT: &[KeyType] = &[KeyType::REFLINK_V, KeyType::INDIRECT_INLINE_DATA];
+const RESERVATIONS: &[KeyType] = &[KeyType::RESERVATION];
+const STRIPES: &[KeyType] = &[KeyType::STRIPE];
+const REFERENCES: &[KeyType] = &[KeyType::REFLINK_P];
+/// All types of keys that something follows from.
+const TRIGGERED: u64 = bits(ALLOCS)
+    | bits(INODES)
+    | bits(POINTERS)
+    | bits(INDIRECT)
+    | bits(RESERVATIONS)
+    | bits(STRIPES)
+    | bits(REFERENCES);
+
+const fn bits(mut types: &[KeyType]) -> u64 {
+    let mut bits = 0;
+    while let [first, rest @ ..] = types {
+        bits |= first.bit();
+        types = rest;
+    }
+    bits
+}
+
+/// Whether something can follow from updates of keys of a level of a btree. If not, [`trigger`]
+/// need not be called for them, nor the keys before be looked up for it.
+///
+/// C: `btree_node_type_has_triggers()`.
+#[inline]
+pub fn has_triggers(btree: BtreeId, level: u8) -> bool {
+    level != 0 || btree.leaf_types() & TRIGGERED != 0
+}
 
 fn dispatch<L: Lookups>(
     cx: &mut Cx<'_, L>,
@@ -222,13 +251,13 @@ fn dispatch<L: Lookups>(
     if let Some((old, new)) = both(POINTERS) {
         extent::update(cx, old, new, out)?;
     }
-    if let Some((old, new)) = both(&[KeyType::RESERVATION]) {
+    if let Some((old, new)) = both(RESERVATIONS) {
         extent::reservation(cx, old, new, out)?;
     }
-    if let Some((old, new)) = both(&[KeyType::STRIPE]) {
+    if let Some((old, new)) = both(STRIPES) {
         stripe::update(cx, old, new, out)?;
     }
-    if let Some((old, new)) = both(&[KeyType::REFLINK_P]) {
+    if let Some((old, new)) = both(REFERENCES) {
         amend = reflink::update(cx, old, new, out)?;
     }
     Ok(amend)

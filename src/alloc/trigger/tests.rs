@@ -405,3 +405,38 @@ fn nonsense_does_no_harm() {
     }
     assert!(done > 10_000);
 }
+
+#[test]
+fn nothing_follows_where_nothing_can() {
+    for btree in (0..29).map(BtreeId) {
+        for key_type in (0..64).map(KeyType) {
+            if btree.leaf_types() & key_type.bit() == 0 {
+                continue;
+            }
+            let k = Bkey {
+                key_type,
+                p: Bpos::new(1, 2, 3),
+                ..Bkey::default()
+            };
+            let (mut cx, mut out) = (Fake::default(), Effects::new());
+            let key = Key { k, v: &[0; 64] };
+            let done = trigger(&mut cx, btree, 0, key, deleted(k.p), &mut out);
+            let nothing = done == Ok(Amend::Keep)
+                && out.keys().is_empty()
+                && out.counters().is_empty()
+                && out.buckets().is_empty();
+            assert!(nothing || has_triggers(btree, 0), "{btree} {key_type}");
+        }
+    }
+    for btree in [BtreeId::XATTRS, BtreeId::DIRENTS, BtreeId::BACKPOINTERS] {
+        assert!(!has_triggers(btree, 0) && has_triggers(btree, 1));
+    }
+    for btree in [
+        BtreeId::EXTENTS,
+        BtreeId::ALLOC,
+        BtreeId::INODES,
+        BtreeId(60),
+    ] {
+        assert!(has_triggers(btree, 0));
+    }
+}
