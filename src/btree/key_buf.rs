@@ -9,7 +9,8 @@ use crate::{
             cut_front, //
         },
         key_format::KeyFormat,
-        node_keys::pack, //
+        node_keys::pack,
+        pack::PackedHeader, //
     },
     env::Vec,
     error::{
@@ -164,14 +165,15 @@ impl KeyBuf {
 
     /// Whether it is not longer than a key can be.
     pub fn check_len(&self) -> Result {
+        if self.len <= INLINE_U64S {
+            return Ok(());
+        }
         pack(&KeyFormat::UNPACKED, &self.k, self.len).map(drop)
     }
 
-    /// Appends the key to `out` as it stands in a journal entry.
-    pub fn append_to(&self, out: &mut Vec<u64>) -> Result {
-        let header = pack(&KeyFormat::UNPACKED, &self.k, self.len)?;
-        out.extend_from_slice(header.words())?;
-        out.extend_from_slice(self.value())
+    /// The header as it stands in a journal entry, before the value.
+    pub fn header(&self) -> Result<PackedHeader> {
+        pack(&KeyFormat::UNPACKED, &self.k, self.len)
     }
 }
 

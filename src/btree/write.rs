@@ -25,8 +25,7 @@ use crate::{
         },
         pr_err,
         units::SECTOR_SHIFT,
-        Arc,
-        Vec, //
+        Arc, //
     },
     error::{
         Class,
@@ -244,9 +243,8 @@ fn update_pointer<H: Hooks>(
 
 /// The same for a root, whose pointer is in the journal.
 fn update_root<H: Hooks>(writer: &Writer<H>, node: &Arc<Node>, key: &KeyBuf) -> Result {
-    let mut words = Vec::new();
-    key.append_to(&mut words)?;
-    let u64s = Reservation::u64s_for(sat_u32(words.len()));
+    let header = key.header()?;
+    let u64s = Reservation::u64s_for(sat_u32(key.journal_u64s()));
     loop {
         // With the lock: a root that is replaced in this moment must not come back.
         let guard = IntentGuard::lock(node.clone());
@@ -254,7 +252,9 @@ fn update_root<H: Hooks>(writer: &Writer<H>, node: &Arc<Node>, key: &KeyBuf) -> 
             return Ok(());
         }
         match writer.journal.try_reserve(u64s, Watermark::InteriorUpdates) {
-            Ok(mut res) => return res.set_root(node.btree, node.level, &words),
+            Ok(mut res) => {
+                return res.set_root(node.btree, node.level, header.words(), key.value())
+            }
             Err(Error::JournalFull | Error::JournalRetry) => drop(guard),
             Err(e) => return Err(e),
         }

@@ -4,6 +4,7 @@
 
 use super::{
     attempt::Before,
+    staged::Update,
     Hooks,
     Trans,
     TransError,
@@ -158,10 +159,7 @@ impl<H: Hooks> Trans<'_, H> {
     /// C: `bch2_trans_commit_write_locked()`.
     #[inline(never)]
     fn apply(&mut self, targets: &[Target]) -> TransResult<u64> {
-        let mut words = Vec::new();
         let total = self.journal_u64s();
-        words.reserve(total)?;
-
         // Readers inside hold their lock for a copy only.
         let mut guards: Vec<Option<WriteGuard<'_, Node>>> = Vec::with_capacity(self.nodes.len())?;
         for (at, node) in self.nodes.iter_mut().enumerate() {
@@ -204,24 +202,21 @@ impl<H: Hooks> Trans<'_, H> {
                 continue;
             };
             for u in updates.by_ref().take(t.nr) {
-                words.clear();
-                let done = insert(guard, &u.key, &mut words);
+                let done = insert(guard, u, &mut res);
                 if let Err(e) = done {
-                    // Can not happen, as memory was reserved. Some of the keys are in and some are
+                    // Can not happen, as memory was reserved, here and in the journal. Some of the keys are in and some are
                     // not, so none of this may reach the disk.
                     self.writer.journal.halt(e);
                     return Err(e.into());
                 }
-                res.add_keys(u.btree, u.level, &words)?;
             }
             let node = guard.node().clone();
             note_pin(&node, guard, seq, &self.writer.journal);
         }
         for change in &self.roots {
             let node = &change.node;
-            words.clear();
-            change.new.append_to(&mut words)?;
-            res.set_root(node.btree, node.level, &words)?;
+            let new = &change.new;
+            res.set_root(node.btree, node.level, new.header()?.words(), new.value())?;
             self.btrees.set_root(node.clone());
         }
         // Before anybody can get to the new nodes, and while nobody reads the old ones: what is
@@ -234,7 +229,7 @@ impl<H: Hooks> Trans<'_, H> {
         drop(guards);
         if let Some(mut room) = buffer {
             let keys = core::mem::take(&mut self.buffered);
-            add_buffered(self.writer, keys, &mut room, &mut res, &mut words)?;
+            add_buffered(self.writer, keys, &mut room, &mut res)?;
         }
         Ok(seq)
     }
@@ -285,10 +280,14 @@ impl Target {
     }
 }
 
-/// Inserts a key; `words` is what the journal gets.
-fn insert(body: &mut Body, key: &KeyBuf, words: &mut Vec<u64>) -> Result {
-    key.append_to(words)?;
-    body.insert(key)
+/// Adds a key to the journal and to its node.
+fn insert(body: &mut Body, update: &Update, res: &mut Reservation<'_>) -> Result {
+    add_to(res, update.btree, update.level, &update.key)?;
+    body.insert(&update.key)
+}
+
+fn add_to(res: &mut Reservation<'_>, btree: BtreeId, level: u8, key: &KeyBuf) -> Result {
+    res.add_key(btree, level, key.header()?.words(), key.value())
 }
 
 /// Adds keys to the journal and to the write buffer.
@@ -297,16 +296,13 @@ fn add_buffered<H: Hooks>(
     keys: Vec<(BtreeId, KeyBuf)>,
     room: &mut Room<'_>,
     res: &mut Reservation<'_>,
-    words: &mut Vec<u64>,
 ) -> Result {
     for (btree, mut key) in keys {
         if btree == BtreeId::ACCOUNTING {
             key.k.version = res.version();
             writer.hooks.counted(&key.key());
         }
-        words.clear();
-        key.append_to(words)?;
-        res.add_keys(btree, 0, words)?;
+        add_to(res, btree, 0, &key)?;
         room.add(&writer.journal, btree, key, res.seq())?;
     }
     Ok(())

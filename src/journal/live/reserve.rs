@@ -92,14 +92,15 @@ impl Reservation<'_> {
         }
     }
 
-    /// Adds a record with `keys`, one or more whole keys.
-    pub fn add_keys(&mut self, btree: BtreeId, level: u8, keys: &[u64]) -> Result {
-        self.add_entry(EntryType::BTREE_KEYS, btree, level, keys)
+    /// Adds a record with a key: its header and its value.
+    pub fn add_key(&mut self, btree: BtreeId, level: u8, header: &[u64], value: &[u64]) -> Result {
+        self.add_parts(EntryType::BTREE_KEYS, btree, level, [header, value])
     }
 
-    /// Makes `key`, a whole key, the root of `btree`: from this entry on, it is in every one.
-    pub fn set_root(&mut self, btree: BtreeId, level: u8, key: &[u64]) -> Result {
-        self.add_entry(EntryType::BTREE_ROOT, btree, level, key)
+    /// Makes a key, of header and value, the root of `btree`: from this entry on, it is in every
+    /// one.
+    pub fn set_root(&mut self, btree: BtreeId, level: u8, header: &[u64], value: &[u64]) -> Result {
+        self.add_parts(EntryType::BTREE_ROOT, btree, level, [header, value])
     }
 
     /// Adds a record. When the room is too small, nothing is added.
@@ -112,12 +113,25 @@ impl Reservation<'_> {
         level: u8,
         words: &[u64],
     ) -> Result {
-        let end = self.at.saturating_add(Self::u64s_for(sat_u32(words.len())));
-        let (Ok(u64s), true) = (u16::try_from(words.len()), end <= self.end) else {
+        self.add_parts(kind, btree, level, [words, &[]])
+    }
+
+    fn add_parts(
+        &mut self,
+        kind: EntryType,
+        btree: BtreeId,
+        level: u8,
+        [first, second]: [&[u64]; 2],
+    ) -> Result {
+        let len = first.len().saturating_add(second.len());
+        let end = self.at.saturating_add(Self::u64s_for(sat_u32(len)));
+        let (Ok(u64s), true) = (u16::try_from(len), end <= self.end) else {
             return Err(Error::JournalOverrun);
         };
         let header = core::iter::once(record_header(kind, btree, level, u64s));
-        let all = header.chain(words.iter().copied());
+        let all = header
+            .chain(first.iter().copied())
+            .chain(second.iter().copied());
         self.put(all);
         self.at = end;
         Ok(())

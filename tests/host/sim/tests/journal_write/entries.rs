@@ -96,7 +96,7 @@ fn the_ring_is_written_round_and_round() {
                 let words = [key(pos(t, n)); 100].concat();
                 let room = Reservation::u64s_for(500);
                 let mut r = live.journal.reserve(room, Watermark::Normal).unwrap();
-                r.add_keys(BtreeId::XATTRS, 0, &words).unwrap();
+                r.add_key(BtreeId::XATTRS, 0, &words, &[]).unwrap();
             }
         };
         let all: Vec<_> = (1..=THREADS)
@@ -180,12 +180,12 @@ fn what_is_not_reserved_is_refused() {
     let seq = r.seq();
     let seven = [0; 6];
     assert_eq!(
-        r.add_keys(BtreeId::XATTRS, 0, &seven),
+        r.add_key(BtreeId::XATTRS, 0, &seven, &[]),
         Err(Error::JournalOverrun)
     );
-    r.add_keys(BtreeId::XATTRS, 0, &key(pos(3, 3))).unwrap();
+    r.add_key(BtreeId::XATTRS, 0, &key(pos(3, 3)), &[]).unwrap();
     assert_eq!(
-        r.add_keys(BtreeId::XATTRS, 0, &[]),
+        r.add_key(BtreeId::XATTRS, 0, &[], &[]),
         Err(Error::JournalOverrun)
     );
     live.journal.pin(seq);
@@ -221,7 +221,7 @@ fn roots_are_in_every_entry() {
             .journal
             .reserve(20, Watermark::InteriorUpdates)
             .unwrap();
-        r.set_root(BtreeId::LRU, 0, &other).unwrap();
+        r.set_root(BtreeId::LRU, 0, &other, &[]).unwrap();
         drop(r);
         live.journal.write_entry().unwrap();
         live.journal.write_entry().unwrap();

@@ -29,7 +29,7 @@ fn a_write_that_fails_ends_it_for_everybody() {
                     let room = Reservation::u64s_for(5);
                     let r = live.journal.reserve(room, Watermark::Normal);
                     let seq = r.map(|mut r| {
-                        r.add_keys(BtreeId::XATTRS, 0, &key(pos(t, 1))).unwrap();
+                        r.add_key(BtreeId::XATTRS, 0, &key(pos(t, 1)), &[]).unwrap();
                         r.seq()
                     });
                     let flushed = seq.and_then(|seq| live.journal.flush_seq(seq));

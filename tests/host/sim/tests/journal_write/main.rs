@@ -128,7 +128,7 @@ fn key(pos: Bpos) -> [u64; 5] {
 fn add_and(journal: &Journal, pos: Bpos, pin: bool) -> u64 {
     let room = Reservation::u64s_for(5);
     let mut r = journal.reserve(room, Watermark::Normal).unwrap();
-    r.add_keys(BtreeId::XATTRS, 0, &key(pos)).unwrap();
+    r.add_key(BtreeId::XATTRS, 0, &key(pos), &[]).unwrap();
     if pin {
         journal.pin(r.seq());
     }
