@@ -48,7 +48,8 @@ use crate::{
             Bkey,
             Key, //
         },
-        bpos::Bpos, //
+        bpos::Bpos,
+        key_type::KeyType, //
     },
 };
 use zerocopy::IntoBytes as _;
@@ -195,6 +196,23 @@ impl NodeKeys {
                 v: value.as_bytes(),
             },
             next: self.after(source, place),
+        })
+    }
+
+    /// The key at exactly `pos`. Quicker than to search for the first one from there on: in a node
+    /// that is being emptied, that one can be far.
+    pub fn get(&self, pos: &Bpos) -> Option<Key<'_>> {
+        let (f, key) = (&self.format, self.format.search_key(*pos));
+        // Anything there means that the other sets have nothing that counts.
+        let stored = match self.fresh.get(f, &key) {
+            Some(stored) => stored,
+            None => self.later.get(f, &key).or_else(|| self.base.get(f, &key))?,
+        };
+        let head = Head::of(*stored.first()?);
+        let (k, value) = self.split(stored);
+        (head.key_type() != KeyType::DELETED).then_some(Key {
+            k,
+            v: value.as_bytes(),
         })
     }
 

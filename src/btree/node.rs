@@ -356,16 +356,19 @@ impl Body {
         let placed = self.keys.key_at(place)?;
         Some(Slot {
             key: placed.key,
-            invalid: !self.invalid.is_empty()
-                && self.invalid.binary_search(&placed.key.k.p).is_ok(),
+            invalid: self.is_invalid(placed.key.k.p),
             next: placed.next,
         })
     }
 
-    /// The key at exactly `pos`.
+    /// The key at exactly `pos`, and whether its value was found to be invalid.
     #[inline]
-    pub fn get(&self, pos: Bpos) -> Option<Slot<'_>> {
-        self.key_at(self.search(pos)).filter(|s| s.key.k.p == pos)
+    pub fn get(&self, pos: Bpos) -> Option<(Key<'_>, bool)> {
+        Some((self.keys.get(&pos)?, self.is_invalid(pos)))
+    }
+
+    fn is_invalid(&self, pos: Bpos) -> bool {
+        !self.invalid.is_empty() && self.invalid.binary_search(&pos).is_ok()
     }
 
     /// Inserts a key; [`NodeKeys::insert`] says when it fails.

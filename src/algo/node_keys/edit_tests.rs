@@ -107,6 +107,8 @@ fn same(keys: &NodeKeys, model: &Model) {
     for p in (0..41).flat_map(|o| (0..9).map(move |i| Bpos::new(i, o, 1))) {
         let found = keys.key_at(keys.search(&p)).map(|placed| placed.key.k.p);
         assert_eq!(found, model.range(p..).next().map(|(p, _)| *p));
+        let exact = keys.get(&p).map(|key| (key.k, key.v));
+        assert_eq!(exact, model.get(&p).map(|(k, v)| (*k, v.as_bytes())));
     }
 }
 

@@ -113,6 +113,12 @@ impl FreshSet {
         (at, there)
     }
 
+    /// The key or whiteout with exactly the position searched for.
+    pub(super) fn get(&self, format: &KeyFormat, key: &SearchKey) -> Option<&[u64]> {
+        let (at, there) = self.find(format, key);
+        there.then(|| self.stored(at))
+    }
+
     /// Makes room for `nr` keys of `u64s` words together: [`put`](Self::put) can not fail for them.
     pub(super) fn reserve(&mut self, u64s: usize, nr: usize) -> Result {
         self.order.reserve(nr)?;

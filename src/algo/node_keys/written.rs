@@ -120,6 +120,13 @@ impl WrittenSet {
         self.find(format, key).is_some()
     }
 
+    /// The key with exactly the position searched for, unless it is deleted.
+    pub(super) fn get(&self, format: &KeyFormat, key: &SearchKey) -> Option<&[u64]> {
+        let stored = self.stored(self.find(format, key)?);
+        let head = Head::of(*stored.first()?);
+        (head.key_type() != KeyType::DELETED).then_some(stored)
+    }
+
     /// Marks the key with exactly the position searched for deleted, if there is one.
     pub(super) fn hide(&mut self, format: &KeyFormat, key: &SearchKey) {
         let found = self.find(format, key);

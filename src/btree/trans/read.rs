@@ -49,11 +49,10 @@ impl<H: Hooks> Trans<'_, H> {
 
     /// The key at exactly `pos` in a locked node, without what is staged.
     pub(super) fn stored(&self, node: usize, pos: Bpos) -> TransResult<Option<KeyBuf>> {
-        let slot = self.nodes.get(node).and_then(|n| n.get(pos));
-        match slot {
+        match self.nodes.get(node).and_then(|n| n.get(pos)) {
             None => Ok(None),
-            Some(slot) if slot.invalid => unusable(),
-            Some(slot) => Ok(Some(KeyBuf::copy_of(&slot.key)?)),
+            Some((_, true)) => unusable(),
+            Some((key, false)) => Ok(Some(KeyBuf::copy_of(&key)?)),
         }
     }
 
