@@ -78,7 +78,9 @@ pub struct Body {
     invalid: Vec<Bpos>,
     /// Sectors of its log that are in use; 0 when it was never written.
     pub(super) written: u16,
-    /// How many of them the pointer to it says are: fewer, as long as that could not be changed.
+    /// How many of them are on disk: fewer, while a write is under way.
+    pub(super) on_disk: u16,
+    /// How many of them the pointer to it says are in use.
     pub(super) told: u16,
     /// The newest journal entry with a key that is not on disk.
     pub(super) journal_seq: u64,
@@ -139,6 +141,7 @@ impl Node {
                 keys: parts.keys,
                 invalid: parts.invalid,
                 written: parts.written,
+                on_disk: parts.written,
                 told: parts.written,
                 journal_seq: 0,
                 ptr: *ptr,
@@ -305,7 +308,7 @@ impl Body {
         self.writing
     }
 
-    /// Whether all keys are on disk.
+    /// Whether all keys are on disk, or on their way.
     pub(super) fn is_written(&self) -> bool {
         self.written != 0 && self.keys.fresh_u64s() == 0
     }

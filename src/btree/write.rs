@@ -52,51 +52,60 @@ use core::sync::atomic::Ordering;
 /// is nothing to write, or when somebody else is at it. What it held of the journal is given up
 /// once all is done.
 ///
+/// Only while the device is at it the node can not be replaced: changing the pointer may split the
+/// parent, and for the accounting of that this very node may have to be split.
+///
 /// When no copy could be written the journal is halted: what the node has can not be made durable
 /// any more. When only the pointer can not be changed, for want of memory or space, that is done
 /// with the next write.
 ///
 /// C: `bch2_btree_node_write()`, `btree_node_write_work()`.
 pub fn write_node<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result {
-    let Some(mut taken) = take(btrees, writer, node)? else {
+    let Some(Taken { write, pin }) = take(btrees, writer, node)? else {
         return Ok(());
     };
-    let written = match &taken.image {
-        Some(image) => write_copies(btrees, writer, &taken.ptr, image),
-        None => Ok(taken.ptr),
-    };
-    let told = match written {
-        Ok(ptr) => {
-            taken.ptr = ptr;
-            update_pointer(btrees, writer, node, &ptr, taken.end)
-        }
-        Err(e) => Err(e),
-    };
-    let again = written.is_ok() && told.is_err_and(passes);
-    release(writer, node, &taken, told.is_ok(), again);
-    btrees.cache().account(node);
-    if let Err(e) = told {
-        pr_err!("can not write btree node ({}): {e}", node.ptr);
-        if !again {
-            writer.journal.halt(e);
-        }
+    if let Some((image, ptr)) = write {
+        let written = write_copies(btrees, writer, &ptr, &image);
+        landed(writer, node, written.ok());
+        written?;
     }
-    told
-}
-
-/// Whether trying again can help.
-fn passes(e: Error) -> bool {
-    e == Error::NoMemory || e.class() == Class::NoSpace
+    let told = update_pointer(btrees, writer, node);
+    let pin = match told {
+        Ok(end) => {
+            let mut guard = IntentGuard::lock(node.clone());
+            let mut body = guard.write();
+            body.told = body.told.max(end);
+            pin
+        }
+        Err(e) => {
+            pr_err!(
+                "can not change the pointer to a btree node ({}): {e}",
+                node.ptr
+            );
+            if e != Error::NoMemory && e.class() != Class::NoSpace {
+                writer.journal.halt(e);
+            }
+            let mut guard = IntentGuard::lock(node.clone());
+            let body = guard.write();
+            match pin {
+                0 => 0,
+                pin if node.is_dead() => pin,
+                pin => body.node().add_pin(pin),
+            }
+        }
+    };
+    if pin != 0 {
+        writer.journal.unpin(pin);
+    }
+    btrees.cache().account(node);
+    told.map(drop)
 }
 
 /// What a node gives to who writes it.
 struct Taken {
     /// What is to be written; `None` when that was done before, and only the pointer is to be
     /// changed.
-    image: Option<Image>,
-    ptr: NodePtr,
-    /// Sectors in use after that.
-    end: u16,
+    write: Option<(Image, NodePtr)>,
     /// The journal entry that is pinned until it is done.
     pin: u64,
 }
@@ -122,37 +131,25 @@ fn take<H>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result<Opti
         body.keys.written()?;
         body.written = image.end();
         body.journal_seq = 0;
+        Node::set_writing(&mut body, true);
     }
-    Node::set_writing(&mut body, true);
     Ok(Some(Taken {
-        image,
-        ptr: body.ptr,
-        end: body.written,
+        write: image.map(|image| (image, body.ptr)),
         pin: node.pin().swap(0, Ordering::Relaxed),
     }))
 }
 
-/// Ends a write. If it is to be done again, the node keeps what it had of the journal.
-fn release<H>(writer: &Writer<H>, node: &Arc<Node>, taken: &Taken, told: bool, again: bool) {
+/// A write has ended; `ptr` has the copies that are there, if it did well.
+fn landed<H>(writer: &Writer<H>, node: &Arc<Node>, ptr: Option<NodePtr>) {
     let mut guard = IntentGuard::lock(node.clone());
     let mut body = guard.write();
     Node::set_writing(&mut body, false);
-    if told || again {
-        body.ptr = taken.ptr;
+    if let Some(ptr) = ptr {
+        (body.ptr, body.on_disk) = (ptr, body.written);
     }
-    if told {
-        body.told = taken.end;
-    }
-    let pin = match again && taken.pin != 0 {
-        true => node.add_pin(taken.pin),
-        false => taken.pin,
-    };
     drop(body);
     drop(guard);
     writer.settled.wake_all();
-    if pin != 0 && (told || again) {
-        writer.journal.unpin(pin);
-    }
 }
 
 /// Gives up what a node holds of the journal, which is locked and has nothing that is not on disk.
@@ -207,53 +204,57 @@ fn write_copy(dev: &Device, sector: u64, image: &Image) -> Result {
     Ok(())
 }
 
-/// Makes the pointer to a node say that it has `written` sectors. The pointer to a new node is made
-/// by whoever made the node.
+/// Makes the pointer to a node say what of it is on disk: how much that is, is returned. The pointer
+/// to a new node is made by whoever made the node.
 ///
 /// C: `bch2_btree_node_update_key()`.
-fn update_pointer<H: Hooks>(
-    btrees: &Btrees,
-    writer: &Writer<H>,
-    node: &Arc<Node>,
-    ptr: &NodePtr,
-    written: u16,
-) -> Result {
-    let Some(key) = ptr.key(written)? else {
-        return Ok(());
-    };
+fn update_pointer<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result<u16> {
     if node.is_root() {
-        return update_root(writer, node, &key);
+        return update_root(writer, node);
     }
     let level = node.level.saturating_add(1);
     run(btrees, writer, Watermark::InteriorUpdates, |t| {
         let old = t.get_level(node.btree, level, node.max)?;
-        // Replaced meanwhile: nothing points to it any more.
-        let same = old.is_some_and(|old| {
-            NodePtr::decode(node.btree, node.level, &old.key(), btrees.entry_sizes())
-                .is_ok_and(|p| p.cache_key() == node.ptr.cache_key())
-        });
-        if !same {
-            return Ok(0);
+        // With the parent locked, so that an older one can not come after this. If the node is
+        // dead, others have said all there is; what was read again in its place may be longer.
+        let (end, key) = pointer_now(node)?;
+        let (Some(old), Some(key), false) = (old, key, node.is_dead()) else {
+            return Ok(end);
+        };
+        let is_of = NodePtr::decode(node.btree, node.level, &old.key(), btrees.entry_sizes());
+        // It can be another node's by now: nothing points to this one any more.
+        let same = is_of.is_ok_and(|p| p.cache_key() == node.ptr.cache_key());
+        if same && old.value() != key.value() {
+            t.update_level(node.btree, level, key)?;
+            t.commit()?;
         }
-        t.update_level(node.btree, level, KeyBuf::copy_of(&key.key())?)?;
-        t.commit()
-    })?;
-    Ok(())
+        Ok(end)
+    })
+}
+
+/// How much of a node is on disk, and the pointer that says so; `None` when it can not.
+fn pointer_now(node: &Node) -> Result<(u16, Option<KeyBuf>)> {
+    let body = node.read();
+    Ok((body.on_disk, body.ptr.key(body.on_disk)?))
 }
 
 /// The same for a root, whose pointer is in the journal.
-fn update_root<H: Hooks>(writer: &Writer<H>, node: &Arc<Node>, key: &KeyBuf) -> Result {
-    let header = key.header()?;
-    let u64s = Reservation::u64s_for(sat_u32(key.journal_u64s()));
+fn update_root<H: Hooks>(writer: &Writer<H>, node: &Arc<Node>) -> Result<u16> {
     loop {
-        // With the lock: a root that is replaced in this moment must not come back.
+        // With the lock: a root that is replaced in this moment must not come back, nor an older
+        // pointer.
         let guard = IntentGuard::lock(node.clone());
-        if node.is_dead() {
-            return Ok(());
-        }
+        let end = guard.on_disk;
+        let key = match guard.ptr.key(end)? {
+            Some(key) if !node.is_dead() => key,
+            _ => return Ok(end),
+        };
+        let header = key.header()?;
+        let u64s = Reservation::u64s_for(sat_u32(key.journal_u64s()));
         match writer.journal.try_reserve(u64s, Watermark::InteriorUpdates) {
             Ok(mut res) => {
-                return res.set_root(node.btree, node.level, header.words(), key.value())
+                res.set_root(node.btree, node.level, header.words(), key.value())?;
+                return Ok(end);
             }
             Err(Error::JournalFull | Error::JournalRetry) => drop(guard),
             Err(e) => return Err(e),

@@ -316,7 +316,7 @@ pub(super) fn make_first<H: Hooks>(
 /// The pointer to a new node, which is written.
 pub(super) fn pointer(node: &Node) -> Result<KeyBuf> {
     let body = node.read();
-    let key = body.ptr.key(body.written)?;
+    let key = body.ptr.key(body.on_disk)?;
     key.ok_or(Error::NodeNoIdentity)
 }
 
@@ -361,7 +361,8 @@ impl New {
             let image = encode(btrees.sb(), &node, &body)?;
             // Nobody else knows the node, so the lock is in nobody's way.
             body.ptr = write_copies(btrees, writer, &ptr, &image)?;
-            (body.written, body.told) = (image.end(), image.end());
+            body.written = image.end();
+            (body.on_disk, body.told) = (body.written, body.written);
             body.journal_seq = 0;
             body.apart = true;
         }
