@@ -23,6 +23,7 @@ use engine::{
         Kind,
         Steps, //
     },
+    pool::check_space,
     read,
     setting,
     walk_all,
@@ -223,6 +224,7 @@ impl Recording {
         }
         want.check(&found.btrees);
         walk_all(&found.btrees);
+        check_space(&found.btrees);
     }
 }
 

@@ -206,10 +206,13 @@ fn threads_on(sizes: Sizes, shrink: bool) {
     });
     model.join(still);
     flush_write_buffer(&fs.btrees, &fs.writer).unwrap();
+    println!("in memory");
     model.check(&fs.btrees);
     assert_eq!(sum(&fs), counted);
+    println!("from the journal");
     fs.writer.journal.flush().unwrap();
     model.check(&read(copy(&medium)).unwrap().btrees);
+    println!("from the nodes");
     write_back_all(&fs.btrees, &fs.writer).unwrap();
     let found = read(copy(&medium)).unwrap();
     model.check(&found.btrees);

@@ -28,9 +28,13 @@ use sim::{
         Result as BchResult, //
     },
     format::{
-        bkey::Key,
+        bkey::{
+            Bkey,
+            Key, //
+        },
         bpos::Bpos,
         btree_id::BtreeId,
+        key_type::KeyType,
         values::extent_entry::Ptr, //
     },
     journal::live::{
@@ -45,6 +49,10 @@ use std::{
     },
     sync::Mutex,
 };
+
+/// A btree with a key for each place that a node has, as the allocator's would have: what changes a
+/// node's place changes this one, too.
+const SPACE: BtreeId = BtreeId::DAMAGE;
 
 /// Places at the end of the device. A node's place is free again once it is safe that nothing
 /// points to it; what is there then is thrown away.
@@ -88,20 +96,7 @@ impl Pool {
 
     /// Every place is where it should be: those of the btrees' nodes are in use, and no other.
     pub(crate) fn check(&self, btrees: &Btrees) {
-        let mut nodes = HashSet::new();
-        for btree in (0..63).map(BtreeId) {
-            let Some(root) = btrees.root_node(btree) else {
-                continue;
-            };
-            nodes.insert(root.at.1);
-            for level in 1..=root.level {
-                let mut iter = btrees.iter(btree, level, Bpos::MIN);
-                while let Some(key) = iter.next().unwrap() {
-                    let ptr = NodePtr::decode(btree, level - 1, &key, btrees.entry_sizes());
-                    assert!(nodes.insert(sector(&ptr.unwrap())));
-                }
-            }
-        }
+        let nodes = check_space(btrees);
         let s = self.state.lock().unwrap();
         assert_eq!(s.used, nodes);
         assert!(s.out.is_empty(), "{} places are lost", s.out.len());
@@ -156,34 +151,76 @@ fn sector_of(btrees: &Btrees, btree: BtreeId, key: &KeyBuf) -> Option<u64> {
     Some(sector(&ptr))
 }
 
+/// There is a key for the place of each node, and no other. Returns the places.
+pub(crate) fn check_space(btrees: &Btrees) -> HashSet<u64> {
+    let mut nodes = HashSet::new();
+    for btree in (0..63).map(BtreeId) {
+        let Some(root) = btrees.root_node(btree) else {
+            continue;
+        };
+        nodes.insert(root.at.1);
+        for level in 1..=root.level {
+            let mut iter = btrees.iter(btree, level, Bpos::MIN);
+            while let Some(key) = iter.next().unwrap() {
+                let ptr = NodePtr::decode(btree, level - 1, &key, btrees.entry_sizes());
+                assert!(nodes.insert(sector(&ptr.unwrap())));
+            }
+        }
+    }
+    let mut keys = HashSet::new();
+    let mut iter = btrees.iter(SPACE, 0, Bpos::MIN);
+    while let Some(key) = iter.next().unwrap() {
+        keys.insert(key.k.p.inode);
+    }
+    assert_eq!(keys, nodes);
+    nodes
+}
+
+/// Stages that there is a node at a place now, or that there is none.
+fn note(t: &mut Trans<'_, Pool>, at: u64, there: bool) -> TransResult {
+    let key_type = match there {
+        true => KeyType::WHITEOUT,
+        false => KeyType::DELETED,
+    };
+    let k = Bkey {
+        key_type,
+        p: Bpos::new(at, 0, u32::MAX),
+        ..Bkey::default()
+    };
+    t.update(SPACE, KeyBuf::of(k, &[])?)
+}
+
 impl Hooks for Pool {
     fn derive(t: &mut Trans<'_, Self>) -> TransResult {
-        let mut moved = Vec::new();
-        let inner: Vec<_> = t
-            .updates()
-            .filter(|u| u.level > 0)
-            .map(|u| (u.btree, u.level, u.key.k.p))
-            .map(|at| {
-                (
-                    at,
-                    t.updates().find(|u| (u.btree, u.level, u.key.k.p) == at),
-                )
-            })
-            .filter_map(|(at, u)| Some((at, sector_of(t.btrees, at.0, &u?.key)?)))
+        let btrees = t.btrees;
+        let sector = |btree, key: &KeyBuf| sector_of(btrees, btree, key);
+        let inner = t.updates().filter(|u| u.level > 0);
+        let inner: Vec<_> = inner
+            .filter_map(|u| Some((u.btree, u.level, u.key.k.p, sector(u.btree, &u.key)?)))
             .collect();
-        for ((btree, level, pos), new) in inner {
-            if let Some(old) = t.old(btree, level, pos)? {
-                moved.extend(sector_of(t.btrees, btree, &old).map(|old| (new, old)));
+        let (mut made, mut moved) = (Vec::new(), Vec::new());
+        for (btree, level, pos, new) in inner {
+            let old = t.old(btree, level, pos)?;
+            let old = old.and_then(|old| sector(btree, &old));
+            if old != Some(new) {
+                made.push(new);
+                moved.extend(old.map(|old| (new, old)));
             }
         }
         for change in t.root_changes() {
             let btree = change.node.btree;
-            let new = sector_of(t.btrees, btree, &change.new).unwrap();
-            moved.extend(sector_of(t.btrees, btree, &change.old).map(|old| (new, old)));
+            let new = sector(btree, &change.new).unwrap();
+            made.push(new);
+            made.extend(change.children.iter().filter_map(|key| sector(btree, key)));
+            moved.extend(sector(btree, &change.old).map(|old| (new, old)));
         }
-        let mut s = t.writer.hooks.state.lock().unwrap();
-        moved.retain(|(new, old)| new != old);
-        s.replaces.extend(moved);
+        for new in made {
+            note(t, new, true)?;
+        }
+        for (_, old) in &moved {
+            note(t, *old, false)?;
+        }
+        t.writer.hooks.state.lock().unwrap().replaces.extend(moved);
         Ok(())
     }
 
