@@ -204,8 +204,8 @@ fn write_copy(dev: &Device, sector: u64, image: &Image) -> Result {
     Ok(())
 }
 
-/// Makes the pointer to a node say what of it is on disk: how much that is, is returned. The pointer
-/// to a new node is made by whoever made the node.
+/// Makes the pointer to a node say what of it is on disk: how much that is, is returned. The
+/// pointer to a new node is made by whoever made the node.
 ///
 /// C: `bch2_btree_node_update_key()`.
 fn update_pointer<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result<u16> {

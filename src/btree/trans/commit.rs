@@ -204,8 +204,8 @@ impl<H: Hooks> Trans<'_, H> {
             for u in updates.by_ref().take(t.nr) {
                 let done = insert(guard, u, &mut res);
                 if let Err(e) = done {
-                    // Can not happen, as memory was reserved, here and in the journal. Some of the keys are in and some are
-                    // not, so none of this may reach the disk.
+                    // Can not happen, as memory was reserved, here and in the journal. Some of the
+                    // keys are in and some are not, so none of this may reach the disk.
                     self.writer.journal.halt(e);
                     return Err(e.into());
                 }
