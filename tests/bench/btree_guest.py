@@ -12,22 +12,6 @@ import time
 import memory
 from read_guest import mount, umount
 
-# seq_delete takes away what there is, so that the tests after it know what they have to do with; it is
-# measured where that is known of it as well.
-STEPS = (
-    ("rand_insert", True),
-    ("rand_lookup", True),
-    ("rand_mixed", True),
-    ("rand_delete", True),
-    ("seq_delete", False),
-    ("rand_insert_multi", True),
-    ("seq_delete", False),
-    ("seq_insert", True),
-    ("seq_lookup", True),
-    ("seq_overwrite", True),
-    ("seq_delete", True),
-)
-THREADS = (1, 4)
 # Seconds without work, for who watches.
 PAUSE = 0.1
 
@@ -66,23 +50,21 @@ def timed(top, test, number, threads):
     return seconds
 
 
-def measure(number):
+def measure(number, threads, tests):
     mount(0)
     top = sysfs()
-    for threads in THREADS:
-        for test, measured in STEPS:
-            before, used = cache_bytes(top), memory.used()
-            seconds = timed(top, test, number, threads)
-            # All threads insert the same keys in sequence: there are as many as one inserts. Each
-            # goes over all of them, and deletes what another one has not.
-            done = number // threads if test == "seq_delete" else number
-            if measured:
-                print(f"{done} {seconds * 1e9 / done:.1f} {threads} {test}", flush=True)
-            if test in ("rand_insert", "seq_insert") and threads == 1:
-                cached = (cache_bytes(top) - before) / number
-                print(f"bytes {cached:.1f} {threads} cached nodes, for a key of {test}", flush=True)
-                used = (memory.used() - used) * 1024 / number
-                print(f"bytes {used:.1f} {threads} all memory, for a key of {test}", flush=True)
+    for test in tests:
+        before, used = cache_bytes(top), memory.used()
+        seconds = timed(top, test, number, threads)
+        # All threads insert the same keys in sequence: there are as many as one inserts. Each goes
+        # over all of them, and deletes what another one has not.
+        done = number // threads if test == "seq_delete" else number
+        print(f"{done} {seconds * 1e9 / done:.1f} {threads} {test}", flush=True)
+        if test in ("rand_insert", "seq_insert") and threads == 1:
+            cached = (cache_bytes(top) - before) / number
+            print(f"bytes {cached:.1f} {threads} cached nodes, for a key of {test}", flush=True)
+            used = (memory.used() - used) * 1024 / number
+            print(f"bytes {used:.1f} {threads} all memory, for a key of {test}", flush=True)
     umount()
 
 
@@ -154,7 +136,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "start":
         start()
     elif sys.argv[1] == "measure":
-        measure(int(sys.argv[2]))
+        measure(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
     elif sys.argv[1] == "watch":
         sys.exit(watch(*sys.argv[2:]))
     else:
