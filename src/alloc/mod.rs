@@ -16,7 +16,6 @@
 mod accounting;
 mod enough;
 pub mod foreground;
-#[allow(dead_code)] // writes of data use it
 mod live_usage;
 #[allow(dead_code)] // writes of data use it
 mod reserve;
@@ -30,9 +29,8 @@ pub use accounting::{
     Counter, //
 };
 pub use enough::check_enough;
-#[allow(unused_imports)] // writing uses them
 pub use live_usage::LiveUsage;
-#[allow(unused_imports)] // as above
+#[allow(unused_imports)] // writes of data use them
 pub use reserve::{
     Reservations,
     Reserved, //

@@ -57,5 +57,6 @@ pub use reclaim::{
 pub use write::write_node;
 pub use write_buffer::{
     flush_write_buffer,
+    try_flush_write_buffer,
     WriteBuffer, //
 };

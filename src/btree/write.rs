@@ -153,7 +153,7 @@ fn landed<H>(writer: &Writer<H>, node: &Arc<Node>, ptr: Option<NodePtr>) {
 }
 
 /// Gives up what a node holds of the journal, which is locked and has nothing that is not on disk.
-fn drop_pin<H>(node: &Node, writer: &Writer<H>) {
+pub(super) fn drop_pin<H>(node: &Node, writer: &Writer<H>) {
     match node.pin().swap(0, Ordering::Relaxed) {
         0 => (),
         pin => writer.journal.unpin(pin),

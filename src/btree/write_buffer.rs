@@ -113,11 +113,6 @@ impl WriteBuffer {
         self.incoming.lock().keys.len() >= FLUSH_AT
     }
 
-    /// Whether somebody is flushing: perhaps the caller, who must not wait for it then.
-    pub fn is_flushing(&self) -> bool {
-        self.flushing.try_lock().is_none()
-    }
-
     /// Keys on their way.
     pub fn len(&self) -> usize {
         let flushing = self.flushing.lock().len();
@@ -135,10 +130,21 @@ impl WriteBuffer {
 ///
 /// C: `bch2_btree_write_buffer_flush_sync()`.
 pub fn flush_write_buffer<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
-    let mut keys = writer.buffer.flushing.lock();
-    take_incoming(&writer.buffer, &mut keys)?;
+    flush(btrees, writer, &mut writer.buffer.flushing.lock())
+}
+
+/// The same, unless somebody else is at it: perhaps the caller, or who waits for the caller.
+pub fn try_flush_write_buffer<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
+    match writer.buffer.flushing.try_lock() {
+        Some(mut keys) => flush(btrees, writer, &mut keys),
+        None => Ok(()),
+    }
+}
+
+fn flush<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, keys: &mut Vec<Buffered>) -> Result {
+    take_incoming(&writer.buffer, keys)?;
     // The last one is the first to go, and of several at a position the one that came first.
-    sort_by(&mut keys, |a, b| {
+    sort_by(keys, |a, b| {
         (b.btree, b.key.k.p, b.nr).cmp(&(a.btree, a.key.k.p, a.nr))
     });
     while let Some(last) = keys.last() {

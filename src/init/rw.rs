@@ -3,11 +3,15 @@
 //! Going read-write, and the way back.
 
 use crate::{
-    alloc::space::{
-        discard_buckets,
-        Engine,
-        Space,
-        Writer, //
+    alloc::{
+        space::{
+            discard_buckets,
+            Engine,
+            Space,
+            Writer, //
+        },
+        Capacity,
+        Usage, //
     },
     btree::{
         write_back,
@@ -25,10 +29,13 @@ use crate::{
         Error,
         Result, //
     },
-    format::sb::{
-        flags,
-        Superblock,
-        Version, //
+    format::{
+        opts::OptId,
+        sb::{
+            flags,
+            Superblock,
+            Version, //
+        },
     },
     journal::live::{
         Journal,
@@ -147,6 +154,13 @@ impl ReadWrite {
     /// The journal.
     pub fn journal(&self) -> &Journal {
         &self.writer.journal
+    }
+
+    /// Space in use, as of the last commit.
+    pub(super) fn usage(&self) -> Usage {
+        let st = self.btrees.sb();
+        let capacity = Capacity::of(st, st.opts.get(OptId::GcReservePercent));
+        Usage::of(&self.writer.hooks.usage_base(), &capacity)
     }
 
     /// What it takes to run transactions.

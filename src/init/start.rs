@@ -58,7 +58,7 @@ pub struct Filesystem {
     pub view: View,
     /// What was read of the journal.
     pub journal: JournalSpan,
-    /// Space in use, as of the mount: nothing changes it.
+    /// Space in use, as of the mount.
     usage: Usage,
     /// Quotas as of the mount, or why they are not known.
     quotas: Result<Quotas>,
@@ -242,9 +242,12 @@ impl Filesystem {
         &self.view.sb().state
     }
 
-    /// Space in use.
+    /// Space in use: as of the last commit, or of the mount when nothing changes it.
     pub fn usage(&self) -> Usage {
-        self.usage
+        match &self.rw {
+            Some(rw) => rw.usage(),
+            None => self.usage,
+        }
     }
 }
 

@@ -33,6 +33,7 @@ use crate::{
         sb::{
             assemble::DevMask,
             flags,
+            groups::Target,
             members::MemberState,
             Member,
             Superblock, //
@@ -147,6 +148,28 @@ impl SbState {
             2 => CsumType::CRC64_NONZERO,
             3 => CsumType::XXHASH,
             _ => CsumType::CRC32C_NONZERO,
+        }
+    }
+
+    /// Where metadata is to be put.
+    pub fn metadata_target(&self) -> Target {
+        Target::decode(match self.opts.get(OptId::MetadataTarget) {
+            0 => self.opts.get(OptId::ForegroundTarget),
+            target => target,
+        })
+    }
+
+    /// Whether `dev` is one of those that `target` names; without a target, all are.
+    ///
+    /// C: `bch2_dev_in_target()`.
+    pub fn is_in_target(&self, target: Target, dev: &Device) -> bool {
+        match target {
+            Target::None => true,
+            Target::Device(idx) => dev.idx.0 == idx,
+            Target::Group(group) => dev
+                .member
+                .group()
+                .is_some_and(|g| self.sb.groups().is_within(g.into(), group)),
         }
     }
 

@@ -75,6 +75,10 @@ impl WrittenSet {
     /// The first key from `at` on that is not deleted.
     #[inline]
     pub(super) fn live(&self, mut at: usize) -> usize {
+        // Often everything was overwritten, and is in a newer set.
+        if self.live_u64s == 0 {
+            return self.end();
+        }
         while let Some(first) = self.words.get(at) {
             let head = Head::of(*first);
             if head.key_type() != KeyType::DELETED {

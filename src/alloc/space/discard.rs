@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     btree::{
-        flush_write_buffer,
         trans::TransResult,
+        try_flush_write_buffer,
         KeyBuf, //
     },
     env::{
@@ -51,11 +51,12 @@ pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usiz
     if !space.st.devices().any(waits) {
         return Ok((0, 0));
     }
-    let _one = space.discarding.lock();
+    // Who comes second has nothing to do, and must not wait: it may be the first one's own doing.
+    let Some(_one) = space.discarding.try_lock() else {
+        return Ok((0, 0));
+    };
     // The index is one of the btrees that are behind.
-    if !engine.writer.buffer.is_flushing() {
-        flush_write_buffer(engine.btrees, engine.writer)?;
-    }
+    try_flush_write_buffer(engine.btrees, engine.writer)?;
     let (mut free, mut waiting) = (0usize, 0usize);
     let mut from = Bpos::MIN;
     loop {
@@ -82,18 +83,13 @@ pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usiz
 }
 
 /// Makes buckets free, with a flush of the journal if that helps. Says whether there are more than
-/// before. Not while somebody else discards, who may be the caller.
+/// before.
 pub(super) fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
-    let space = &engine.writer.hooks;
-    let Some(guard) = space.discarding.try_lock() else {
-        return Ok(false);
-    };
-    drop(guard);
     let (free, waiting) = discard_buckets(engine, watermark)?;
     if free != 0 || waiting == 0 {
         return Ok(free != 0);
     }
-    space.journal.flush()?;
+    engine.writer.journal.flush()?;
     let (free, _) = discard_buckets(engine, watermark)?;
     Ok(free != 0)
 }

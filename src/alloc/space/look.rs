@@ -30,9 +30,11 @@ use crate::{
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
+        data_type::DataType,
         key_type::KeyType,
         sb::{
             assemble::DevMask,
+            groups::Target,
             Member,
             Version, //
         },
@@ -112,8 +114,14 @@ impl Lookups for Look<'_, '_> {
         self.0.writer.journal.clocks().map(|c| c.max(1))
     }
 
-    fn target(&self, _: u16) -> Option<DevMask> {
-        None
+    fn target(&self, target: u16) -> Option<DevMask> {
+        let (st, target) = (self.0.btrees.sb(), Target::decode(target.into()));
+        let (mut all, mut accepts) = (DevMask::default(), false);
+        for dev in st.devices().filter(|d| st.is_in_target(target, d)) {
+            all.add(dev.idx.0);
+            accepts |= dev.is_writable() && dev.member.allows(DataType::USER);
+        }
+        (target != Target::None && accepts).then_some(all)
     }
 
     fn with_stripe<R>(

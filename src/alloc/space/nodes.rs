@@ -54,7 +54,7 @@ use crate::{
         opts::OptId,
         sb::{
             assemble::DevMask,
-            members::MemberState, //
+            flags, //
         },
         values::{
             alloc::Alloc,
@@ -218,26 +218,24 @@ fn mark_superblock(space: &Space, place: &NodePlace, sectors: u64) -> Result {
 }
 
 fn request(space: &Space, watermark: Watermark) -> Request {
-    let opts = &space.st.opts;
-    let mut devs = DevMask::default();
-    for dev in space.st.devices() {
-        if dev.member.state() == MemberState::RW && allows_nodes(dev) {
+    let st = &space.st;
+    let target = st.metadata_target();
+    let (mut all, mut devs) = (DevMask::default(), DevMask::default());
+    let can = |dev: &&Device| dev.is_writable() && dev.member.allows(DataType::BTREE);
+    for dev in st.devices().filter(can) {
+        all.add(dev.idx.0);
+        if st.is_in_target(target, dev) {
             devs.add(dev.idx.0);
         }
     }
     Request {
         devs,
-        fallback: None,
-        nr_replicas: low_u8(opts.get(OptId::MetadataReplicas)),
-        nr_required: 1,
+        fallback: Some(all),
+        nr_replicas: low_u8(st.opts.get(OptId::MetadataReplicas)),
+        nr_required: low_u8(st.sb.flag(flags::META_REPLICAS_REQ)).max(1),
         accept_fewer: true,
         watermark,
     }
-}
-
-/// Whether the administrator wants nodes there.
-fn allows_nodes(dev: &Device) -> bool {
-    dev.member.data_allowed() & 1u64.wrapping_shl(DataType::BTREE.0.into()) != 0
 }
 
 #[inline(never)]

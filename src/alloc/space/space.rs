@@ -17,6 +17,7 @@ use crate::{
             OPEN_BUCKETS, //
         },
         live_usage::LiveUsage,
+        UsageBase, //
     },
     btree::{
         interior::NodePlace,
@@ -124,6 +125,14 @@ impl Space {
         let node_sectors = self.st.sb.node_sectors();
         let usage = self.usage.lock();
         Some(usage.dev_space(dev, member, node_sectors, open_unused))
+    }
+
+    /// What the space in use is used for, as of the last commit.
+    pub fn usage_base(&self) -> UsageBase {
+        let bucket = |dev| self.st.dev(dev).map(|d| d.member.bucket_sectors());
+        let absent = |dev: DevIdx| self.st.sb.member(dev.0).map(|m| m.bucket_sectors());
+        let usage = self.usage.lock();
+        usage.base(|dev| bucket(dev).or_else(|| absent(dev)).unwrap_or(0))
     }
 
     /// Buckets of a device that wait to be discarded.

@@ -24,6 +24,7 @@ use crate::{
             TransResult,
             Writer, //
         },
+        write::drop_pin,
         Btrees,
         KeyBuf, //
     },
@@ -42,7 +43,6 @@ use crate::{
     journal::live::Watermark,
     sys::six::IntentGuard, //
 };
-use core::sync::atomic::Ordering;
 
 /// Places taken at first: for a split that grows the root, and a rewrite or two beside it.
 const PLACES: usize = 5;
@@ -201,8 +201,6 @@ fn settle<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, r: &Replacement, done: 
     }
     if !done {
         r.all_new().for_each(|new| btrees.cache().remove(new));
-    }
-    if !done {
         r.thaw();
         return;
     }
@@ -211,10 +209,7 @@ fn settle<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, r: &Replacement, done: 
         return;
     };
     btrees.cache().remove(old);
-    match old.pin().swap(0, Ordering::Relaxed) {
-        0 => (),
-        pin => writer.journal.unpin(pin),
-    }
+    drop_pin(old, writer);
 }
 
 /// One attempt at changing the pointers.

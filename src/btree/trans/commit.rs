@@ -3,8 +3,14 @@
 //! From staged updates to the journal and the nodes.
 
 use super::{
-    attempt::Before,
-    staged::Update,
+    attempt::{
+        Before,
+        RootChange, //
+    },
+    staged::{
+        Staged,
+        Update, //
+    },
     Hooks,
     Trans,
     TransError,
@@ -16,6 +22,7 @@ use crate::{
         interior::Replacement,
         node::Body,
         write_buffer::Room,
+        Btrees,
         KeyBuf,
         Node, //
     },
@@ -40,7 +47,6 @@ use crate::{
     },
     sys::six::WriteGuard, //
 };
-use core::sync::atomic::Ordering;
 
 /// What one node is going to get.
 struct Target {
@@ -196,28 +202,19 @@ impl<H: Hooks> Trans<'_, H> {
         for u in self.staged.iter_mut().filter(|u| u.stamp) {
             self.writer.hooks.stamp(u.btree, &mut u.key, seq);
         }
-        let mut updates = self.staged.iter();
-        for t in targets {
-            let Some(Some(guard)) = guards.get_mut(t.node) else {
-                continue;
-            };
-            for u in updates.by_ref().take(t.nr) {
-                let done = insert(guard, u, &mut res);
-                if let Err(e) = done {
-                    // Can not happen, as memory was reserved, here and in the journal. Some of the
-                    // keys are in and some are not, so none of this may reach the disk.
-                    self.writer.journal.halt(e);
-                    return Err(e.into());
-                }
-            }
-            let node = guard.node().clone();
-            note_pin(&node, guard, seq, &self.writer.journal);
-        }
-        for change in &self.roots {
-            let node = &change.node;
-            let new = &change.new;
-            res.set_root(node.btree, node.level, new.header()?.words(), new.value())?;
-            self.btrees.set_root(node.clone());
+        let buffered = core::mem::take(&mut self.buffered);
+        let (writer, mut guards) = (self.writer, guards);
+        let done = insert_all(writer, &self.staged, targets, &mut guards, &mut res)
+            .and_then(|()| switch_roots(self.btrees, &self.roots, &mut res))
+            .and_then(|()| match buffer {
+                Some(mut room) => add_buffered(writer, buffered, &mut room, &mut res),
+                None => Ok(()),
+            });
+        if let Err(e) = done {
+            // Can not happen, as memory was reserved, here and in the journal. A part is done and a
+            // part is not, so none of this may reach the disk.
+            writer.journal.halt(e);
+            return Err(e.into());
         }
         // Before anybody can get to the new nodes, and while nobody reads the old ones: what is
         // changed in a new one must not be missed by who still has an old one.
@@ -227,12 +224,41 @@ impl<H: Hooks> Trans<'_, H> {
             }
         }
         drop(guards);
-        if let Some(mut room) = buffer {
-            let keys = core::mem::take(&mut self.buffered);
-            add_buffered(self.writer, keys, &mut room, &mut res)?;
-        }
         Ok(seq)
     }
+}
+
+/// Adds what is staged to the journal and to the nodes, which are locked for writing.
+fn insert_all<H: Hooks>(
+    writer: &Writer<H>,
+    staged: &Staged,
+    targets: &[Target],
+    guards: &mut [Option<WriteGuard<'_, Node>>],
+    res: &mut Reservation<'_>,
+) -> Result {
+    let mut updates = staged.iter();
+    for t in targets {
+        let Some(Some(guard)) = guards.get_mut(t.node) else {
+            continue;
+        };
+        for u in updates.by_ref().take(t.nr) {
+            insert(guard, u, res)?;
+        }
+        let node = guard.node().clone();
+        note_pin(&node, guard, res.seq(), &writer.journal);
+    }
+    Ok(())
+}
+
+/// Makes new roots known. From this journal entry on, they are in every one.
+fn switch_roots(btrees: &Btrees, roots: &[RootChange], res: &mut Reservation<'_>) -> Result {
+    for change in roots {
+        let (node, new) = (&change.node, &change.new);
+        let header = new.header()?;
+        res.set_root(node.btree, node.level, header.words(), new.value())?;
+        btrees.set_root(node.clone());
+    }
+    Ok(())
 }
 
 /// Whether a transaction that replaces nodes replaces this one.
@@ -311,12 +337,12 @@ fn add_buffered<H: Hooks>(
 /// Keeps journal entry `seq`, which is reserved or pinned, until the node is written.
 fn note_pin(node: &Node, body: &mut Body, seq: u64, journal: &Journal) {
     body.journal_seq = body.journal_seq.max(seq);
-    let old = node.pin().load(Ordering::Relaxed);
-    if old == 0 || old > seq {
-        journal.pin(seq);
-        node.pin().store(seq, Ordering::Relaxed);
-        if old != 0 {
-            journal.unpin(old);
-        }
+    if node.pinned_up_to(seq) {
+        return;
+    }
+    journal.pin(seq);
+    match node.add_pin(seq) {
+        0 => (),
+        older => journal.unpin(older),
     }
 }

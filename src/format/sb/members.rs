@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     env::num::low_u8,
-    error::Error, //
+    error::Error,
+    format::data_type::DataType, //
 };
 use zerocopy::{
     little_endian::{
@@ -202,6 +203,11 @@ impl Member {
     /// Bit n: data of type n may be put on it.
     pub fn data_allowed(&self) -> u64 {
         self.flag(flag::DATA_ALLOWED)
+    }
+
+    /// Whether data of a type may be put on it.
+    pub fn allows(&self, data_type: DataType) -> bool {
+        self.data_allowed() & 1u64.wrapping_shl(data_type.0.into()) != 0
     }
 
     /// The label: a node of the tree of [`Groups`](super::groups::Groups).

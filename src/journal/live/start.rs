@@ -18,12 +18,7 @@ use super::{
 };
 use crate::{
     env::{
-        num::{
-            low_u32,
-            low_u8,
-            sat_u32,
-            u64_of, //
-        },
+        num::{low_u32, low_u8, sat_u32},
         pr_info,
         time::monotonic_ns,
         Arc,
@@ -43,7 +38,6 @@ use crate::{
         opts::OptId,
         sb::{
             flags,
-            groups::Target,
             Features, //
         },
     },
@@ -256,11 +250,7 @@ fn conf(st: &SbState, start: &Start) -> Conf {
 ///
 /// C: `bch2_dev_journal_init()`, `bch2_journal_pos_from_member_info_resume()`.
 fn rings(st: &SbState) -> Result<Vec<Ring>> {
-    let target = match st.opts.get(OptId::MetadataTarget) {
-        0 => st.opts.get(OptId::ForegroundTarget),
-        target => target,
-    };
-    let target = Target::decode(target);
+    let target = st.metadata_target();
     let mut rings = Vec::new();
     for dev in st.devices().filter(|d| takes_journal(d)) {
         let bucket_sectors = u64::from(dev.member.bucket_sectors());
@@ -274,27 +264,12 @@ fn rings(st: &SbState) -> Result<Vec<Ring>> {
         let at = dev.member.last_journal_position();
         let mut ring = Ring::new(dev.idx, low_u32(bucket_sectors), starts, at)?;
         ring.durability = dev.member.durability();
-        ring.preferred = is_in(st, target, dev);
+        ring.preferred = st.is_in_target(target, dev);
         rings.push(ring)?;
     }
     Ok(rings)
 }
 
 fn takes_journal(dev: &Device) -> bool {
-    let allowed = 1 << (DataType::JOURNAL.0 & 63);
-    dev.is_writable() && dev.member.data_allowed() & allowed != 0
-}
-
-/// Whether `dev` is one of those that `target` names; without a target, all are.
-///
-/// C: `bch2_dev_in_target()`.
-fn is_in(st: &SbState, target: Target, dev: &Device) -> bool {
-    match target {
-        Target::None => true,
-        Target::Device(idx) => dev.idx.0 == idx,
-        Target::Group(group) => dev
-            .member
-            .group()
-            .is_some_and(|g| st.sb.groups().is_within(u64_of(g.into()), group)),
-    }
+    dev.is_writable() && dev.member.allows(DataType::JOURNAL)
 }

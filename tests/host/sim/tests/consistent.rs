@@ -4,11 +4,14 @@
 //! everything anew.
 
 use sim::{
-    alloc::space::{
-        discard_buckets,
-        Engine,
-        Space,
-        Writer, //
+    alloc::{
+        space::{
+            discard_buckets,
+            Engine,
+            Space,
+            Writer, //
+        },
+        UsageBase, //
     },
     btree::{
         write_back,
@@ -153,6 +156,9 @@ impl Fs {
         let (view, _) = read(self.copies());
         let findings = check_derived(&view);
         assert!(findings.is_empty(), "{findings:#?}");
+        // What statfs says without reading is what is stored.
+        let stored = UsageBase::read(&view.btrees).unwrap();
+        assert_eq!(self.writer.hooks.usage_base(), stored);
     }
 }
 
