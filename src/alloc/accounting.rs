@@ -32,7 +32,10 @@ use crate::{
             kinds::CompressionType,
         },
     },
-    journal::keys::delta_is_applied,
+    journal::keys::{
+        delta_is_applied,
+        JournalKeys, //
+    },
 };
 
 /// What counters are of whole filesystems and devices: the types below this.
@@ -191,7 +194,10 @@ fn for_each_within(
     last: Bpos,
     visit: &mut impl FnMut(&Sum),
 ) -> Result {
-    let mut deltas = btrees.overlay().deltas(first, last).peekable();
+    let overlay = btrees.overlay();
+    let nothing = JournalKeys::new();
+    let overlay = overlay.as_deref().unwrap_or(&nothing);
+    let mut deltas = overlay.deltas(first, last).peekable();
     let mut iter = btrees.iter(BtreeId::ACCOUNTING, 0, first);
     loop {
         let stored = loop {

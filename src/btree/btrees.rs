@@ -11,6 +11,7 @@ use super::{
         What, //
     },
     iter::Iter,
+    key_buf::KeyBuf,
     node::{
         Body,
         Node, //
@@ -55,6 +56,10 @@ use crate::{
         workqueue::WorkQueue, //
     },
 };
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering, //
+};
 
 /// What is known of one btree's root.
 #[derive(Clone, Debug)]
@@ -67,10 +72,45 @@ pub(super) enum RootState {
     Broken(Error),
 }
 
+/// What is laid over the btrees.
+///
+/// C: `c->journal_keys`.
+struct Overlay {
+    /// There is something.
+    is_there: AtomicBool,
+    keys: SpinLock<Option<Arc<JournalKeys>>>,
+}
+
+impl Overlay {
+    fn try_new(keys: JournalKeys) -> Result<Self> {
+        let is_there = !keys.is_empty() || keys.has_deltas();
+        let keys = is_there.then(|| Arc::try_new(keys)).transpose()?;
+        Ok(Self {
+            is_there: AtomicBool::new(is_there),
+            keys: SpinLock::try_new(keys)?,
+        })
+    }
+
+    #[inline]
+    fn get(&self) -> Option<Arc<JournalKeys>> {
+        match self.is_there.load(Ordering::Acquire) {
+            true => self.keys.lock().clone(),
+            false => None,
+        }
+    }
+
+    fn clear(&self) {
+        self.is_there.store(false, Ordering::Release);
+        // Freed without the lock, as it may be much.
+        let keys = self.keys.lock().take();
+        drop(keys);
+    }
+}
+
 /// All btrees of a filesystem, with the journal's keys laid over them.
 pub struct Btrees {
     st: Arc<SbState>,
-    overlay: JournalKeys,
+    overlay: Overlay,
     blacklist: Blacklist,
     roots: Vec<SpinLock<RootState>>,
     check: KeyCheck,
@@ -93,7 +133,7 @@ impl Btrees {
         let mut this = Self {
             check: journal.check,
             st,
-            overlay: journal.keys,
+            overlay: Overlay::try_new(journal.keys)?,
             blacklist: journal.blacklist,
             roots: Vec::with_capacity(usize::from(BTREE_ID_NR_MAX))?,
             cache,
@@ -208,9 +248,48 @@ impl Btrees {
         &self.st
     }
 
-    /// The keys from the journal that are laid over the btrees.
-    pub fn overlay(&self) -> &JournalKeys {
-        &self.overlay
+    /// The keys from the journal that are laid over the btrees, if there are any.
+    pub fn overlay(&self) -> Option<Arc<JournalKeys>> {
+        self.overlay.get()
+    }
+
+    /// What is laid over the key at exactly this place: a key or a deletion.
+    #[inline]
+    pub(super) fn laid_over(&self, btree: BtreeId, level: u8, pos: Bpos) -> Result<Option<KeyBuf>> {
+        match self.overlay() {
+            None => Ok(None),
+            Some(over) => copy(over.at(btree, level, pos)),
+        }
+    }
+
+    /// The first key or deletion that is laid over a btree at or after `pos`, up to `end`.
+    #[inline]
+    pub(super) fn laid_over_next(
+        &self,
+        btree: BtreeId,
+        pos: Bpos,
+        end: Bpos,
+    ) -> Result<Option<KeyBuf>> {
+        match self.overlay() {
+            None => Ok(None),
+            Some(over) => copy(over.next(btree, pos).filter(|k| k.k.p <= end)),
+        }
+    }
+
+    /// Something was written to this place, whose node is locked: what was laid over it does not
+    /// count any more.
+    #[inline]
+    pub(super) fn note_written(&self, btree: BtreeId, level: u8, pos: Bpos) {
+        if let Some(over) = self.overlay() {
+            over.note_written(btree, level, pos);
+        }
+    }
+
+    /// Takes the keys from the journal away: all of them are in the btrees.
+    ///
+    /// C: `bch2_journal_keys_put_initial()`.
+    pub(super) fn drop_overlay(&self) {
+        self.overlay.clear();
     }
 
     /// Void journal sequence numbers.
@@ -252,13 +331,18 @@ impl Btrees {
     /// longer part of its btree.
     ///
     /// C: `bch2_btree_node_get()`.
-    pub(super) fn child(&self, parent: &Node, pos: Bpos) -> Result<Option<Arc<Node>>> {
-        while let Some(ptr) = self.child_ptr(parent, pos)? {
+    pub(super) fn child(
+        &self,
+        parent: &Node,
+        pos: Bpos,
+        over: Option<&JournalKeys>,
+    ) -> Result<Option<Arc<Node>>> {
+        while let Some(ptr) = self.child_ptr(parent, pos, over)? {
             let key = ptr.cache_key();
             let node = self.cache.get(key, || {
                 // The node may have been in memory until just now, and written: only from here on
                 // nobody changes it, nor what the parent says of it.
-                let now = self.child_ptr(parent, pos)?;
+                let now = self.child_ptr(parent, pos, over)?;
                 let now = now.filter(|now| now.cache_key() == key);
                 now.map(|ptr| self.read_node(&ptr)).transpose()
             });
@@ -281,6 +365,7 @@ impl Btrees {
         level: u8,
         pos: Bpos,
     ) -> Result<Option<Arc<Node>>> {
+        let over = self.overlay();
         loop {
             let mut node = match self.root(btree) {
                 RootState::Node(root) => root,
@@ -291,7 +376,7 @@ impl Btrees {
                 return Err(Error::BtreeNoLevel);
             }
             while node.level > level {
-                match self.child(&node, pos)? {
+                match self.child(&node, pos, over.as_deref())? {
                     Some(child) => node = child,
                     None => break,
                 }
@@ -335,12 +420,17 @@ impl Btrees {
     }
 
     /// What `parent` says of its child that covers `pos`.
-    fn child_ptr(&self, parent: &Node, pos: Bpos) -> Result<Option<NodePtr>> {
+    fn child_ptr(
+        &self,
+        parent: &Node,
+        pos: Bpos,
+        over: Option<&JournalKeys>,
+    ) -> Result<Option<NodePtr>> {
         let body = parent.read();
         if parent.is_dead() {
             return Ok(None);
         }
-        let found = self.find_child(parent, &body, pos);
+        let found = self.find_child(parent, &body, pos, over);
         drop(body);
         match found {
             Ok(ptr) => Ok(Some(ptr)),
@@ -367,14 +457,22 @@ impl Btrees {
         self.note(parent.place(pos), e);
     }
 
-    fn find_child(&self, parent: &Node, body: &Body, pos: Bpos) -> Result<NodePtr> {
-        let range = self.overlay.range(parent.btree, parent.level);
-        let mut over = self.overlay.lower_bound(range, pos);
+    fn find_child(
+        &self,
+        parent: &Node,
+        body: &Body,
+        pos: Bpos,
+        overlay: Option<&JournalKeys>,
+    ) -> Result<NodePtr> {
+        let range = overlay.map(|o| o.range(parent.btree, parent.level));
+        let range = range.unwrap_or_default();
+        let mut over = overlay.map_or(0, |o| o.lower_bound(range, pos));
         let mut place = body.search(pos);
         loop {
             let stored = body.key_at(place);
+            over = overlay.map_or(0, |o| o.counting(over, range.end));
             let over_key = (over < range.end)
-                .then(|| self.overlay.key(over))
+                .then(|| overlay.and_then(|o| o.key(over)))
                 .flatten()
                 .filter(|k| k.k.p <= parent.max);
             let over_pos = over_key.map_or(Bpos::MAX, |k| k.k.p);
@@ -420,6 +518,11 @@ impl Btrees {
             _ => Ok(None),
         }
     }
+}
+
+#[cold]
+fn copy(key: Option<Key<'_>>) -> Result<Option<KeyBuf>> {
+    key.map(|key| KeyBuf::copy_of(&key)).transpose()
 }
 
 impl core::fmt::Debug for Btrees {

@@ -30,7 +30,10 @@ use crate::{
         },
         key_type::KeyType,
     },
-    journal::keys::KeyRange,
+    journal::keys::{
+        JournalKeys,
+        KeyRange, //
+    },
 };
 
 /// Levels a path can have.
@@ -73,6 +76,7 @@ enum Step {
 /// C: `struct btree_iter` with its `struct btree_path`.
 pub struct Iter<'a> {
     btrees: &'a Btrees,
+    overlay: Option<Arc<JournalKeys>>,
     btree: BtreeId,
     level: u8,
     /// The nodes on the way to `pos`, by level.
@@ -100,12 +104,15 @@ pub struct Iter<'a> {
 
 impl<'a> Iter<'a> {
     pub(super) fn new(btrees: &'a Btrees, btree: BtreeId, level: u8, start: Bpos) -> Self {
+        let overlay = btrees.overlay();
+        let range = overlay.as_ref().map(|o| o.range(btree, level));
         Self {
             btrees,
+            overlay,
             btree,
             level,
             path: [const { None }; DEPTH],
-            range: btrees.overlay().range(btree, level),
+            range: range.unwrap_or_default(),
             place: Place::default(),
             over: 0,
             seq: 0,
@@ -142,9 +149,16 @@ impl<'a> Iter<'a> {
         self.placed = false;
         if let Some(end) = self.node().filter(|n| n.covers(pos)).map(|n| n.max) {
             self.end = end;
-            self.over = self.btrees.overlay().lower_bound(self.range, pos);
+            self.over = self.lower_bound(pos);
             self.place_in_node();
         }
+    }
+
+    /// The overlay's first key at or after `pos`.
+    #[inline]
+    fn lower_bound(&self, pos: Bpos) -> usize {
+        let overlay = self.overlay.as_ref();
+        overlay.map_or(0, |o| o.lower_bound(self.range, pos))
     }
 
     /// Finds `pos` in the node of this iterator's level; nothing is placed when that is gone.
@@ -167,7 +181,7 @@ impl<'a> Iter<'a> {
     ///
     /// C: `bch2_btree_path_traverse_one()`.
     fn traverse(&mut self) -> Result {
-        self.over = self.btrees.overlay().lower_bound(self.range, self.pos);
+        self.over = self.lower_bound(self.pos);
         let mut from = self.covering();
         loop {
             let node = match from.take() {
@@ -207,7 +221,8 @@ impl<'a> Iter<'a> {
                 self.end = node.max;
                 return Ok(self.pos <= node.max);
             }
-            let Some(child) = self.btrees.child(&node, self.pos)? else {
+            let over = self.overlay.as_deref();
+            let Some(child) = self.btrees.child(&node, self.pos, over)? else {
                 return Ok(false);
             };
             node = child;
@@ -274,12 +289,13 @@ impl<'a> Iter<'a> {
                 (self.place, self.seq) = (body.search(self.pos), body.seq());
             }
         }
-        let overlay = self.btrees.overlay();
+        let overlay = self.overlay.as_deref();
         loop {
-            let over_pos = match self.over < self.range.end {
-                true => overlay.pos(self.over).filter(|p| *p <= self.end),
-                false => None,
-            };
+            let over_pos = overlay.and_then(|o| {
+                self.over = o.counting(self.over, self.range.end);
+                let pos = (self.over < self.range.end).then(|| o.pos(self.over))?;
+                pos.filter(|p| *p <= self.end)
+            });
             let stored = body.as_ref().and_then(|b| b.key_at(self.place));
             match (stored, over_pos) {
                 (None, None) => return Ok(Step::End),
@@ -298,7 +314,7 @@ impl<'a> Iter<'a> {
                 (stored, _) => {
                     let at = self.over;
                     self.over = at.saturating_add(1);
-                    let Some(k) = overlay.key(at).map(|key| key.k) else {
+                    let Some(k) = overlay.and_then(|o| o.key(at)).map(|key| key.k) else {
                         continue;
                     };
                     if let Some(slot) = stored.filter(|s| s.key.k.p == k.p) {
@@ -318,7 +334,7 @@ impl<'a> Iter<'a> {
         match self.current {
             Current::Nowhere => None,
             Current::Node => Some(self.buf.key()),
-            Current::Overlay(index) => self.btrees.overlay().key(index),
+            Current::Overlay(index) => self.overlay.as_ref()?.key(index),
         }
     }
 
@@ -328,7 +344,8 @@ impl<'a> Iter<'a> {
             Current::Nowhere => (self.pos, false),
             Current::Node => (self.buf.k.p, true),
             Current::Overlay(index) => {
-                (self.btrees.overlay().pos(index).unwrap_or(self.pos), false)
+                let pos = self.overlay.as_ref().and_then(|o| o.pos(index));
+                (pos.unwrap_or(self.pos), false)
             }
         };
         health::Place {

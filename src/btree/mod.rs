@@ -16,6 +16,7 @@
 //! | `ptr.rs`     | [`ptr::NodePtr`]: what a parent says about a node                       |
 //! | `read.rs`    | from sectors on a device to a [`Node`], everything checked              |
 //! | `reclaim.rs` | [`write_back`]: writing back what the journal holds                     |
+//! | `replay.rs`  | [`replay`]: what the journal of the mount before has, to its nodes       |
 //! | `table.rs`   | the hash table of the cache                                             |
 //! | `trans/`     | transactions: changing keys                                             |
 //! | `write.rs`   | [`write_node`]: writing what of a node is not on disk                    |
@@ -38,6 +39,7 @@ mod node;
 pub mod ptr;
 mod read;
 mod reclaim;
+mod replay;
 mod table;
 pub mod trans;
 mod write;
@@ -54,6 +56,7 @@ pub use reclaim::{
     write_back,
     write_back_all, //
 };
+pub use replay::replay;
 pub use write::write_node;
 pub use write_buffer::{
     flush_write_buffer,

@@ -22,7 +22,10 @@ use crate::{
     },
     error::Result,
     format::{
-        bkey::Bkey,
+        bkey::{
+            Bkey,
+            Key, //
+        },
         bpos::Bpos,
         btree_id::BtreeId, //
     },
@@ -34,6 +37,10 @@ use crate::{
         Mutex,
         MutexGuard, //
     },
+};
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering, //
 };
 
 /// Keys from which on the buffer is flushed without a need.
@@ -58,6 +65,9 @@ pub struct WriteBuffer {
     /// Keys that are on their way to their nodes, or could not be brought there. Held while
     /// flushing: keys of one position must reach their node in order.
     flushing: Mutex<Vec<Buffered>>,
+    /// Counters stay here: older differences are still to be added, and these have to be first, as
+    /// it is the newest that is remembered.
+    counters_wait: AtomicBool,
 }
 
 /// The keys that came since the last flush.
@@ -98,7 +108,13 @@ impl WriteBuffer {
         Ok(Self {
             incoming: Mutex::try_new(Incoming::default())?,
             flushing: Mutex::try_new(Vec::new())?,
+            counters_wait: AtomicBool::new(false),
         })
+    }
+
+    /// Has counters stay in the buffer, or not any more.
+    pub(super) fn hold_counters(&self, hold: bool) {
+        self.counters_wait.store(hold, Ordering::Release);
     }
 
     /// Makes room for `nr` keys.
@@ -149,6 +165,11 @@ fn flush<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, keys: &mut Vec<Buffered>
     });
     while let Some(last) = keys.last() {
         let place = (last.btree, last.key.k.p);
+        let waits = writer.buffer.counters_wait.load(Ordering::Acquire);
+        if waits && last.btree == BtreeId::ACCOUNTING {
+            // They are the last btree.
+            break;
+        }
         let same = |b: &&Buffered| (b.btree, b.key.k.p) == place;
         let nr = keys.iter().rev().take_while(same).count();
         let left = keys.len().saturating_sub(nr);
@@ -190,10 +211,13 @@ fn bring<H: Hooks>(
     };
     run(btrees, writer, Watermark::Reclaim, |t| {
         let key = match btree {
-            BtreeId::ACCOUNTING => sum(t.get(btree, pos)?, group)?,
+            BtreeId::ACCOUNTING => {
+                let oldest_first = group.iter().rev().map(|b| b.key.key());
+                sum(t.get(btree, pos)?, oldest_first)?
+            }
             _ => KeyBuf::copy_of(&newest.key.key())?,
         };
-        t.insert_journalled(btree, &key, (oldest.seq, newest.seq))
+        t.insert_journalled((btree, 0), &key, (oldest.seq, newest.seq))
     })
 }
 
@@ -201,29 +225,31 @@ fn bring<H: Hooks>(
 /// version.
 ///
 /// C: `bch2_accounting_accumulate()`, `wb_flush_one()`.
-fn sum(old: Option<KeyBuf>, newest_first: &[Buffered]) -> Result<KeyBuf> {
-    let mut new = KeyBuf::default();
-    match old {
-        Some(old) => new = old,
-        None => {
-            if let Some(first) = newest_first.last() {
-                new.set(&first.key.key())?;
+pub(super) fn sum<'a>(
+    old: Option<KeyBuf>,
+    oldest_first: impl Iterator<Item = Key<'a>>,
+) -> Result<KeyBuf> {
+    let mut new = old;
+    for delta in oldest_first {
+        let new = match &mut new {
+            Some(new) => new,
+            None => {
+                let new = new.insert(KeyBuf::copy_of(&delta)?);
                 new.value_mut().fill(0);
                 new.k.version = Default::default();
+                new
             }
-        }
-    }
-    for b in newest_first.iter().rev() {
-        if version(&b.key.k) <= version(&new.k) {
+        };
+        if version(&delta.k) <= version(&new.k) {
             continue;
         }
-        new.k.version = b.key.k.version;
-        let by = b.key.key().v;
-        for (to, by) in new.value_mut().chunks_exact_mut(8).zip(by.chunks_exact(8)) {
+        new.k.version = delta.k.version;
+        let by = delta.v.chunks_exact(8);
+        for (to, by) in new.value_mut().chunks_exact_mut(8).zip(by) {
             add(to, by);
         }
     }
-    Ok(new)
+    Ok(new.unwrap_or_default())
 }
 
 /// Adds a little-endian number to another one.

@@ -70,7 +70,6 @@ errors! {
 
     // Mount and options.
     ReadWriteUnsupported, ReadOnly, EROFS, "only filesystems of version 1.13 can be mounted read-write yet: mount with -o ro";
-    ReadWriteUnclean, ReadOnly, EROFS, "the filesystem was not shut down cleanly and can not be recovered read-write yet: mount with -o ro, or run fsck";
     ReadWriteNew, ReadOnly, EROFS, "the filesystem was never mounted and can not be set up yet: mount it once with another implementation";
     ReadWriteNeedsFsck, ReadOnly, EROFS, "the superblock asks for a check before the next change: mount with -o ro, or run fsck";
     ReadWriteDamaged, ReadOnly, EROFS, "a btree is damaged: mount with -o ro, or run fsck";

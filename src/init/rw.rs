@@ -14,6 +14,7 @@ use crate::{
         Usage, //
     },
     btree::{
+        replay,
         write_back,
         write_back_all,
         Btrees, //
@@ -81,9 +82,6 @@ fn may_write(sb: &Superblock) -> Result {
     if sb.flag(flags::INITIALIZED) == 0 {
         return Err(Error::ReadWriteNew);
     }
-    if !sb.is_clean() {
-        return Err(Error::ReadWriteUnclean);
-    }
     let ext = sb.ext();
     let passes = ext.map_or([0; 2], |ext| ext.recovery_passes_required());
     let lost = ext.map_or(0, |ext| ext.btrees_lost_data());
@@ -109,15 +107,15 @@ const DISCARD_MS: u64 = 1000;
 
 impl ReadWrite {
     /// Marks the filesystem not clean, starts the journal, and writes its first entry: whether that
-    /// works is to be known before anything is changed.
+    /// works is to be known before anything is changed. After a crash, replays what the journal
+    /// has; there may be no room for an entry before that.
     ///
     /// C: `__bch2_fs_read_write()`.
     pub(super) fn start(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
         let st = btrees.sb();
-        st.mark_dirty()?;
-        let started = Journal::start(st.clone(), from)
-            .and_then(|journal| journal.write_entry().map(|_| journal))
-            .and_then(|journal| Self::with(btrees, journal));
+        st.mark_dirty(btrees.blacklist().ranges())?;
+        let started =
+            Journal::start(st.clone(), from).and_then(|journal| Self::with(btrees, journal));
         match started {
             Ok(rw) if st.state.change(State::ReadOnly, State::ReadWrite) => Ok(rw),
             Ok(_) => Err(st.state.first_error().unwrap_or(Error::Io)),
@@ -143,6 +141,11 @@ impl ReadWrite {
             reclaim(&b, &w, stop);
         })?;
         this.threads.lock().push(reclaim)?;
+        let nr = replay(&this.btrees, &this.writer)?;
+        if nr != 0 {
+            pr_info!("{name}: replayed {nr} keys of the journal");
+        }
+        this.journal().write_entry()?;
         let (b, w) = (this.btrees.clone(), this.writer.clone());
         let discard = Thread::spawn(format_args!("bch-discard/{name}"), move |stop| {
             discard(&b, &w, stop);
@@ -224,10 +227,13 @@ fn reclaim(btrees: &Btrees, writer: &Writer, stop: &Stop) {
             None if writer.buffer.is_full() => 0,
             None => continue,
         };
-        if let Err(e) = write_back(btrees, writer, target) {
-            pr_err!("{}: writing back: {e}", btrees.sb().name());
-            stop.sleep_ms(RECLAIM_MS);
+        match write_back(btrees, writer, target) {
+            Ok(()) => continue,
+            // While the journal is replayed; who does so makes room.
+            Err(Error::JournalFull) => (),
+            Err(e) => pr_err!("{}: writing back: {e}", btrees.sb().name()),
         }
+        stop.sleep_ms(RECLAIM_MS);
     }
 }
 

@@ -121,8 +121,9 @@ impl Filesystem {
         if access == Access::Write {
             rw::check_superblock(&st)?;
         }
-        let lenient = st.opts.on_error() == OnError::Continue;
-        let journal = journal::read(&st, lenient)?;
+        // What is missing of the journal would be missing for good once something is written.
+        let lenient = st.opts.on_error() == OnError::Continue && access == Access::Read;
+        let mut journal = journal::read(&st, lenient)?;
         let replay = journal.keys.len();
         let span = JournalSpan {
             clean: journal.clean,
@@ -135,7 +136,7 @@ impl Filesystem {
             pr_info!("{replay} keys of the journal are laid over the btrees");
         }
         let from = match access {
-            Access::Write => Some(Start::after(&journal)?),
+            Access::Write => Some(Start::after(&mut journal)?),
             Access::Read => None,
         };
         let btrees = Btrees::start(st, journal)?;

@@ -46,6 +46,14 @@ impl Blacklist {
         Ok(())
     }
 
+    /// Ends the last range, which has no end, before `end`: from there on, numbers are used again.
+    pub fn end_at(&mut self, end: u64) {
+        if let Some(last) = self.ranges.last_mut().filter(|r| r.1 == u64::MAX) {
+            last.1 = end.max(last.0);
+        }
+        self.normalise();
+    }
+
     /// Sorts the ranges and joins those that touch.
     fn normalise(&mut self) {
         sort_by(&mut self.ranges, |a, b| a.cmp(b));
@@ -113,6 +121,20 @@ mod tests {
         assert_eq!(b.ranges(), [(5, 12), (20, 30)]);
         let hit: std::vec::Vec<u64> = (0..40).filter(|s| b.contains(*s)).collect();
         assert_eq!(hit, (5..12).chain(20..30).collect::<std::vec::Vec<_>>());
+    }
+
+    #[test]
+    fn the_end_is_found_later() {
+        let open = |end| {
+            let ranges = [(5, 8), (20, u64::MAX)];
+            let mut b = Blacklist::from_ranges(ranges.into_iter()).unwrap();
+            b.end_at(end);
+            b.end_at(end + 100);
+            b
+        };
+        assert_eq!(open(30).ranges(), [(5, 8), (20, 30)]);
+        assert_eq!(open(20).ranges(), [(5, 8)]);
+        assert_eq!(open(3).ranges(), [(5, 8)]);
     }
 
     #[test]

@@ -8,7 +8,10 @@ use super::{
     keys::JournalKeys, //
 };
 use crate::{
-    env::Vec,
+    env::{
+        units::DevIdx,
+        Vec, //
+    },
     error::{
         Error,
         Result, //
@@ -99,6 +102,19 @@ pub(super) fn is_node_pointer(kind: KeyType) -> bool {
     matches!(kind, KeyType::BTREE_PTR | KeyType::BTREE_PTR_V2)
 }
 
+/// A journal bucket with entries of this filesystem, some of which may still be needed.
+#[derive(Clone, Copy, Debug)]
+pub struct UsedBucket {
+    /// The device.
+    pub dev: DevIdx,
+    /// The bucket, by index in the device's list of journal buckets.
+    pub bucket: usize,
+    /// The newest entry in it, whether it counts or not.
+    pub seq: u64,
+    /// Sectors from the start of the bucket to the end of that entry.
+    pub end: u32,
+}
+
 /// What recovery starts from.
 #[derive(Debug)]
 pub struct JournalContents {
@@ -122,4 +138,6 @@ pub struct JournalContents {
     pub blacklist: Blacklist,
     /// What keys of this filesystem have to be like.
     pub check: KeyCheck,
+    /// The journal buckets that were looked into; those that were not have nothing that is needed.
+    pub used: Vec<UsedBucket>,
 }

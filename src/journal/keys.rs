@@ -2,6 +2,9 @@
 
 //! The overlay: keys from the journal that may not have reached the btree yet, sorted, laid over
 //! the btree by every iterator.
+//!
+//! While they are replayed, which changes the btrees, a key of the overlay counts until something
+//! is written to its place: itself, or something newer.
 
 use crate::{
     env::{
@@ -27,7 +30,20 @@ use crate::{
         key_type::KeyType, //
     },
 };
-use core::cmp::Ordering;
+use core::{
+    cmp::Ordering,
+    sync::atomic::{
+        AtomicBool,
+        AtomicU64,
+        Ordering::{
+            Acquire,
+            Release, //
+        }, //
+    },
+};
+
+/// Bits of a word of [`JournalKeys`]'s `written`.
+const WORD_BITS: usize = 64;
 
 /// One key of the overlay: where it belongs and where its bytes are.
 ///
@@ -55,9 +71,21 @@ impl Slot {
 /// C: `struct journal_keys`.
 #[derive(Debug, Default)]
 pub struct JournalKeys {
-    buffers: Vec<Vec<u8>>,
+    buffers: Vec<Buffer>,
     slots: Vec<Slot>,
     deltas: Vec<Slot>,
+    /// One bit for each slot: something was written to its place.
+    written: Vec<AtomicU64>,
+    /// The deltas were added to what they are differences of.
+    deltas_added: AtomicBool,
+}
+
+/// The keys of a journal entry.
+#[derive(Debug)]
+struct Buffer {
+    /// The number of the entry; 0 for a clean section.
+    seq: u64,
+    bytes: Vec<u8>,
 }
 
 /// A piece of the overlay: the keys of one level of one btree. Indices into [`JournalKeys`].
@@ -83,18 +111,21 @@ impl JournalKeys {
             buffers: Vec::new(),
             slots: Vec::new(),
             deltas: Vec::new(),
+            written: Vec::new(),
+            deltas_added: AtomicBool::new(false),
         }
     }
 
-    /// Takes over the bytes of one journal entry or clean section; [`JournalKeys::push`] refers to
-    /// them. Buffers have to come in the order they were written, oldest first.
-    pub fn add_buffer(&mut self, bytes: Vec<u8>) -> Result {
-        self.buffers.push(bytes)
+    /// Takes over the bytes of journal entry `seq`, or of a clean section (0);
+    /// [`JournalKeys::push`] refers to them. Buffers have to come in the order they were written,
+    /// oldest first.
+    pub fn add_buffer(&mut self, seq: u64, bytes: Vec<u8>) -> Result {
+        self.buffers.push(Buffer { seq, bytes })
     }
 
     /// Gives the bytes last taken over back, for when none of their keys was wanted.
     pub fn last_buffer(&self) -> Option<&[u8]> {
-        self.buffers.last().map(|b| &**b)
+        self.buffers.last().map(|b| &*b.bytes)
     }
 
     /// Notes the key that is `offset` bytes into the newest buffer.
@@ -106,9 +137,7 @@ impl JournalKeys {
             buffer: sat_u32(self.buffers.len().saturating_sub(1)),
             offset: sat_u32(offset),
         };
-        let Some(key) = self.read(&slot) else {
-            return Err(Error::JournalKeyLost);
-        };
+        let key = self.read(&slot).ok_or_else(lost)?;
         let (pos, kind) = (key.k.p, key.k.key_type);
         let slot = Slot { pos, ..slot };
         match kind {
@@ -120,7 +149,7 @@ impl JournalKeys {
     }
 
     /// Sorts the overlay and drops keys that a newer one replaces.
-    pub fn finish(&mut self) {
+    pub fn finish(&mut self) -> Result {
         // Later buffers and later offsets are newer: an oldest-first total order.
         let by_place = |a: &Slot, b: &Slot| {
             (a.place(), a.buffer, a.offset).cmp(&(b.place(), b.buffer, b.offset))
@@ -142,11 +171,103 @@ impl JournalKeys {
             }
         }
         self.slots.truncate(kept);
+        self.written = Vec::with_capacity(kept.div_ceil(WORD_BITS))?;
+        for _ in 0..kept.div_ceil(WORD_BITS) {
+            self.written.push(AtomicU64::new(0))?;
+        }
+        Ok(())
+    }
+
+    fn bit(&self, index: usize) -> Option<(&AtomicU64, u64)> {
+        Some((
+            self.written.get(index / WORD_BITS)?,
+            1 << (index % WORD_BITS),
+        ))
+    }
+
+    /// Whether something was written to the place of the key with this index, which does not count
+    /// any more.
+    #[inline]
+    pub fn is_written(&self, index: usize) -> bool {
+        let bit = self.bit(index);
+        bit.is_none_or(|(word, bit)| word.load(Acquire) & bit != 0)
+    }
+
+    /// Something was written to a place: the key that the overlay has for it does not count any
+    /// more. Called with the node there locked.
+    ///
+    /// C: `bch2_journal_key_overwritten()`.
+    pub fn note_written(&self, btree: BtreeId, level: u8, pos: Bpos) {
+        let at = self.lower_bound(self.range(btree, level), pos);
+        let is_there = self.slots.get(at).map(Slot::place) == Some((btree, level, pos));
+        if let Some((word, bit)) = self.bit(at).filter(|_| is_there) {
+            word.fetch_or(bit, Release);
+        }
+    }
+
+    /// The first key from index `at` to before `end` that still counts; or `end`.
+    #[inline]
+    pub fn counting(&self, mut at: usize, end: usize) -> usize {
+        while at < end {
+            let Some((word, bit)) = self.bit(at) else {
+                return end;
+            };
+            let gone = word.load(Acquire);
+            if gone & bit == 0 {
+                return at;
+            }
+            // Over the rest of the word at once, if all of it is gone.
+            let rest = gone | bit.wrapping_sub(1);
+            at = match rest {
+                u64::MAX => (at / WORD_BITS).saturating_add(1).saturating_mul(WORD_BITS),
+                _ => at.saturating_add(1),
+            };
+        }
+        end
+    }
+
+    /// The key at exactly this place, if there is one that still counts; it may be a deletion.
+    pub fn at(&self, btree: BtreeId, level: u8, pos: Bpos) -> Option<Key<'_>> {
+        let at = self.lower_bound(self.range(btree, level), pos);
+        let slot = self.slots.get(at)?;
+        let counts = slot.place() == (btree, level, pos) && !self.is_written(at);
+        counts.then(|| self.read(slot)).flatten()
+    }
+
+    /// The first key of a btree's leaves at or after `pos` that still counts; it may be a deletion.
+    pub fn next(&self, btree: BtreeId, pos: Bpos) -> Option<Key<'_>> {
+        let range = self.range(btree, 0);
+        let at = self.counting(self.lower_bound(range, pos), range.end);
+        (at < range.end).then(|| self.key(at)).flatten()
+    }
+
+    /// The number of the journal entry that the key with this index is from.
+    pub fn seq(&self, index: usize) -> Option<u64> {
+        self.seq_of(self.slots.get(index)?)
+    }
+
+    /// The btree, level and value of the key with this index, and the number of the journal entry
+    /// that it is from.
+    pub fn with_origin(&self, index: usize) -> Result<(BtreeId, u8, Key<'_>, u64)> {
+        let get = || {
+            let slot = self.slots.get(index)?;
+            Some((slot.btree, slot.level, self.read(slot)?, self.seq_of(slot)?))
+        };
+        get().ok_or_else(lost)
+    }
+
+    fn seq_of(&self, slot: &Slot) -> Option<u64> {
+        Some(self.buffers.get(usize_of_u32(slot.buffer))?.seq)
     }
 
     /// The number of keys, accounting differences not counted.
     pub fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Whether there are accounting differences.
+    pub fn has_deltas(&self) -> bool {
+        !self.deltas.is_empty()
     }
 
     /// Whether there is nothing to lay over the btree.
@@ -155,7 +276,7 @@ impl JournalKeys {
     }
 
     fn read(&self, slot: &Slot) -> Option<Key<'_>> {
-        let bytes = self.buffers.get(usize_of_u32(slot.buffer))?;
+        let bytes = &self.buffers.get(usize_of_u32(slot.buffer))?.bytes;
         let (key, _) = split_unpacked(bytes.get(usize_of_u32(slot.offset)..)?)?;
         Some(key)
     }
@@ -194,13 +315,34 @@ impl JournalKeys {
     }
 
     /// The accounting differences from `first` to `last` in order of position, those at one
-    /// position oldest first.
+    /// position oldest first. None when they were added.
     pub fn deltas(&self, first: Bpos, last: Bpos) -> impl Iterator<Item = Key<'_>> {
+        self.deltas_from(first, last).map(|(key, _)| key)
+    }
+
+    /// The same, with the number of the journal entry each is from.
+    pub fn deltas_from(&self, first: Bpos, last: Bpos) -> impl Iterator<Item = (Key<'_>, u64)> {
         let start = self.deltas.partition_point(|s| s.pos < first);
         let end = self.deltas.partition_point(|s| s.pos <= last);
-        let within = self.deltas.get(start..end).unwrap_or_default();
-        within.iter().filter_map(|s| self.read(s))
+        let within = match self.deltas_added.load(Acquire) {
+            true => &[],
+            false => self.deltas.get(start..end).unwrap_or_default(),
+        };
+        within
+            .iter()
+            .filter_map(|s| Some((self.read(s)?, self.seq_of(s)?)))
     }
+
+    /// All differences were added to what they are differences of.
+    pub fn note_deltas_added(&self) {
+        self.deltas_added.store(true, Release);
+    }
+}
+
+/// There are no bytes for a key that was noted.
+#[cold]
+fn lost() -> Error {
+    Error::JournalKeyLost
 }
 
 /// Whether an accounting difference of version `delta` is already part of a value of version
@@ -235,12 +377,12 @@ mod tests {
     fn overlay(buffers: &[&[(u64, KeyType)]], btree: BtreeId) -> JournalKeys {
         let mut keys = JournalKeys::new();
         for b in buffers {
-            keys.add_buffer(buffer(b)).unwrap();
+            keys.add_buffer(7, buffer(b)).unwrap();
             for i in 0..b.len() {
                 keys.push(btree, 0, i * 40).unwrap();
             }
         }
-        keys.finish();
+        keys.finish().unwrap();
         keys
     }
 
@@ -264,12 +406,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_does_not_count() {
+        let all: std::vec::Vec<_> = (0..200).map(|i| (i, KeyType::SET)).collect();
+        let keys = overlay(&[&all], BtreeId::FREESPACE);
+        let at = |i: u64| keys.at(BtreeId::FREESPACE, 0, Bpos::new(1, i, 0));
+        for i in 0..150 {
+            assert!(at(i).is_some());
+            keys.note_written(BtreeId::FREESPACE, 0, Bpos::new(1, i, 0));
+            assert!(at(i).is_none() && at(i + 1).is_some());
+            assert_eq!(keys.counting(0, 200), i as usize + 1);
+        }
+        keys.note_written(BtreeId::FREESPACE, 1, Bpos::new(1, 170, 0));
+        keys.note_written(BtreeId::FREESPACE, 0, Bpos::new(2, 0, 0));
+        assert_eq!(keys.counting(160, 200), 160);
+        assert_eq!(keys.counting(3, 100), 100);
+        assert_eq!(keys.seq(170), Some(7));
+    }
+
+    #[test]
     fn differences_are_all_kept() {
         let a = (5, KeyType::ACCOUNTING);
         let keys = overlay(&[&[a, a], &[a]], BtreeId::ACCOUNTING);
         assert!(keys.is_empty());
         assert_eq!(keys.deltas(Bpos::MIN, Bpos::MAX).count(), 3);
         assert_eq!(keys.deltas(Bpos::MIN, Bpos::MIN).count(), 0);
+        keys.note_deltas_added();
+        assert_eq!(keys.deltas(Bpos::MIN, Bpos::MAX).count(), 0);
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub use blacklist::Blacklist;
 pub use contents::{
     JournalContents,
     Root,
-    Roots, //
+    Roots,
+    UsedBucket, //
 };
 pub use key_check::KeyCheck;
 pub use read::read;

@@ -6,7 +6,8 @@ use super::{
     blacklist::Blacklist,
     contents::{
         JournalContents,
-        Roots, //
+        Roots,
+        UsedBucket, //
     },
     key_check::KeyCheck,
     keys::JournalKeys,
@@ -56,6 +57,7 @@ pub fn read(st: &SbState, lenient: bool) -> Result<JournalContents> {
             keys: JournalKeys::new(),
             blacklist: Blacklist::from_ranges(st.sb.blacklist().ranges())?,
             check: KeyCheck::new(st)?,
+            used: Vec::new(),
         },
         lenient,
     };
@@ -64,7 +66,7 @@ pub fn read(st: &SbState, lenient: bool) -> Result<JournalContents> {
         false => read_dirty(&mut replay)?,
     }
     let mut contents = replay.contents;
-    contents.keys.finish();
+    contents.keys.finish()?;
     Ok(contents)
 }
 
@@ -88,11 +90,11 @@ fn read_dirty(replay: &mut Replay<'_>) -> Result {
         "{}: was not shut down cleanly, reading the journal",
         st.name()
     );
-    let mut found = scan_all(st, false)?;
+    let (mut found, mut used) = scan_all(st, false)?;
     let mut plan = span(&found);
     // Skipping buckets relied on what stands at their start. If anything is wrong, read them all.
     if !plan.is_some_and(|p| is_whole(&found, &p, &replay.contents.blacklist)) {
-        found = scan_all(st, true)?;
+        (found, used) = scan_all(st, true)?;
         plan = span(&found);
     }
     let Some(plan) = plan else {
@@ -115,6 +117,7 @@ fn read_dirty(replay: &mut Replay<'_>) -> Result {
     })?;
     let to = &mut replay.contents;
     (to.first_seq, to.last_seq, to.highest_seq) = (plan.first, plan.last, plan.highest);
+    to.used = used;
     for e in found {
         replay.entry(&plan, e)?;
     }
@@ -147,16 +150,17 @@ fn report_span(st: &SbState, plan: &Span) {
 }
 
 #[inline(never)]
-fn scan_all(st: &SbState, everything: bool) -> Result<Vec<Found>> {
+fn scan_all(st: &SbState, everything: bool) -> Result<(Vec<Found>, Vec<UsedBucket>)> {
     let mut scan = Scan {
         st,
         magic: filesystem_magic(&st.sb.uuid().0) ^ JSET_MAGIC,
         need_from: 0,
         found: Vec::new(),
+        used: Vec::new(),
     };
     for dev in st.devices() {
         scan.device(dev, everything)?;
     }
     sort_and_dedup(&mut scan.found);
-    Ok(scan.found)
+    Ok((scan.found, scan.used))
 }

@@ -120,7 +120,8 @@ impl Replay<'_> {
     /// Takes what the records in `bytes`, which start at `skip`, hold.
     fn records(&mut self, source: Source<'_>, bytes: Vec<u8>, skip: usize) -> Result {
         // The overlay owns the bytes; the records are gone through by offset.
-        self.contents.keys.add_buffer(bytes)?;
+        let seq = source.entry.map_or(0, |(seq, ..)| seq);
+        self.contents.keys.add_buffer(seq, bytes)?;
         let mut at = skip;
         loop {
             let Some(rest) = self.contents.keys.last_buffer().and_then(|b| b.get(at..)) else {

@@ -3,6 +3,7 @@
 //! Finding the entries in a device's journal buckets.
 
 use super::{
+    contents::UsedBucket,
     select::Found,
     window::Window, //
 };
@@ -13,6 +14,7 @@ use crate::{
     },
     env::{
         num::{
+            low_u32,
             round_up_pow2,
             u64_of, //
         },
@@ -49,6 +51,8 @@ pub(super) struct Scan<'a> {
     pub(super) need_from: u64,
     /// Everything found so far.
     pub(super) found: Vec<Found>,
+    /// The buckets that has been found in.
+    pub(super) used: Vec<UsedBucket>,
 }
 
 /// A journal bucket and the first sequence number in it.
@@ -128,6 +132,7 @@ impl Scan<'_> {
         let block_sectors = u64::from(self.st.sb.block_sectors()).max(1);
         let mut sector = b.start;
         let mut newest = 0;
+        let mut end = b.start;
         let mut saw_damage = false;
         while sector < b.end {
             let (found, step) = match self.here(dev, window, sector)? {
@@ -152,13 +157,19 @@ impl Scan<'_> {
                 }
                 if found.good {
                     newest = found.seq;
+                    end = sector.saturating_add(step);
                 }
                 found.bucket = b.index;
                 self.add(found)?;
             }
             sector = sector.saturating_add(step);
         }
-        Ok(())
+        self.used.push(UsedBucket {
+            dev: dev.idx,
+            bucket: b.index,
+            seq: newest,
+            end: low_u32(end.min(b.end).saturating_sub(b.start)),
+        })
     }
 
     fn here(&mut self, dev: &Device, window: &mut Window<'_>, sector: u64) -> Result<Here> {

@@ -31,6 +31,11 @@ impl ReadSectors for Sectors<'_> {
     }
 }
 
+/// Whether there is a superblock at `sector` that can be used.
+pub(super) fn is_whole(bdev: &BlockDevice, sector: u64) -> bool {
+    choose(&Sectors(bdev), Some(sector)).is_ok()
+}
+
 /// Reads the superblock of `bdev`, from the best copy, or from `only` that sector. Says which
 /// copies were not good.
 ///

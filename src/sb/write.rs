@@ -6,9 +6,12 @@
 //! device gets it with what is its own. All devices get their first copy before any gets its
 //! second, so that a crash leaves at least one whole copy on each.
 
-use super::state::{
-    Device,
-    SbState, //
+use super::{
+    read::is_whole,
+    state::{
+        Device,
+        SbState, //
+    }, //
 };
 use crate::{
     env::{
@@ -76,10 +79,11 @@ struct Target<'a> {
 
 impl SbState {
     /// Starts to write the superblock, the first time as that of a filesystem that is not shut down
-    /// cleanly.
+    /// cleanly, with the journal sequence numbers `void` being void: sorted ranges, the ends not
+    /// included.
     ///
     /// C: `bch2_fs_mark_dirty()`, and the times of `bch2_fs_start()`.
-    pub fn mark_dirty(&self) -> Result {
+    pub fn mark_dirty(&self, void: &[(u64, u64)]) -> Result {
         let mut written = Vec::new();
         for _ in 0..self.sb.nr_devices() {
             written.push(None)?;
@@ -95,6 +99,9 @@ impl SbState {
             live.sb.update_member(dev.idx.0, |m| m.set_last_mount(now));
         }
         live.sb.set_flag(flags::CLEAN, 0);
+        if !self.sb.blacklist().ranges().eq(void.iter().copied()) {
+            live.sb.set_blacklist(void)?;
+        }
         live.sb.change_features(Features::ALWAYS, 0);
         let written = self.write_super(live);
         if written.is_err() {
@@ -298,7 +305,9 @@ impl Target<'_> {
             };
         };
         let known = written.unwrap_or(self.dev.own.seq());
-        if found > known {
+        // When the power was lost while it was written, it has the number, and nothing else.
+        let is_torn = || written.is_none() && !is_whole(&self.dev.bdev, sector);
+        if found > known && !is_torn() {
             pr_err!("{on}: superblock has seq {found}, not {known}: somebody else wrote it");
             return Err(Error::SbWriteRaced);
         }

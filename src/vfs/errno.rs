@@ -23,7 +23,6 @@ pub(super) fn errno(e: Error) -> Errno {
 pub(super) fn mount_errno(e: Error) -> Errno {
     match e {
         Error::ReadWriteUnsupported
-        | Error::ReadWriteUnclean
         | Error::ReadWriteNeedsFsck
         | Error::ReadWriteDamaged
         | Error::RemountUnsupported

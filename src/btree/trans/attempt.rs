@@ -234,7 +234,12 @@ impl<'a, H: Hooks> Trans<'a, H> {
     /// The node of a level that covers `pos`, locked for intent: its index in `nodes`.
     ///
     /// C: `bch2_btree_path_traverse()`.
-    pub(super) fn lock(&mut self, btree: BtreeId, level: u8, pos: Bpos) -> TransResult<usize> {
+    pub(in crate::btree) fn lock(
+        &mut self,
+        btree: BtreeId,
+        level: u8,
+        pos: Bpos,
+    ) -> TransResult<usize> {
         self.step()?;
         // Those that are replaced are held, too, but not used.
         let replaced = |n: &Arc<Node>| self.replaced.iter().any(|r| r.is_of(btree, Some(n)));

@@ -204,12 +204,19 @@ impl<H: Hooks> Trans<'_, H> {
         }
         let buffered = core::mem::take(&mut self.buffered);
         let (writer, mut guards) = (self.writer, guards);
-        let done = insert_all(writer, &self.staged, targets, &mut guards, &mut res)
-            .and_then(|()| switch_roots(self.btrees, &self.roots, &mut res))
-            .and_then(|()| match buffer {
-                Some(mut room) => add_buffered(writer, buffered, &mut room, &mut res),
-                None => Ok(()),
-            });
+        let done = insert_all(
+            self.btrees,
+            writer,
+            &self.staged,
+            targets,
+            &mut guards,
+            &mut res,
+        )
+        .and_then(|()| switch_roots(self.btrees, &self.roots, &mut res))
+        .and_then(|()| match buffer {
+            Some(mut room) => add_buffered(writer, buffered, &mut room, &mut res),
+            None => Ok(()),
+        });
         if let Err(e) = done {
             // Can not happen, as memory was reserved, here and in the journal. A part is done and a
             // part is not, so none of this may reach the disk.
@@ -230,6 +237,7 @@ impl<H: Hooks> Trans<'_, H> {
 
 /// Adds what is staged to the journal and to the nodes, which are locked for writing.
 fn insert_all<H: Hooks>(
+    btrees: &Btrees,
     writer: &Writer<H>,
     staged: &Staged,
     targets: &[Target],
@@ -243,6 +251,7 @@ fn insert_all<H: Hooks>(
         };
         for u in updates.by_ref().take(t.nr) {
             insert(guard, u, res)?;
+            btrees.note_written(u.btree, u.level, u.key.k.p);
         }
         let node = guard.node().clone();
         note_pin(&node, guard, res.seq(), &writer.journal);
@@ -273,11 +282,11 @@ impl<H: Hooks> Trans<'_, H> {
     /// C: `bch2_trans_commit()` with `BCH_TRANS_COMMIT_no_journal_res`.
     pub(in crate::btree) fn insert_journalled(
         &mut self,
-        btree: BtreeId,
+        (btree, level): (BtreeId, u8),
         key: &KeyBuf,
         (oldest, newest): (u64, u64),
     ) -> TransResult {
-        let at = self.lock(btree, 0, key.k.p)?;
+        let at = self.lock(btree, level, key.k.p)?;
         let target = Target {
             node: at,
             nr: 1,
@@ -288,6 +297,7 @@ impl<H: Hooks> Trans<'_, H> {
             let node = guard.node().clone();
             let mut body = guard.write();
             body.insert(key)?;
+            self.btrees.note_written(btree, level, key.k.p);
             body.journal_seq = body.journal_seq.max(newest);
             note_pin(&node, &mut body, oldest, &self.writer.journal);
         }

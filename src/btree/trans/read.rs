@@ -13,7 +13,8 @@ use crate::{
     error::Error,
     format::{
         bpos::Bpos,
-        btree_id::BtreeId, //
+        btree_id::BtreeId,
+        key_type::KeyType, //
     },
 };
 
@@ -37,19 +38,25 @@ impl<H: Hooks> Trans<'_, H> {
             let key = KeyBuf::copy_of(&update.key.key())?;
             return Ok((!key.is_deleted()).then_some(key));
         }
-        self.stored(at, pos)
+        self.stored(at, level, pos)
     }
 
     /// The key at exactly `pos` as it is in its node, without what is staged: what an update there
     /// replaces.
     pub fn old(&mut self, btree: BtreeId, level: u8, pos: Bpos) -> TransResult<Option<KeyBuf>> {
         let at = self.lock(btree, level, pos)?;
-        self.stored(at, pos)
+        self.stored(at, level, pos)
     }
 
-    /// The key at exactly `pos` in a locked node, without what is staged.
-    pub(super) fn stored(&self, node: usize, pos: Bpos) -> TransResult<Option<KeyBuf>> {
-        match self.nodes.get(node).and_then(|n| n.get(pos)) {
+    /// The key at exactly `pos` in a locked node, or laid over it, without what is staged.
+    fn stored(&self, node: usize, level: u8, pos: Bpos) -> TransResult<Option<KeyBuf>> {
+        let Some(node) = self.nodes.get(node) else {
+            return Ok(None);
+        };
+        if let Some(over) = self.btrees.laid_over(node.node().btree, level, pos)? {
+            return Ok((!over.is_deleted()).then_some(over));
+        }
+        match node.get(pos) {
             None => Ok(None),
             Some((_, true)) => unusable(),
             Some((key, false)) => Ok(Some(KeyBuf::copy_of(&key)?)),
@@ -73,12 +80,16 @@ impl<H: Hooks> Trans<'_, H> {
             let end = node.node().max.min(until);
             let slot = node.key_at(node.search(pos));
             let slot = slot.filter(|s| s.key.k.p <= end);
+            let over = self.btrees.laid_over_next(btree, pos, end)?;
+            let over = over.as_ref().map(KeyBuf::key);
             let staged = self.staged.next(btree, pos);
-            let staged = staged.map(|u| &u.key).filter(|k| k.k.p <= end);
-            match (slot, staged) {
+            let staged = staged.map(|u| u.key.key()).filter(|k| k.k.p <= end);
+            // What was staged hides what is laid over the btree.
+            let over = over.filter(|o| staged.is_none_or(|s| o.k.p < s.k.p));
+            match (slot, over.or(staged)) {
                 (slot, Some(key)) if slot.is_none_or(|s| s.key.k.p >= key.k.p) => {
-                    if !key.is_deleted() {
-                        return Ok(Some(KeyBuf::copy_of(&key.key())?));
+                    if key.k.key_type != KeyType::DELETED {
+                        return Ok(Some(KeyBuf::copy_of(&key)?));
                     }
                     pos = key.k.p.successor();
                 }

@@ -76,6 +76,18 @@ impl Superblock {
         self.head.write_time = seconds.into();
     }
 
+    /// Makes these ranges of journal sequence numbers void, in place of those there were; sorted,
+    /// the ends not included.
+    ///
+    /// C: `bch2_journal_seq_blacklist_add()`.
+    pub fn set_blacklist(&mut self, ranges: &[(u64, u64)]) -> Result {
+        let mut body = Vec::new();
+        for n in ranges.iter().flat_map(|(start, end)| [start, end]) {
+            body.extend_from_slice(&n.to_le_bytes())?;
+        }
+        self.replace_section(SectionType::JOURNAL_SEQ_BLACKLIST, &body)
+    }
+
     /// The bytes of the first section of a kind, its header included.
     fn range_of(&self, kind: SectionType) -> Option<Range<usize>> {
         let mut at = 0usize;

@@ -12,6 +12,7 @@ use crate::{
     },
     error::Result,
 };
+use core::ops::Range;
 
 /// Counts for the entries from the oldest that is kept to the newest.
 ///
@@ -34,6 +35,19 @@ impl Pins {
             back: next,
             counts: Vec::from_elem(0, size)?,
         })
+    }
+
+    /// The entries `kept` of an older journal, each with one who wants it kept, and the numbers up
+    /// to `next` that nobody wants. There must be room for these.
+    pub(super) fn resume(kept: Range<u64>, next: u64, size: usize) -> Result<Self> {
+        let mut this = Self::new(next, size)?;
+        this.front = kept.start.min(next);
+        for seq in kept {
+            if let Some(count) = this.count_mut(seq) {
+                *count = 1;
+            }
+        }
+        Ok(this)
     }
 
     /// The oldest entry that is kept; the next one when there is none.
@@ -107,6 +121,18 @@ impl Pins {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_of_an_older_journal_are_kept() {
+        let mut p = Pins::resume(5..8, 12, 16).unwrap();
+        assert_eq!((p.front(), p.free()), (5, 9));
+        assert!(p.get(7) && p.put(6) && p.put(7));
+        assert!(!p.advance(11));
+        assert!(p.put(5) && p.advance(11));
+        assert_eq!(p.front(), 7);
+        assert!(p.put(7) && p.advance(11));
+        assert_eq!((p.front(), p.push()), (12, Some(12)));
+    }
 
     #[test]
     fn only_the_oldest_go_and_only_when_written() {

@@ -184,7 +184,8 @@ impl Shared {
     }
 
     /// Waits until a reservation of `u64s` words is likely to succeed. The caller must hold no
-    /// lock, and no reservation.
+    /// lock, and no reservation. While an older journal is replayed, this fails with
+    /// [`Error::JournalFull`] rather than wait for the end of that.
     ///
     /// C: `bch2_journal_res_get()` with `JOURNAL_RES_GET_CHECK`.
     pub fn wait_for_space(&self, u64s: u32, watermark: Watermark) -> Result {
@@ -198,8 +199,13 @@ impl Shared {
                 return Err(self.refused(refusal));
             }
             let others = watermark < Watermark::Reclaim;
-            if self.locked(|s| s.is_stuck(others)) && self.changes() == seen {
-                return Err(self.stuck());
+            let (stuck, replaying) = self.locked(|s| (s.is_stuck(others), s.is_replaying()));
+            if stuck && self.changes() == seen {
+                return Err(match replaying {
+                    // Who replays can make room, by doing so in another order.
+                    true => self.refused(refusal),
+                    false => self.stuck(),
+                });
             }
             self.want_reclaim();
             self.wait_for_change(seen);
@@ -235,7 +241,7 @@ impl Shared {
     ///
     /// C: `journal_error_check_stuck()`.
     #[cold]
-    fn stuck(&self) -> Error {
+    pub fn stuck(&self) -> Error {
         self.halt(Error::JournalStuck);
         self.halted().unwrap_or(Error::Io)
     }

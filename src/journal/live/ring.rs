@@ -102,6 +102,28 @@ impl Ring {
         })
     }
 
+    /// Goes on with an older journal: `used` has a bucket, its newest entry and where that ends,
+    /// for all buckets with entries that may be needed.
+    ///
+    /// C: the end of `bch2_journal_read_device()`.
+    pub(super) fn resume(&mut self, used: impl Iterator<Item = (usize, u64, u32)>) {
+        let mut newest = 0;
+        for (bucket, seq, end) in used {
+            let Some(slot) = self.seqs.get_mut(bucket) else {
+                continue;
+            };
+            *slot = seq;
+            if seq >= newest {
+                newest = seq;
+                self.current = bucket;
+                self.free = self.bucket_sectors.saturating_sub(end);
+            }
+        }
+        // All others may be needed, as far as is known here.
+        let next = self.after(self.current);
+        (self.dirty, self.dirty_ondisk, self.discard) = (next, next, next);
+    }
+
     fn nr(&self) -> usize {
         self.starts.len()
     }
@@ -287,6 +309,25 @@ mod tests {
         assert_eq!(r.space(Free::Total, none()).total, 8 * 64);
         let s = r.space(Free::Clean, [64, 0, 99, 10].into_iter());
         assert_eq!((s.next_entry, s.total), (64, 4 * 64));
+    }
+
+    #[test]
+    fn an_older_journal_is_gone_on_with() {
+        let mut r = ring(6, 16, (0, 0));
+        r.resume([(1, 5, 16), (2, 9, 12), (0, 3, 16)].into_iter());
+        assert_eq!(r.position(), (2, 12));
+        assert_eq!(r.available(Free::Clean), 0);
+        // Entries from 4 on are needed: 3, 4 and 5 have none, 0 has no newer one than 3.
+        r.advance(4, 4);
+        assert_eq!(r.available(Free::Clean), 3);
+        assert_eq!(r.available(Free::Discarded), 0);
+        while r.to_discard().is_some() {
+            r.discarded();
+        }
+        assert_eq!(r.available(Free::Discarded), 3);
+        assert_eq!(r.place(4, 20), Some(1000 + 2 * 16 + 12));
+        r.next_bucket(16, 21);
+        assert_eq!(r.place(16, 21), Some(1000 + 3 * 16));
     }
 
     #[test]

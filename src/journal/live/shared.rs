@@ -232,6 +232,14 @@ impl Shared {
         self.halt(Error::JournalPin);
     }
 
+    /// What the entries before `end` of the journal from before the mount hold is in the btrees:
+    /// they are kept no longer than that takes to get to the disk.
+    ///
+    /// C: `replay_now_at()`.
+    pub fn replayed(&self, end: u64) {
+        self.locked(|s| s.replayed(&self.conf, end));
+    }
+
     /// The oldest entry that is kept; the next one when none is.
     ///
     /// C: `journal_last_seq()`.

@@ -18,7 +18,13 @@ use super::{
 };
 use crate::{
     env::{
-        num::{low_u32, low_u8, sat_u32},
+        num::{
+            low_u32,
+            low_u8,
+            sat_u32,
+            u64_of,
+            usize_of, //
+        },
         pr_info,
         time::monotonic_ns,
         Arc,
@@ -41,7 +47,10 @@ use crate::{
             Features, //
         },
     },
-    journal::JournalContents,
+    journal::{
+        JournalContents,
+        UsedBucket, //
+    },
     sb::{
         Device,
         SbState, //
@@ -49,7 +58,10 @@ use crate::{
     sys::task::Thread,
 };
 use core::{
-    ops::Deref,
+    ops::{
+        Deref,
+        Range, //
+    },
     sync::atomic::Ordering, //
 };
 use zerocopy::IntoBytes as _;
@@ -59,6 +71,9 @@ use zerocopy::IntoBytes as _;
 const BUFFER_BYTES: u32 = 256 << 10;
 /// Roots that there is room for in each entry, beside those that there are at the start.
 const MORE_ROOTS: u32 = 32;
+/// Sequence numbers that are left out after a crash. A btree node may have been written before an
+/// entry that what is in it came with; of those that were open or being written, there are fewer.
+const SKIPPED: u64 = 2 * u64_of(BUFFERS);
 /// Words for the time, the version of keys, and the clocks.
 const COMMON_U64S: u32 = 2 + 2 + 3 + 3;
 
@@ -87,21 +102,34 @@ pub struct Start {
     /// Sectors read and written over the life of the filesystem.
     pub clocks: [u64; 2],
     roots: Vec<StartRoot>,
+    /// Entries whose keys may not have reached the btrees; none after a clean shutdown.
+    pub kept: Range<u64>,
+    /// The buckets that these are in.
+    used: Vec<UsedBucket>,
 }
 
 impl Start {
     /// After what was read of the journal, or of the clean section: no number is used again that is
-    /// there, or void.
-    pub fn after(contents: &JournalContents) -> Result<Self> {
-        let mut next_seq = contents
+    /// there, or void. After a crash, some more become void; `contents` has them then.
+    pub fn after(contents: &mut JournalContents) -> Result<Self> {
+        let newest_used = contents.used.iter().map(|u| u.seq).max().unwrap_or(0);
+        let newest = contents.last_seq.max(newest_used);
+        // What is damaged has a number, too, but not any number.
+        let damaged = contents
             .highest_seq
-            .max(contents.last_seq)
-            .saturating_add(1);
-        for (start, end) in contents.blacklist.ranges() {
+            .min(newest.saturating_add(u64_of(PINS)));
+        let mut next_seq = newest.max(damaged).saturating_add(1);
+        if !contents.clean {
+            next_seq = next_seq.saturating_add(SKIPPED);
+        }
+        // The one without an end is what is about to become void.
+        let voided = contents.blacklist.ranges().iter();
+        for (start, end) in voided.filter(|r| r.1 != u64::MAX) {
             if (*start..*end).contains(&next_seq) {
                 next_seq = *end;
             }
         }
+        contents.blacklist.end_at(next_seq);
         let mut roots = Vec::new();
         for (btree, root) in contents.roots.iter() {
             if let Some(key) = root.key() {
@@ -112,11 +140,18 @@ impl Start {
                 })?;
             }
         }
+        let (mut kept, mut used) = (next_seq..next_seq, Vec::new());
+        if !contents.clean {
+            kept = contents.first_seq..contents.last_seq.saturating_add(1);
+            used.extend_from_slice(&contents.used)?;
+        }
         Ok(Self {
             next_seq,
             key_version: contents.key_version,
             clocks: contents.clocks,
             roots,
+            kept,
+            used,
         })
     }
 
@@ -159,8 +194,17 @@ impl Journal {
     pub fn start(st: Arc<SbState>, start: &Start) -> Result<Arc<Self>> {
         let conf = conf(&st, start);
         let now = monotonic_ns();
-        let pins = Pins::new(start.next_seq, PINS)?;
-        let mut state = State::new(start.next_seq, pins, rings(&st)?, now);
+        // No fewer than half are free.
+        let nr = usize_of(start.next_seq.saturating_sub(start.kept.start)).saturating_mul(2);
+        let size = nr.checked_next_power_of_two().ok_or(Error::Overflow)?;
+        let pins = Pins::resume(start.kept.clone(), start.next_seq, size.max(PINS))?;
+        let mut state = State::new(
+            start.next_seq,
+            start.kept.clone(),
+            pins,
+            rings(&st, start)?,
+            now,
+        );
         state.update_space(&conf);
         let shared = Arc::try_new(Shared::new(st, conf, state, start)?)?;
         let mut this = Self {
@@ -249,7 +293,7 @@ fn conf(st: &SbState, start: &Start) -> Conf {
 /// The journal buckets of all devices that may take entries.
 ///
 /// C: `bch2_dev_journal_init()`, `bch2_journal_pos_from_member_info_resume()`.
-fn rings(st: &SbState) -> Result<Vec<Ring>> {
+fn rings(st: &SbState, start: &Start) -> Result<Vec<Ring>> {
     let target = st.metadata_target();
     let mut rings = Vec::new();
     for dev in st.devices().filter(|d| takes_journal(d)) {
@@ -263,6 +307,10 @@ fn rings(st: &SbState) -> Result<Vec<Ring>> {
         }
         let at = dev.member.last_journal_position();
         let mut ring = Ring::new(dev.idx, low_u32(bucket_sectors), starts, at)?;
+        if !start.kept.is_empty() {
+            let used = start.used.iter().filter(|u| u.dev == dev.idx);
+            ring.resume(used.map(|u| (u.bucket, u.seq, u.end)));
+        }
         ring.durability = dev.member.durability();
         ring.preferred = st.is_in_target(target, dev);
         rings.push(ring)?;

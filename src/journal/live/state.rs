@@ -29,6 +29,7 @@ use crate::{
     error::Error,
     format::jset::JSET_HEADER_BYTES,
 };
+use core::ops::Range;
 
 /// Words of 8 bytes in a sector.
 const SECTOR_U64S: u32 = 64;
@@ -157,6 +158,8 @@ pub(super) struct State {
     need_flush: bool,
     last_flush_ns: u64,
     last_reclaim_ns: u64,
+    /// Entries of an older journal that are kept until they are replayed.
+    replaying: Range<u64>,
     /// No entry is opened any more.
     pub(super) stopped: bool,
     /// What ended it all.
@@ -165,13 +168,19 @@ pub(super) struct State {
 
 impl State {
     /// The state before the first entry, `next`.
-    pub(super) fn new(next: u64, pins: Pins, rings: Vec<Ring>, now: u64) -> Self {
+    pub(super) fn new(
+        next: u64,
+        replaying: Range<u64>,
+        pins: Pins,
+        rings: Vec<Ring>,
+        now: u64,
+    ) -> Self {
         let before = next.saturating_sub(1);
         Self {
             seq: before,
             ondisk: before,
             flushed: before,
-            last_ondisk: next,
+            last_ondisk: pins.front(),
             pins,
             entries: [Entry::default(); BUFFERS],
             rings,
@@ -182,8 +191,23 @@ impl State {
             need_flush: true,
             last_flush_ns: now,
             last_reclaim_ns: now,
+            replaying,
             stopped: false,
             halted: None,
+        }
+    }
+
+    /// Whether an older journal is being replayed.
+    pub(super) fn is_replaying(&self) -> bool {
+        !self.replaying.is_empty()
+    }
+
+    /// The entries before `end` of an older journal were replayed.
+    pub(super) fn replayed(&mut self, conf: &Conf, end: u64) {
+        let done = self.replaying.start..self.replaying.end.min(end);
+        self.replaying.start = done.end.max(done.start);
+        for seq in done {
+            self.unpin(conf, seq);
         }
     }
 

@@ -28,7 +28,7 @@ fn state(conf: &Conf, all: impl IntoIterator<Item = Ring>) -> State {
     for r in all {
         rings.push(r).unwrap();
     }
-    let mut s = State::new(10, Pins::new(10, 64).unwrap(), rings, 0);
+    let mut s = State::new(10, 10..10, Pins::new(10, 64).unwrap(), rings, 0);
     s.update_space(conf);
     s
 }

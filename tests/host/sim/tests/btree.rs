@@ -57,9 +57,10 @@ fn model(with: &Btrees, without: &Btrees, id: BtreeId) -> Model {
         .into_iter()
         .map(|(k, v)| (k.p, (k, v)))
         .collect();
-    let range = with.overlay().range(id, 0);
+    let overlay = with.overlay().unwrap();
+    let range = overlay.range(id, 0);
     for i in range.start..range.end {
-        let key = with.overlay().key(i).unwrap();
+        let key = overlay.key(i).unwrap();
         if key.k.key_type == KeyType::DELETED {
             model.remove(&key.k.p);
         } else {
@@ -85,7 +86,7 @@ fn the_overlay_is_merged_in() {
         for id in (0..29).map(BtreeId) {
             // Interior updates are in the overlay too: what the nodes hold without it may be an
             // older tree. Where there are none, the model is exact.
-            if !with.overlay().range(id, 1).is_empty() {
+            if !with.overlay().unwrap().range(id, 1).is_empty() {
                 continue;
             }
             let model = model(&with, &without, id);

@@ -23,6 +23,7 @@ use sim::{
         Arc,
         Vec as EnvVec, //
     },
+    error,
     format::{
         bkey::Bkey,
         bpos::Bpos,
@@ -33,6 +34,10 @@ use sim::{
     golden::{
         images,
         Image, //
+    },
+    init::{
+        Access,
+        Filesystem, //
     },
     journal::{
         self,
@@ -71,8 +76,8 @@ fn read(devices: Vec<BlockDevice>) -> (View, Start) {
     let mut devs = EnvVec::new();
     devices.into_iter().for_each(|d| devs.push(d).unwrap());
     let st = Arc::try_new(sb::open(devs, &Opts::default()).unwrap()).unwrap();
-    let contents = journal::read(&st, false).unwrap();
-    let start = Start::after(&contents).unwrap();
+    let mut contents = journal::read(&st, false).unwrap();
+    let start = Start::after(&mut contents).unwrap();
     let btrees = sim::btree::Btrees::start(st, contents).unwrap();
     (View::new(btrees).unwrap(), start)
 }
@@ -81,7 +86,7 @@ fn open(devices: Vec<BlockDevice>) -> Fs {
     let media = devices.iter().map(|d| d.medium()).collect();
     let (view, start) = read(devices);
     let st = view.btrees.sb().clone();
-    st.mark_dirty().unwrap();
+    st.mark_dirty(view.btrees.blacklist().ranges()).unwrap();
     let journal = Journal::start(st, &start).unwrap();
     let space = Space::try_new(&view.btrees, journal.clone()).unwrap();
     Fs {
@@ -172,6 +177,16 @@ impl Random {
 }
 
 fn churn(fs: &Fs, r: &mut Random, nr: u64, positions: u64) {
+    try_churn(fs, r, nr, positions, Watermark::Normal).unwrap();
+}
+
+fn try_churn(
+    fs: &Fs,
+    r: &mut Random,
+    nr: u64,
+    positions: u64,
+    watermark: Watermark,
+) -> error::Result {
     for _ in 0..nr {
         let p = Bpos::new(1 << 40 | r.below(positions), r.below(8), u32::MAX);
         let k = Bkey {
@@ -181,16 +196,15 @@ fn churn(fs: &Fs, r: &mut Random, nr: u64, positions: u64) {
         };
         let value = r.below(u64::MAX).to_le_bytes();
         let delete = r.below(4) == 0;
-        fs.engine()
-            .run(Watermark::Normal, |t| {
-                match delete {
-                    true => t.delete(BtreeId::XATTRS, p)?,
-                    false => t.update(BtreeId::XATTRS, KeyBuf::of(k, &value)?)?,
-                }
-                t.commit()
-            })
-            .unwrap();
+        fs.engine().run(watermark, |t| {
+            match delete {
+                true => t.delete(BtreeId::XATTRS, p)?,
+                false => t.update(BtreeId::XATTRS, KeyBuf::of(k, &value)?)?,
+            }
+            t.commit()
+        })?;
     }
+    Ok(())
 }
 
 #[test]
@@ -212,5 +226,49 @@ fn what_is_left_is_consistent() {
         fs.writer.journal.flush().unwrap();
         fs.shut_down();
         fs.check();
+    }
+}
+
+fn keys(view: &View) -> Vec<(Bpos, Vec<u8>)> {
+    let mut all = Vec::new();
+    let mut iter = view.btrees.iter(BtreeId::XATTRS, 0, Bpos::MIN);
+    while let Some(key) = iter.next().unwrap() {
+        all.push((key.k.p, key.v.to_vec()));
+    }
+    all
+}
+
+#[test]
+fn a_journal_that_is_full_is_replayed() {
+    for name in ["v113-empty", "v113-threedev", "v113-csum-none"] {
+        let Some(devices) = image(name) else {
+            println!("{name}: skipped: no golden images (BCACHEFS_RS_IMAGES)");
+            continue;
+        };
+        let fs = open(devices);
+        let mut r = Random(5);
+        // Nobody writes back. So many keys that nodes are split when they are replayed.
+        let mut run = |nr| try_churn(&fs, &mut r, nr, 1 << 30, Watermark::Reclaim).unwrap();
+        while fs.writer.journal.watermark() == Watermark::Stripe {
+            run(1);
+        }
+        // And some of what is kept for writing back.
+        run(300);
+        fs.writer.journal.flush().unwrap();
+        let want = keys(&read(fs.copies()).0);
+        assert!(want.len() > 1000, "{name}: {} keys", want.len());
+
+        let mut devs = EnvVec::new();
+        fs.copies().into_iter().for_each(|d| devs.push(d).unwrap());
+        let media: Vec<Medium> = devs.iter().map(BlockDevice::medium).collect();
+        let recovered = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
+        assert_eq!(keys(&recovered.view).len(), want.len(), "{name}");
+        drop(recovered);
+        let copy = |m: &Medium| BlockDevice::recorded("copy", m.contents(), &Power::new());
+        let (view, _) = read(media.iter().map(copy).collect());
+        assert!(view.sb().sb.is_clean(), "{name}");
+        assert!(keys(&view) == want, "{name}");
+        let findings = check_derived(&view);
+        assert!(findings.is_empty(), "{name}: {findings:#?}");
     }
 }

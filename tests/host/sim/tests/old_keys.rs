@@ -125,10 +125,10 @@ impl Overlay {
         for (btree, bytes) in &self.0 {
             let mut buffer = sim::env::Vec::new();
             buffer.extend_from_slice(bytes).unwrap();
-            journal.keys.add_buffer(buffer).unwrap();
+            journal.keys.add_buffer(1, buffer).unwrap();
             journal.keys.push(*btree, 0, 0).unwrap();
         }
-        journal.keys.finish();
+        journal.keys.finish().unwrap();
         View::new(Btrees::start(st, journal).unwrap()).unwrap()
     }
 }

@@ -167,7 +167,9 @@ impl Stored {
             versions.insert(key.k.p, key.k.version);
             self.counters.insert(key.k.p, counters(key.v).collect());
         }
-        for delta in view.btrees.overlay().deltas(Bpos::MIN, Bpos::MAX) {
+        let overlay = view.btrees.overlay();
+        let deltas = overlay.iter().flat_map(|o| o.deltas(Bpos::MIN, Bpos::MAX));
+        for delta in deltas {
             let version = versions.entry(delta.k.p).or_default();
             if delta_is_applied(delta.k.version, *version) {
                 continue;

@@ -75,8 +75,8 @@ pub(crate) fn read(dev: BlockDevice) -> BchResult<Found> {
     let mut devices = EnvVec::new();
     devices.push(dev)?;
     let st = Arc::try_new(sb::open(devices, &Opts::default())?)?;
-    let contents = journal::read(&st, false)?;
-    let start = Start::after(&contents)?;
+    let mut contents = journal::read(&st, false)?;
+    let start = Start::after(&mut contents)?;
     let last_seq = contents.last_seq;
     Ok(Found {
         btrees: Btrees::start(st, contents)?,
@@ -89,7 +89,7 @@ pub(crate) fn read(dev: BlockDevice) -> BchResult<Found> {
 pub(crate) fn open(dev: BlockDevice) -> Fs {
     let Found { btrees, start, .. } = read(dev).unwrap();
     let st = btrees.sb().clone();
-    st.mark_dirty().unwrap();
+    st.mark_dirty(btrees.blacklist().ranges()).unwrap();
     let journal = Journal::start(st, &start).unwrap();
     let pool = Pool::new(&btrees, journal.clone());
     // The old journal is gone: there has to be an entry before anything happens.

@@ -133,7 +133,8 @@ fn counters(btrees: &Btrees) -> BTreeMap<Bpos, u64> {
     while let Some(key) = iter.next().unwrap() {
         found.insert(key.k.p, (value(key.v), key.k.version));
     }
-    for key in btrees.overlay().deltas(Bpos::MIN, Bpos::MAX) {
+    let overlay = btrees.overlay();
+    for key in overlay.iter().flat_map(|o| o.deltas(Bpos::MIN, Bpos::MAX)) {
         let (nr, version) = found.entry(key.k.p).or_default();
         if !delta_is_applied(key.k.version, *version) {
             *nr = nr.wrapping_add(value(key.v));

@@ -84,8 +84,9 @@ fn start_on(devices: sim::env::Vec<BlockDevice>, options: &str) -> Live {
     opts.parse_list(options).unwrap();
     let st = sb::open(devices, &opts).unwrap();
     let st = Arc::try_new(st).unwrap();
-    let from = Start::after(&journal::read(&st, false).unwrap()).unwrap();
-    st.mark_dirty().unwrap();
+    let mut contents = journal::read(&st, false).unwrap();
+    let from = Start::after(&mut contents).unwrap();
+    st.mark_dirty(contents.blacklist.ranges()).unwrap();
     let first = from.next_seq;
     let journal = Journal::start(st.clone(), &from).unwrap();
     Live { st, journal, first }

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Recovery: filesystems that were not shut down cleanly are mounted read-write, and have after it
+//! what a mount that only reads sees in them. Also when the power is lost meanwhile.
+//!
+//! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each image, `BCACHEFS_RS_SEED` which.
+
+use sim::{
+    check::check_derived,
+    env::Vec as EnvVec,
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId,
+        opts::Opts, //
+    },
+    golden::images,
+    golden::Image,
+    init::{
+        Access,
+        Filesystem, //
+    },
+    snapshots::View,
+    sys::block::{
+        BlockDevice,
+        Disk,
+        Medium,
+        Power,
+        PowerCut,
+        Replay, //
+    },
+};
+use std::{
+    collections::BTreeMap,
+    sync::Arc, //
+};
+
+/// Those that a crash has left.
+const IMAGES: [&str; 2] = ["v113-unclean", "v113-unclean-dirty"];
+
+/// Keys by btree and position.
+type Keys = BTreeMap<(u8, Bpos), (u8, Vec<u8>)>;
+
+fn image(name: &str) -> Option<Vec<Vec<u8>>> {
+    let Some(folder) = images::folder() else {
+        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+        return None;
+    };
+    Some(Image::named(&folder, name)?.unpack().unwrap())
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |v| v.parse().unwrap())
+}
+
+fn start(access: Access, devices: Vec<BlockDevice>) -> Arc<sim::env::Arc<Filesystem>> {
+    let mut devs = EnvVec::new();
+    devices.into_iter().for_each(|d| devs.push(d).unwrap());
+    Arc::new(Filesystem::start_for(access, devs, &Opts::new()).unwrap())
+}
+
+/// What users see, or what leads to it; not what tells of the space that nodes take.
+fn keys(view: &View) -> Keys {
+    let mut keys = Keys::new();
+    let follows = [
+        BtreeId::ALLOC,
+        BtreeId::FREESPACE,
+        BtreeId::NEED_DISCARD,
+        BtreeId::BACKPOINTERS,
+        BtreeId::BUCKET_GENS,
+        BtreeId::LRU,
+        BtreeId::ACCOUNTING,
+    ];
+    for btree in (0..BtreeId::ACCOUNTING.0).map(BtreeId) {
+        if follows.contains(&btree) {
+            continue;
+        }
+        let mut iter = view.btrees.iter(btree, 0, Bpos::MIN);
+        while let Some(key) = iter.next().unwrap() {
+            let value = (key.k.key_type.0, key.v.to_vec());
+            keys.insert((btree.0, key.k.p), value);
+        }
+    }
+    keys
+}
+
+fn plain(contents: &[Vec<u8>]) -> Vec<BlockDevice> {
+    let device = |c: &Vec<u8>| BlockDevice::from_memory("sim", Arc::new(c.clone()));
+    contents.iter().map(device).collect()
+}
+
+fn copies(media: &[Medium]) -> Vec<BlockDevice> {
+    let copy = |m: &Medium| BlockDevice::recorded("copy", m.contents(), &Power::new());
+    media.iter().map(copy).collect()
+}
+
+/// Starts it without an end, and says what is on the devices then.
+fn recover(devices: Vec<BlockDevice>, want: &Keys, what: &str) -> Vec<BlockDevice> {
+    let media: Vec<Medium> = devices.iter().map(BlockDevice::medium).collect();
+    let fs = start(Access::Write, devices);
+    assert!(fs.view.btrees.overlay().is_none(), "{what}");
+    assert!(keys(&fs.view) == *want, "{what}: after replay");
+    let crashed = copies(&media);
+    drop(fs);
+    let fs = start(Access::Read, copies(&media));
+    assert!(fs.journal.clean, "{what}");
+    assert!(keys(&fs.view) == *want, "{what}: shut down");
+    let findings = check_derived(&fs.view);
+    assert!(findings.is_empty(), "{what}: {findings:#?}");
+    crashed
+}
+
+#[test]
+fn what_the_journal_has_is_replayed() {
+    for name in IMAGES {
+        let Some(contents) = image(name) else { return };
+        let before = start(Access::Read, plain(&contents));
+        assert!(
+            !before.journal.clean && before.journal.nr_keys > 10,
+            "{name}"
+        );
+        let findings = check_derived(&before.view);
+        assert!(findings.is_empty(), "{name}: {findings:#?}");
+        let want = keys(&before.view);
+        let again = recover(plain(&contents), &want, name);
+        let seen = start(Access::Read, again);
+        assert!(!seen.journal.clean && seen.journal.last > before.journal.highest);
+        assert!(keys(&seen.view) == want, "{name}: crashed again");
+    }
+}
+
+#[test]
+fn the_power_may_be_lost_meanwhile() {
+    let (cuts, seed) = (
+        setting("BCACHEFS_RS_CUTS", 40),
+        setting("BCACHEFS_RS_SEED", 1),
+    );
+    for name in IMAGES {
+        let Some(contents) = image(name) else { return };
+        let want = keys(&start(Access::Read, plain(&contents)).view);
+        let power = Power::new();
+        let record = |c: Vec<u8>| {
+            let disk = Disk::from_memory(Arc::new(c));
+            BlockDevice::recorded("sim", disk, &power)
+        };
+        let devices: Vec<BlockDevice> = contents.into_iter().map(record).collect();
+        let medium = devices[0].medium();
+        drop(start(Access::Write, devices));
+        let end = power.now();
+        let mut replay = Replay::new(&medium).unwrap();
+        for nr in 0..cuts {
+            let at = end * (nr * 2 + 1) / (cuts * 2);
+            let cut = PowerCut {
+                at,
+                seed: seed << 32 | nr,
+            };
+            let what = format!("{name}: {cut:?}");
+            let device = BlockDevice::recorded("cut", replay.image(cut), &Power::new());
+            recover(vec![device], &want, &what);
+        }
+    }
+}
