@@ -54,15 +54,20 @@ def undamaged(tap, log, name):
     return tap.result(not different, name, different[:20] + messages[-10:])
 
 
-def mount_damaged(log, name):
-    """What differs from the base, the errno of a refused mount, and what the kernel said."""
-    man = common.manifest(name)
-    # Damaged images are the base with patches; they are made here.
+def damaged_files(man):
+    """Damaged images are the base with patches; they are made here."""
     files = common.unpack(man['base'], 'damaged-')
     with open(files[0], 'r+b') as f:
         for p in man['patches']:
             f.seek(p['offset'])
             f.write(manifest.base64.b64decode(p['data']) if 'data' in p else bytes(p['zero']))
+    return files
+
+
+def mount_damaged(log, name):
+    """What differs from the base, the errno of a refused mount, and what the kernel said."""
+    man = common.manifest(name)
+    files = damaged_files(man)
     base = common.manifest(man['base'])
     with Loop(files) as dev:
         log.take()

@@ -4,19 +4,22 @@
 # guest: uml-debug 900 30
 """Random damage: thousands of mutated images are mounted, walked and read.
 
-mutate.py [COUNT [SEED]] [--kinds KIND,...] [--first N]
+mutate.py [COUNT [SEED]] [--kinds KIND,...] [--first N] [--write]
 
 Mutation N follows from SEED, the kinds and N alone; a failure prints all of them, and `--first N`
 with a COUNT of 1 repeats it. Kinds are the names of KINDS below, or parts of names of images. Half
 of the images of the default kind have no checksums, so that the damage reaches the validators. No
 mount may hang, no kernel complaint may appear, an error must come with a message, and one about a
 btree must say where in it. What can be read from an image with checksums is what was written.
+With `--write` they are mounted read-write, and btrees changed before that.
 """
 import argparse
 import errno
+import glob
 import os
 import random
 import re
+import shutil
 import struct
 import sys
 import time
@@ -125,13 +128,25 @@ class Image:
                     sb.write()
 
 
-def one(image, source, sure):
+def change():
+    """Has btrees changed, which may fail."""
+    for path in glob.glob('/sys/fs/bcachefs/*/perf_test'):
+        for test in 'rand_insert 3000 2', 'rand_delete 2000 1', 'seq_insert 3000 1', 'seq_delete 3000 1':
+            try:
+                with open(path, 'w', encoding='ascii') as f:
+                    f.write(test + '\n')
+            except OSError:
+                pass
+    os.sync()
+
+
+def one(image, source, sure, write):
     """Mounts and reads everything. Returns (outcome, errors, what is wrong). With `sure`, what can
-    be read must be what the image has."""
+    be read must be what the image has. With `write`, read-write, and with changes."""
     start = time.monotonic()
     try:
         with Limit(SECONDS):
-            mount(source)
+            mount(source, flags=0 if write else common.MS_RDONLY)
     except Late:
         return 'late', [], ['mounting took too long']
     except OSError as x:
@@ -139,13 +154,16 @@ def one(image, source, sure):
     wrong, errors, sums = [], [], {}
     try:
         with Limit(SECONDS):
+            if write:
+                change()
             _, errors = common.read_everything(common.MNT, sums)
     except (Late, RuntimeError) as x:
         wrong.append(f'reading: {x} after {time.monotonic() - start:.0f} s')
     try:
-        umount()
-    except OSError as x:
-        wrong.append(str(x))
+        with Limit(SECONDS):
+            umount()
+    except (Late, OSError) as x:
+        wrong.append(f'umount: {x}')
     if sure:
         wrong += [f'{path!r}: wrong data, and no error' for path, s in sums.items()
                   if image.sums.get(path, s) != s][:3]
@@ -167,15 +185,16 @@ def images_of(kinds):
 
 
 def main():
-    p = argparse.ArgumentParser(usage='mutate.py [COUNT [SEED]] [--kinds KIND,...] [--first N]')
+    p = argparse.ArgumentParser(usage='mutate.py [COUNT [SEED]] [--kinds KIND,...] [--first N] [--write]')
     p.add_argument('count', nargs='?', type=int, default=COUNT)
     p.add_argument('seed', nargs='?', type=int, default=SEED)
     p.add_argument('--kinds', default='default')
     p.add_argument('--first', type=int, default=0)
+    p.add_argument('--write', action='store_true')
     args = p.parse_args()
     count, seed = args.count, args.seed
     tap, log = Tap(), Log()
-    names = images_of(args.kinds) or (images_of('-') if args.kinds == 'default' else [])
+    names = [n for n in images_of(args.kinds) if not args.write or n.startswith('v113-')] or (images_of('-') if args.kinds == 'default' else [])
     images = {n: Image(n) for n in dict.fromkeys(names)}
     for name, image in images.items():
         # What has data checksums, and can be read without a key.
@@ -192,8 +211,10 @@ def main():
         image = images[names[nr % len(names)]]
         what = image.damage(rng)
         log.take()
-        with Loop(image.files) as dev:
-            outcome, errors, bad = one(image, dev.source, image.sums is not None and 'superblock' not in what)
+        files = [shutil.copy(f, f + '.written') for f in image.files] if args.write else image.files
+        with Loop(files) as dev:
+            sure = image.sums is not None and 'superblock' not in what
+            outcome, errors, bad = one(image, dev.source, sure, args.write)
         image.restore()
         lines = log.take(range(6))
         said = own(lines)
