@@ -89,6 +89,8 @@ enum About {
     Minor,
     /// Runs benchmarks.
     PerfTest,
+    /// Ends all writing.
+    Emergency,
 }
 
 impl About {
@@ -102,6 +104,7 @@ impl About {
             About::DeviceOption(dev, nr) => (5, dev.0, nr),
             About::Minor => (6, 0, 0),
             About::PerfTest => (7, 0, 0),
+            About::Emergency => (8, 0, 0),
         };
         u32::from_be_bytes([0, kind, dev, nr])
     }
@@ -117,6 +120,7 @@ impl About {
             5 => About::DeviceOption(DevIdx(dev), nr),
             6 => About::Minor,
             7 => About::PerfTest,
+            8 => About::Emergency,
             _ => return None,
         })
     }
@@ -147,13 +151,17 @@ impl Files for Shown {
                 option_files::show_device(st, dev, option(nr)?, to)
             }
             About::Minor => writeln!(to, "{}", self.minor),
-            About::PerfTest => Err(fmt::Error),
+            About::PerfTest | About::Emergency => Err(fmt::Error),
         }
     }
 
     fn store(&self, id: u32, text: &str) -> Result<(), Errno> {
         match About::from_id(id) {
             Some(About::PerfTest) => perf_test::run(&self.fs, text),
+            Some(About::Emergency) => {
+                self.fs.end_writing();
+                Ok(())
+            }
             // Options can not be changed yet.
             _ => Err(Errno::EROFS),
         }
@@ -216,6 +224,8 @@ fn make(fs: &Arc<Filesystem>, minor: u32, st: &SbState) -> Result<Published, Err
     for (nr, f) in (0..).zip(fs_files::INTERNAL) {
         tree.file(internal, f.name, Mode::Read, About::Internal(nr).to_id())?;
     }
+    let trigger = "trigger_emergency_read_only";
+    tree.file(internal, trigger, Mode::Write, About::Emergency.to_id())?;
     let opts = tree.dir(top, format_args!("options"))?;
     add_options(&mut tree, opts, |o, nr| {
         // Of a device and of the filesystem: only that of the device is in the superblock.

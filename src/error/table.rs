@@ -173,6 +173,7 @@ errors! {
     JournalOverrun, InvalidArg, EINVAL, "an update is larger than what was reserved in the journal";
     JournalStuck, NoSpace, EROFS, "the journal is full and nothing can be written back";
     JournalStopped, Shutdown, EROFS, "the journal is stopped";
+    EmergencyAsked, Shutdown, EROFS, "somebody asked for it, by an ioctl or in sysfs";
     JournalNoDevice, ReadOnly, EROFS, "too few devices can take the journal";
     JournalPin, Journal, EROFS, "a journal entry was to be kept that is gone already";
     JournalNoPlace, NoSpace, EROFS, "there is no place for a journal entry that room was kept for";

@@ -204,6 +204,19 @@ impl Filesystem {
         }
     }
 
+    /// Ends all writing at once, because somebody asked for it: nothing that is not on the devices
+    /// yet gets there.
+    ///
+    /// C: `bch2_fs_emergency_read_only()`.
+    #[cold]
+    pub fn end_writing(&self) {
+        let e = Error::EmergencyAsked;
+        match &self.rw {
+            Some(rw) => rw.journal().halt(e),
+            None => _ = self.state().emergency(e),
+        }
+    }
+
     /// Whether the root directory is there. C: the pass `lookup_root_inode`.
     #[inline(never)]
     fn check_root(view: &View) -> Result {

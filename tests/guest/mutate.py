@@ -194,7 +194,9 @@ def main():
     args = p.parse_args()
     count, seed = args.count, args.seed
     tap, log = Tap(), Log()
-    names = [n for n in images_of(args.kinds) if not args.write or n.startswith('v113-')] or (images_of('-') if args.kinds == 'default' else [])
+    names = images_of(args.kinds) or (images_of('-') if args.kinds == 'default' else [])
+    if args.write:
+        names = [n for n in names if n.startswith('v113-')]
     images = {n: Image(n) for n in dict.fromkeys(names)}
     for name, image in images.items():
         # What has data checksums, and can be read without a key.

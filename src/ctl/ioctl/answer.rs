@@ -91,6 +91,14 @@ impl Request {
                 dev.as_ref().map_or(Ok(()), |dev| find(st, dev).map(drop))?;
                 return Err(Error::IoctlReadOnly);
             }
+            What::GoingDown { flush } => {
+                if *flush {
+                    // It goes down whether that works or not; what does not is reported there.
+                    let _ = fs.sync();
+                }
+                fs.end_writing();
+                Bytes::new()
+            }
             What::NotYet => return self.refuse(),
         };
         let Bytes(bytes) = bytes;

@@ -7,6 +7,9 @@ use super::On;
 /// All numbers have this in the middle.
 const TYPE: u32 = 0xbc;
 
+/// `FS_IOC_GOINGDOWN`, which is not of bcachefs alone.
+const GOING_DOWN: u32 = 0x8004_587d;
+
 const WRITE: u32 = 1;
 const READ: u32 = 2;
 
@@ -49,6 +52,8 @@ pub(super) enum Command {
     /// A [`Command::FileChange`] for administrators.
     AdminFileChange,
     FsckOffline,
+    /// Ends all writing at once.
+    GoingDown,
     /// A question that is not answered yet.
     NotYet,
 }
@@ -125,6 +130,7 @@ const COMMANDS: &[Entry] = &[
     on_file(READ | WRITE, 69, 40, Command::NotYet),
     on_file(READ | WRITE, 70, 8, Command::NotYet),
     Entry(number(WRITE, 19, 24), Command::FsckOffline, Where::All),
+    Entry(GOING_DOWN, Command::GoingDown, Where::File),
 ];
 
 impl Command {

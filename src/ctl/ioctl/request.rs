@@ -80,6 +80,10 @@ pub(super) enum What {
         dev: Option<DeviceName>,
         message: Option<Message>,
     },
+    GoingDown {
+        /// What was changed so far is made durable before.
+        flush: bool,
+    },
     NotYet,
 }
 
@@ -147,6 +151,7 @@ impl Request {
                 admin()?;
                 What::NotYet
             }
+            Command::GoingDown => going_down(cmd, arg)?,
             Command::NotYet => What::NotYet,
         };
         Ok(Self { arg, what })
@@ -202,6 +207,16 @@ fn message(what: Change, cmd: u32, arg: &Arg) -> Option<Message> {
         to: arg.address(at),
         room: usize_of_u32(arg.u32(at.saturating_add(8))),
     })
+}
+
+/// The flags are `FSOP_GOING_FLAGS_DEFAULT`, `_LOGFLUSH` and `_NOLOGFLUSH`.
+///
+/// C: `bch2_ioc_goingdown()`.
+fn going_down(cmd: u32, arg: usize) -> Result<What> {
+    admin()?;
+    let flags = Arg::read(cmd, arg)?.u32(0);
+    sane((flags <= 2).then_some(()))?;
+    Ok(What::GoingDown { flush: flags != 2 })
 }
 
 /// C: `bch2_ioctl_dev_usage()`, `bch2_ioctl_dev_usage_v2()`.
