@@ -49,7 +49,7 @@ def under_load(name, end, *args):
         def change():
             try:
                 with open(path, 'w', encoding='ascii') as f:
-                    f.write(f'rand_mixed {NUMBER} {THREADS}\n')
+                    f.write(f'rand_insert {NUMBER} {THREADS}\n')
                 ended.append('went through')
             except OSError as x:
                 ended.append(x.errno)
