@@ -65,11 +65,23 @@ impl Buffer {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// Sets words from word `at` on, which must be reserved by the caller.
-    pub(super) fn put(&self, at: u32, words: impl Iterator<Item = u64>) {
-        let to = self.words.get(usize_of_u32(at)..).unwrap_or_default();
-        for (to, word) in to.iter().zip(words) {
-            to.store(word, Ordering::Relaxed);
+    /// Sets the words from word `at` on, which must be reserved by the caller, to all `parts`.
+    #[inline]
+    pub(super) fn put(&self, at: u32, parts: [&[u64]; 3]) {
+        let mut to = self.words.get(usize_of_u32(at)..).unwrap_or_default();
+        for part in parts {
+            for (to, word) in to.iter().zip(part) {
+                to.store(*word, Ordering::Relaxed);
+            }
+            to = to.get(part.len()..).unwrap_or_default();
+        }
+    }
+
+    /// Sets words to 0.
+    pub(super) fn clear(&self, from: u32, to: u32) {
+        let words = usize_of_u32(from)..usize_of_u32(to);
+        for word in self.words.get(words).unwrap_or_default() {
+            word.store(0, Ordering::Relaxed);
         }
     }
 

@@ -128,19 +128,12 @@ impl Reservation<'_> {
         let (Ok(u64s), true) = (u16::try_from(len), end <= self.end) else {
             return Err(Error::JournalOverrun);
         };
-        let header = core::iter::once(record_header(kind, btree, level, u64s));
-        let all = header
-            .chain(first.iter().copied())
-            .chain(second.iter().copied());
-        self.put(all);
+        if let Some(buffer) = self.journal.buffers.get(self.buffer) {
+            let header = record_header(kind, btree, level, u64s);
+            buffer.put(self.at, [&[header], first, second]);
+        }
         self.at = end;
         Ok(())
-    }
-
-    fn put(&self, words: impl Iterator<Item = u64>) {
-        if let Some(buffer) = self.journal.buffers.get(self.buffer) {
-            buffer.put(self.at, words);
-        }
     }
 
     /// Asks for the entry to be written with a flush.
@@ -158,8 +151,9 @@ impl Drop for Reservation<'_> {
     /// C: `bch2_journal_res_put()`.
     fn drop(&mut self) {
         // An empty record is a word of zeros.
-        let left = self.end.saturating_sub(self.at);
-        self.put((0..left).map(|_| 0));
+        if let Some(buffer) = self.journal.buffers.get(self.buffer) {
+            buffer.clear(self.at, self.end);
+        }
         if self.journal.leave(self.buffer) {
             self.journal.locked(|s| self.journal.last_left(s, self.seq));
             self.journal.work.wake_all();
