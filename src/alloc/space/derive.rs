@@ -73,6 +73,9 @@ struct Seen {
 /// C: `bch2_trans_commit_run_triggers()`.
 #[inline(never)]
 pub(super) fn derive(t: &mut Trans<'_>) -> TransResult {
+    if t.root_changes().is_empty() && !t.updates().any(|u| has_triggers(u.btree, u.level)) {
+        return Ok(());
+    }
     let mut out = Effects::new();
     let mut seen = Vec::new();
     root_triggers(t, &mut out)?;
