@@ -149,28 +149,32 @@ fn cookie(p: Bpos) -> Result<KeyBuf> {
     KeyBuf::of(k, &[0; 8])
 }
 
-fn change(engine: Engine<'_>, mut f: impl FnMut(&mut Trans<'_>) -> TransResult) -> Result {
+/// Calls `f` `nr` times, each time for one transaction.
+fn repeat(
+    engine: Engine<'_>,
+    nr: u64,
+    mut f: impl FnMut(&mut Trans<'_>, u64) -> TransResult,
+) -> Result {
+    let mut done = 0;
     engine.run(Watermark::Normal, |t| {
-        f(t)?;
-        t.commit()
-    })?;
-    Ok(())
+        while done < nr {
+            f(t, done)?;
+            t.commit()?;
+            done = done.saturating_add(1);
+        }
+        Ok(())
+    })
 }
 
 fn rand_insert(engine: Engine<'_>, nr: u64) -> Result {
-    (0..nr).try_for_each(|_| {
-        let p = pos(random_u64());
-        change(engine, |t| t.update(BTREE, cookie(p)?))
+    repeat(engine, nr, |t, _| {
+        t.update(BTREE, cookie(pos(random_u64()))?)
     })
 }
 
 fn rand_insert_multi(engine: Engine<'_>, nr: u64) -> Result {
-    (0..nr.div_ceil(MULTI)).try_for_each(|_| {
-        let all: [u64; 8] = core::array::from_fn(|_| random_u64());
-        change(engine, |t| {
-            all.iter()
-                .try_for_each(|p| t.update(BTREE, cookie(pos(*p))?))
-        })
+    repeat(engine, nr.div_ceil(MULTI), |t, _| {
+        (0..MULTI).try_for_each(|_| t.update(BTREE, cookie(pos(random_u64()))?))
     })
 }
 
@@ -183,30 +187,26 @@ fn rand_lookup(engine: Engine<'_>, nr: u64) -> Result {
 }
 
 fn rand_mixed(engine: Engine<'_>, nr: u64) -> Result {
-    (0..nr).try_for_each(|i| {
-        let p = pos(random_u64());
-        change(engine, |t| {
-            let found = t.next(BTREE, p, LAST)?;
-            match found.filter(|_| i % 4 == 0) {
-                Some(key) => t.update(BTREE, cookie(key.k.p)?),
-                None => Ok(()),
-            }
-        })
+    repeat(engine, nr, |t, i| {
+        let found = t.next(BTREE, pos(random_u64()), LAST)?;
+        match found.filter(|_| i % 4 == 0) {
+            Some(key) => t.update(BTREE, cookie(key.k.p)?),
+            None => Ok(()),
+        }
     })
 }
 
 fn rand_delete(engine: Engine<'_>, nr: u64) -> Result {
-    (0..nr).try_for_each(|_| {
-        let p = pos(random_u64());
-        change(engine, |t| match t.next(BTREE, p, LAST)? {
+    repeat(engine, nr, |t, _| {
+        match t.next(BTREE, pos(random_u64()), LAST)? {
             Some(key) => t.delete(BTREE, key.k.p),
             None => Ok(()),
-        })
+        }
     })
 }
 
 fn seq_insert(engine: Engine<'_>, nr: u64) -> Result {
-    (0..nr).try_for_each(|at| change(engine, |t| t.update(BTREE, cookie(pos(at))?)))
+    repeat(engine, nr, |t, at| t.update(BTREE, cookie(pos(at))?))
 }
 
 fn seq_lookup(engine: Engine<'_>, _: u64) -> Result {
@@ -217,19 +217,16 @@ fn seq_lookup(engine: Engine<'_>, _: u64) -> Result {
 
 /// Calls `f` with every key, each in a transaction of its own.
 fn each(engine: Engine<'_>, mut f: impl FnMut(&mut Trans<'_>, KeyBuf) -> TransResult) -> Result {
-    let mut from = Some(pos(0));
-    while let Some(start) = from {
-        from = engine.run(Watermark::Normal, |t| {
-            let Some(key) = t.next(BTREE, start, LAST)? else {
-                return Ok(None);
-            };
+    let mut start = pos(0);
+    engine.run(Watermark::Normal, |t| {
+        while let Some(key) = t.next(BTREE, start, LAST)? {
             let next = key.k.p.successor();
             f(t, key)?;
             t.commit()?;
-            Ok(Some(next))
-        })?;
-    }
-    Ok(())
+            start = next;
+        }
+        Ok(())
+    })
 }
 
 fn seq_overwrite(engine: Engine<'_>, _: u64) -> Result {
