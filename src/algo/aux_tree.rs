@@ -29,12 +29,11 @@ use crate::{
         },
         Vec,
     },
-    error::Result,
-    format::bpos::Bpos,
+    error::Result, //
 };
 
 /// log2 of the words in a block.
-const BLOCK_SHIFT: u32 = 5;
+pub(super) const BLOCK_SHIFT: u32 = 4;
 /// Bits of a position that an element holds. C: `BKEY_MANTISSA_BITS`.
 const PREFIX_BITS: u32 = 16;
 /// [`Element::from_top`] of an element without a prefix. C: `BFLOAT_FAILED`.
@@ -62,22 +61,25 @@ pub struct AuxTree {
     elements: Vec<Element>,
     size: u32,
     extra: u32,
+    /// Where the last key starts.
+    last: usize,
 }
 
 /// The bounds of an element while the tree is made: a packed position, if there is one.
 type Bound = Option<PosWords>;
 
 impl AuxTree {
-    /// Makes the tree for `words`, a sorted set of well-formed keys between `min` and `max`.
+    /// Makes the tree for `words`, a sorted set of well-formed keys.
     ///
     /// C: `__build_ro_aux_tree()`.
-    pub fn build(format: &KeyFormat, words: &[u64], min: Bpos, max: Bpos) -> Result<Self> {
+    pub fn build(format: &KeyFormat, words: &[u64]) -> Result<Self> {
         let last = Starts::new(words).last().unwrap_or(0);
         let size = sat_u32(last >> BLOCK_SHIFT);
         let mut tree = Self {
             elements: Vec::new(),
             size,
             extra: eytzinger::extra(size),
+            last,
         };
         if size == 0 {
             return Ok(tree);
@@ -90,8 +92,8 @@ impl AuxTree {
         tree.elements = Vec::from_elem(none, usize_of_u32(size).saturating_add(1))?;
         tree.place_keys(words);
 
-        let min = format.pack_pos_exact(min);
-        let max = format.pack_pos_exact(max);
+        let min = tree.bound_at(format, words, 0);
+        let max = tree.bound_at(format, words, last);
         for i in 1..=size {
             tree.make_prefix(format, words, i, min, max);
         }
@@ -128,9 +130,21 @@ impl AuxTree {
         (usize_of_u32(block) << BLOCK_SHIFT).wrapping_add(offset)
     }
 
+    /// Where the first key that starts in a block, or behind it, is.
+    pub(super) fn block_start(&self, block: u32) -> usize {
+        match block {
+            0 => 0,
+            b => self.key_start(eytzinger::from_inorder(b, self.size, self.extra)),
+        }
+    }
+
     /// The packed position of the key of element `i`.
     fn bound(&self, format: &KeyFormat, words: &[u64], i: u32) -> Bound {
-        let key = words.get(self.key_start(i)..)?;
+        self.bound_at(format, words, self.key_start(i))
+    }
+
+    fn bound_at(&self, format: &KeyFormat, words: &[u64], at: usize) -> Bound {
+        let key = words.get(at..)?;
         Head::of(*key.first()?)
             .is_packed()
             .then(|| format.pos_words(key))
@@ -166,6 +180,19 @@ impl AuxTree {
     /// C: `bset_search_tree()`.
     #[inline]
     pub fn search(&self, format: &KeyFormat, words: &[u64], key: &SearchKey) -> usize {
+        // The tree tells only those apart that are between its first and its last key.
+        match words.get(self.last..) {
+            Some(last @ [head, ..]) => {
+                if format.compare(Head::of(*head), last, key).is_lt() {
+                    return words.len();
+                }
+            }
+            _ => return words.len(),
+        }
+        let first = words.first().copied().unwrap_or(0);
+        if format.compare(Head::of(first), words, key).is_ge() {
+            return 0;
+        }
         let mut i = 1u32;
         while let Some(e) = self.elements.get(usize_of_u32(i)) {
             let wanted = sixteen_bits(key.words(), u32::from(e.from_top));

@@ -76,6 +76,8 @@ pub struct KeyFormat {
     /// Bits of the position; they are the highest ones of the header. 0 to 160.
     pub(super) pos_bits: u32,
     pub(super) key_u64s: u8,
+    /// It is that of unpacked headers.
+    pub(super) is_unpacked: bool,
 }
 
 /// As many ones as `bits` says, at most 64.
@@ -104,6 +106,7 @@ impl KeyFormat {
         let size = Field::new(pos_bits, b3, o3);
         let version_hi = Field::new(size.from_top.wrapping_add(b3), b4, o4);
         let version_lo = Field::new(version_hi.from_top.wrapping_add(b4), b5, o5);
+        let unpacked = matches!(bits, [64, 64, 32, 32, 32, 64]);
         Self {
             fields: [inode, offset, snapshot, size, version_hi, version_lo],
             pos_mask: [
@@ -113,6 +116,8 @@ impl KeyFormat {
             ],
             pos_bits,
             key_u64s,
+            // Fields of their full width have no offset.
+            is_unpacked: unpacked && key_u64s == 5,
         }
     }
 
@@ -212,6 +217,7 @@ impl FormatBuilder {
         }
     }
 
+    #[inline]
     fn add(&mut self, values: &[u64]) {
         let known = self.min.iter_mut().zip(&mut self.max);
         for (v, (min, max)) in values.iter().zip(known) {
@@ -226,6 +232,7 @@ impl FormatBuilder {
     }
 
     /// The format must hold this key.
+    #[inline]
     pub fn add_key(&mut self, k: &Bkey) {
         self.add(&super::pack::field_values(k));
     }

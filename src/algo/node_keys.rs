@@ -8,6 +8,7 @@
 //! | `edit.rs`    | inserting, deleting, packing for the disk                       |
 //! | `written.rs` | a set of keys that are on disk, with its search tree             |
 //! | `fresh.rs`   | the set of keys that are not on disk yet                         |
+//! | `order.rs`   | the order of these                                               |
 //!
 //! A key that is overwritten or deleted is marked deleted where it is: at any position, at most
 //! one set has a key that is not. So reading merges sets without asking which is newer.
@@ -15,6 +16,7 @@
 mod build;
 mod edit;
 mod fresh;
+mod order;
 mod written;
 
 pub use self::build::{
@@ -32,7 +34,8 @@ use super::{
         MAX_KEY_U64S, //
     },
     merge::merge_sets,
-    pack::Head, //
+    pack::Head,
+    search_key::SearchKey, //
 };
 use crate::{
     env::{
@@ -54,20 +57,23 @@ use crate::{
 };
 use zerocopy::IntoBytes as _;
 
+/// Steps from a place before a search begins anew.
+const NEAR: usize = 8;
+
 /// All keys of a node.
 ///
 /// C: the keys of a `struct btree`.
 #[derive(Debug)]
 pub struct NodeKeys {
     format: KeyFormat,
-    min: Bpos,
-    max: Bpos,
     /// What was merged when the node was read or last compacted.
     base: WrittenSet,
     /// What was written since.
     later: WrittenSet,
     /// What was not written yet.
     fresh: FreshSet,
+    /// Changes when places do.
+    version: u32,
 }
 
 /// A place among the keys of a node: that of a key, or the end. Good until the node changes.
@@ -78,6 +84,15 @@ pub struct Place {
     base: u32,
     later: u32,
     fresh: u32,
+}
+
+/// Where a position is among the keys of one node, deleted ones included: what a search there has
+/// found, for the next one. When the node has changed, it is of no use, but does no harm.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot {
+    pos: Bpos,
+    place: Place,
+    version: u32,
 }
 
 /// A key in a node, and where the next one is.
@@ -97,21 +112,27 @@ enum Source {
     Fresh,
 }
 
+impl Spot {
+    /// The position.
+    pub fn pos(&self) -> Bpos {
+        self.pos
+    }
+}
+
 impl NodeKeys {
     /// Merges the sets of a node, oldest first, that [`check_set`](super::raw_set::check_set) has
-    /// accepted for the range `min` to `max`.
-    pub fn build(format: KeyFormat, sets: &[&[u8]], min: Bpos, max: Bpos) -> Result<Self> {
-        Self::of_words(format, merge_sets(&format, sets)?, min, max)
+    /// accepted.
+    pub fn build(format: KeyFormat, sets: &[&[u8]]) -> Result<Self> {
+        Self::of_words(format, merge_sets(&format, sets)?)
     }
 
-    fn of_words(format: KeyFormat, words: Vec<u64>, min: Bpos, max: Bpos) -> Result<Self> {
+    fn of_words(format: KeyFormat, words: Vec<u64>) -> Result<Self> {
         Ok(Self {
             format,
-            min,
-            max,
-            base: WrittenSet::build(&format, words, min, max)?,
-            later: WrittenSet::build(&format, Vec::new(), min, max)?,
+            base: WrittenSet::build(&format, words)?,
+            later: WrittenSet::build(&format, Vec::new())?,
             fresh: FreshSet::default(),
+            version: 0,
         })
     }
 
@@ -126,18 +147,58 @@ impl NodeKeys {
     /// C: `bch2_btree_node_iter_init()`.
     #[inline]
     pub fn search(&self, pos: &Bpos) -> Place {
-        let (f, key) = (&self.format, self.format.search_key(*pos));
+        self.live(self.find(&self.format.search_key(*pos)))
+    }
+
+    /// As [`search`](Self::search), to be kept for an update of that key, or of one near behind.
+    #[inline]
+    pub fn spot(&self, pos: &Bpos) -> Spot {
+        Spot {
+            pos: *pos,
+            place: self.find(&self.format.search_key(*pos)),
+            version: self.version,
+        }
+    }
+
+    /// The place in each set of the first key at or after the one searched for, deleted or not.
+    #[inline]
+    fn find(&self, key: &SearchKey) -> Place {
+        let f = &self.format;
         let mut place = Place {
-            base: sat_u32(self.base.live(self.base.search(f, &key))),
+            base: sat_u32(self.base.search(f, key)),
             ..Place::default()
         };
         if self.later.end() != 0 {
-            place.later = sat_u32(self.later.live(self.later.search(f, &key)));
+            place.later = sat_u32(self.later.search(f, key));
         }
         if self.fresh.end() != 0 {
-            place.fresh = sat_u32(self.fresh.live(self.fresh.search(f, &key)));
+            place.fresh = sat_u32(self.fresh.search(f, key));
         }
         place
+    }
+
+    /// The same, beginning where the last search has ended, if that helps.
+    #[inline]
+    fn find_from(&self, spot: Option<&Spot>, key: &SearchKey) -> Place {
+        let f = &self.format;
+        match spot.filter(|s| s.version == self.version && s.pos <= key.pos()) {
+            Some(Spot { place: p, .. }) => Place {
+                base: sat_u32(self.base.search_from(usize_of_u32(p.base), f, key)),
+                later: sat_u32(self.later.search_from(usize_of_u32(p.later), f, key)),
+                fresh: sat_u32(self.fresh.search_from(usize_of_u32(p.fresh), f, key)),
+            },
+            None => self.find(key),
+        }
+    }
+
+    /// The first place in each set from `place` on that has a key which is not deleted.
+    #[inline]
+    fn live(&self, place: Place) -> Place {
+        Place {
+            base: sat_u32(self.base.live(usize_of_u32(place.base))),
+            later: sat_u32(self.later.live(usize_of_u32(place.later))),
+            fresh: sat_u32(self.fresh.live(usize_of_u32(place.fresh))),
+        }
     }
 
     /// The set with the first key from `place` on, and that key with whatever follows it.
@@ -154,6 +215,7 @@ impl NodeKeys {
         self.earlier(first, Source::Fresh, fresh)
     }
 
+    #[inline]
     fn earlier<'a>(
         &'a self,
         first: Option<(Source, &'a [u64])>,
@@ -162,11 +224,12 @@ impl NodeKeys {
     ) -> Option<(Source, &'a [u64])> {
         match first {
             _ if stored.is_empty() => first,
-            Some((_, words)) if self.format.pos_of(words) < self.format.pos_of(stored) => first,
+            Some((_, words)) if self.format.compare_stored(words, stored).is_lt() => first,
             _ => Some((source, stored)),
         }
     }
 
+    #[inline]
     fn after(&self, source: Source, mut place: Place) -> Place {
         match source {
             Source::Base => place.base = sat_u32(self.base.next(usize_of_u32(place.base))),
@@ -189,31 +252,58 @@ impl NodeKeys {
     #[inline]
     pub fn key_at(&self, place: Place) -> Option<Placed<'_>> {
         let (source, stored) = self.source(place)?;
-        let (k, value) = self.split(stored);
         Some(Placed {
-            key: Key {
-                k,
-                v: value.as_bytes(),
-            },
+            key: self.key_of(stored),
             next: self.after(source, place),
         })
     }
 
-    /// The key at exactly `pos`. Quicker than to search for the first one from there on: in a node
-    /// that is being emptied, that one can be far.
-    pub fn get(&self, pos: &Bpos) -> Option<Key<'_>> {
-        let (f, key) = (&self.format, self.format.search_key(*pos));
-        // Anything there means that the other sets have nothing that counts.
-        let stored = match self.fresh.get(f, &key) {
-            Some(stored) => stored,
-            None => self.later.get(f, &key).or_else(|| self.base.get(f, &key))?,
-        };
-        let head = Head::of(*stored.first()?);
+    /// The first key at or after `pos`.
+    #[inline]
+    pub fn first_from(&self, pos: &Bpos) -> Option<Key<'_>> {
+        let (_, stored) = self.source(self.search(pos))?;
+        Some(self.key_of(stored))
+    }
+
+    #[inline]
+    fn key_of<'a>(&self, stored: &'a [u64]) -> Key<'a> {
         let (k, value) = self.split(stored);
-        (head.key_type() != KeyType::DELETED).then_some(Key {
+        Key {
             k,
             v: value.as_bytes(),
-        })
+        }
+    }
+
+    /// The first key at or after the position of `spot`.
+    #[inline]
+    pub fn key_from(&self, spot: &Spot) -> Option<Key<'_>> {
+        let (_, stored) = self.source(self.live(spot.place))?;
+        Some(self.key_of(stored))
+    }
+
+    /// The key at exactly `pos`.
+    pub fn get(&self, pos: &Bpos) -> Option<Key<'_>> {
+        self.get_at(&self.spot(pos))
+    }
+
+    /// The key at exactly the position of `spot`. Quicker than to look for the first one from there
+    /// on: in a node that is being emptied, that one can be far.
+    pub fn get_at(&self, spot: &Spot) -> Option<Key<'_>> {
+        let (f, key, at) = (&self.format, self.format.search_key(spot.pos), spot.place);
+        let (base, later) = (usize_of_u32(at.base), usize_of_u32(at.later));
+        let fresh = usize_of_u32(at.fresh);
+        // Anything there means that the other sets have nothing that counts.
+        let stored = if self.fresh.is_at(fresh, f, &key) {
+            self.fresh.stored(fresh)
+        } else if self.later.is_at(later, f, &key) {
+            self.later.stored(later)
+        } else if self.base.is_at(base, f, &key) {
+            self.base.stored(base)
+        } else {
+            return None;
+        };
+        let head = Head::of(*stored.first()?);
+        (head.key_type() != KeyType::DELETED).then(|| self.key_of(stored))
     }
 
     /// The value of the key at a place, without unpacking the key.
@@ -235,11 +325,7 @@ impl NodeKeys {
     /// The place of the first key.
     #[inline]
     pub fn start(&self) -> Place {
-        Place {
-            base: sat_u32(self.base.live(0)),
-            later: sat_u32(self.later.live(0)),
-            fresh: sat_u32(self.fresh.live(0)),
-        }
+        self.live(Place::default())
     }
 
     /// The place after the last key.
@@ -276,25 +362,6 @@ impl NodeKeys {
     /// Most words that a key with a value of `value_u64s` words takes in this node.
     pub const fn key_u64s_max(value_u64s: usize) -> usize {
         value_u64s.saturating_add(MAX_KEY_U64S)
-    }
-
-    /// Calls `f` with the keys from `start` to `end` in order.
-    pub fn each_in(
-        &self,
-        start: Bpos,
-        end: Bpos,
-        mut f: impl FnMut(&Bkey, &[u64]) -> Result,
-    ) -> Result {
-        let mut place = self.search(&start);
-        while let Some((source, stored)) = self.source(place) {
-            let (k, value) = self.split(stored);
-            if k.p > end {
-                break;
-            }
-            f(&k, value)?;
-            place = self.after(source, place);
-        }
-        Ok(())
     }
 
     /// Walks from the first key at or after `pos`.

@@ -110,6 +110,13 @@ pub struct PackedHeader {
 }
 
 impl PackedHeader {
+    /// What the key starts with.
+    #[inline]
+    pub fn head(&self) -> Head {
+        let [lowest, ..] = self.words;
+        Head::of(lowest)
+    }
+
     /// The words to store.
     #[inline]
     pub fn words(&self) -> &[u64] {
@@ -121,12 +128,14 @@ impl KeyFormat {
     /// The words of a header from the highest down, zeros after the last.
     #[inline]
     fn load(&self, words: &[u64]) -> [u64; 8] {
-        let mut from_top = [0; 8];
-        let header = words.get(..self.key_u64s()).unwrap_or(&[]);
-        for (to, from) in from_top.iter_mut().zip(header.iter().rev()) {
-            *to = *from;
+        match words.get(..self.key_u64s()) {
+            Some(&[a]) => [a, 0, 0, 0, 0, 0, 0, 0],
+            Some(&[b, a]) => [a, b, 0, 0, 0, 0, 0, 0],
+            Some(&[c, b, a]) => [a, b, c, 0, 0, 0, 0, 0],
+            Some(&[d, c, b, a]) => [a, b, c, d, 0, 0, 0, 0],
+            Some(&[e, d, c, b, a]) => [a, b, c, d, e, 0, 0, 0],
+            _ => [0; 8],
         }
-        from_top
     }
 
     /// One field's value. The value can not exceed the field's unpacked width: the format was
@@ -136,6 +145,10 @@ impl KeyFormat {
         let Some(f) = self.fields.get(field) else {
             return 0;
         };
+        // Most fields of most nodes have no bits.
+        if f.mask == 0 {
+            return f.offset;
+        }
         let (word, shift) = (f.from_top >> 6, f.from_top & 63);
         let high = nth_word(from_top, word) << shift;
         // Two shifts, as one by 64 would be void.
@@ -149,15 +162,26 @@ impl KeyFormat {
         let Some(f) = self.fields.get(field) else {
             return;
         };
+        if f.mask == 0 {
+            return;
+        }
         let (word, shift) = (f.from_top >> 6, f.from_top & 63);
-        // Without the mask, a field of no bits would be shifted by 0 and not by 64.
-        let left = (packed & f.mask) << f.align;
-        if let Some(w) = from_top.get_mut(usize_of_u32(word)) {
+        let left = packed << f.align;
+        if let Some(w) = from_top.get_mut(usize_of_u32(word & 7)) {
             *w |= left >> shift;
         }
-        if let Some(w) = from_top.get_mut(usize_of_u32(word.wrapping_add(1))) {
+        if let Some(w) = from_top.get_mut(usize_of_u32(word.wrapping_add(1) & 7)) {
             *w |= left << 1 << (63 ^ shift);
         }
+    }
+
+    /// Stores a field's value, if the field can hold it.
+    #[inline]
+    fn put_checked(&self, from_top: &mut [u64; 8], field: usize, value: u64) -> Option<()> {
+        let f = self.fields.get(field)?;
+        let packed = value.checked_sub(f.offset).filter(|p| *p <= f.mask)?;
+        self.put(from_top, field, packed);
+        Some(())
     }
 
     /// Unpacks the header at the start of `words`, a key packed this way. When `words` is shorter
@@ -209,31 +233,53 @@ impl KeyFormat {
     /// fit this format, or the whole key is longer than a key can be.
     ///
     /// C: `bch2_bkey_pack_key()`.
+    #[inline]
     pub fn pack(&self, k: &Bkey, value_u64s: u8) -> Option<PackedHeader> {
+        if self.is_unpacked {
+            return unpacked(k, value_u64s);
+        }
         let mut from_top = [0; 8];
-        for (nr, (v, f)) in field_values(k).iter().zip(&self.fields).enumerate() {
-            let packed = v.checked_sub(f.offset).filter(|p| *p <= f.mask)?;
-            self.put(&mut from_top, nr, packed);
-        }
-        let format = match *self == Self::UNPACKED {
-            true => FORMAT_UNPACKED,
-            false => FORMAT_LOCAL,
-        };
+        let [inode, offset, snapshot, size, hi, lo] = field_values(k);
+        self.put_checked(&mut from_top, INODE, inode)?;
+        self.put_checked(&mut from_top, OFFSET, offset)?;
+        self.put_checked(&mut from_top, SNAPSHOT, snapshot)?;
+        self.put_checked(&mut from_top, SIZE, size)?;
+        self.put_checked(&mut from_top, VERSION_HI, hi)?;
+        self.put_checked(&mut from_top, VERSION_LO, lo)?;
         let u64s = self.key_u64s.checked_add(value_u64s)?;
-        let len = self.key_u64s();
-        let mut out = PackedHeader {
-            words: [0; MAX_KEY_U64S],
-            len,
+        let [a, b, c, d, e, ..] = from_top;
+        let mut words = match self.key_u64s {
+            1 => [a, 0, 0, 0, 0],
+            2 => [b, a, 0, 0, 0],
+            3 => [c, b, a, 0, 0],
+            4 => [d, c, b, a, 0],
+            _ => [e, d, c, b, a],
         };
-        let stored = out.words.iter_mut().take(len);
-        for (to, from) in stored.rev().zip(&from_top) {
-            *to = *from;
-        }
-        if let Some(lowest) = out.words.first_mut() {
-            *lowest |= Head::new(u64s, format, k.key_type).0;
-        }
-        Some(out)
+        let [lowest, ..] = &mut words;
+        *lowest |= Head::new(u64s, FORMAT_LOCAL, k.key_type).0;
+        Some(PackedHeader {
+            words,
+            len: self.key_u64s(),
+        })
     }
+}
+
+/// The header of `k` with fields of their full width.
+#[inline]
+fn unpacked(k: &Bkey, value_u64s: u8) -> Option<PackedHeader> {
+    let u64s = KeyFormat::UNPACKED.key_u64s.checked_add(value_u64s)?;
+    let head = Head::new(u64s, FORMAT_UNPACKED, k.key_type).0;
+    let Version { hi, lo } = k.version;
+    Some(PackedHeader {
+        words: [
+            lo << 32 | head,
+            u64::from(hi) << 32 | lo >> 32,
+            u64::from(k.p.snapshot) << 32 | u64::from(k.size),
+            k.p.offset,
+            k.p.inode,
+        ],
+        len: MAX_KEY_U64S,
+    })
 }
 
 #[cfg(test)]

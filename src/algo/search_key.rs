@@ -63,6 +63,13 @@ impl SearchKey {
         self.on_equal
     }
 
+    /// The rank of the position; see [`KeyFormat::rank_of`].
+    #[inline]
+    pub fn rank(&self) -> u128 {
+        let [first, second, ..] = self.words;
+        u128::from(first) << 64 | u128::from(second)
+    }
+
     /// Whether `pos` itself could be packed.
     #[inline]
     pub fn is_exact(&self) -> bool {
@@ -74,7 +81,24 @@ impl KeyFormat {
     /// Packs `pos`, exactly or as the nearest lower position that this format can hold.
     ///
     /// C: `bch2_bkey_pack_pos_lossy()`.
+    #[inline]
     pub fn search_key(&self, pos: Bpos) -> SearchKey {
+        let [inode, offset, snapshot, ..] = &self.fields;
+        let fits = pos.inode.wrapping_sub(inode.offset) <= inode.mask
+            && pos.offset.wrapping_sub(offset.offset) <= offset.mask
+            && u64::from(pos.snapshot).wrapping_sub(snapshot.offset) <= snapshot.mask;
+        if fits {
+            return SearchKey {
+                pos,
+                words: self.pack_pos(pos),
+                on_equal: Ordering::Equal,
+            };
+        }
+        self.search_key_near(pos)
+    }
+
+    #[inline(never)]
+    fn search_key_near(&self, pos: Bpos) -> SearchKey {
         let (words, on_equal) = match self.nearest_lower(pos) {
             Some((p, true)) => (self.pack_pos(p), Ordering::Equal),
             Some((p, false)) => (self.pack_pos(p), Ordering::Less),
@@ -86,12 +110,6 @@ impl KeyFormat {
             words,
             on_equal,
         }
-    }
-
-    /// Packs `pos` when this format can hold it exactly.
-    pub(super) fn pack_pos_exact(&self, pos: Bpos) -> Option<PosWords> {
-        let key = self.search_key(pos);
-        key.is_exact().then_some(key.words)
     }
 
     /// The highest position not above `p` that this format holds, and whether that is `p` itself.
@@ -131,12 +149,14 @@ impl KeyFormat {
         Some((p, exact))
     }
 
+    #[inline]
     fn pack_pos(&self, p: Bpos) -> PosWords {
         let mut from_top = [0; 8];
-        let values = [p.inode, p.offset, u64::from(p.snapshot)];
-        for (nr, (v, f)) in values.iter().zip(&self.fields).enumerate() {
-            self.put(&mut from_top, nr, v.wrapping_sub(f.offset));
-        }
+        let [inode, offset, snapshot, ..] = &self.fields;
+        self.put(&mut from_top, INODE, p.inode.wrapping_sub(inode.offset));
+        self.put(&mut from_top, OFFSET, p.offset.wrapping_sub(offset.offset));
+        let packed = u64::from(p.snapshot).wrapping_sub(snapshot.offset);
+        self.put(&mut from_top, SNAPSHOT, packed);
         let [a, b, c, ..] = from_top;
         [a, b, c, 0]
     }
@@ -145,9 +165,12 @@ impl KeyFormat {
     #[inline]
     pub(super) fn pos_words(&self, words: &[u64]) -> PosWords {
         let [m0, m1, m2] = self.pos_mask;
-        let mut header = words.get(..self.key_u64s()).unwrap_or(&[]).iter().rev();
-        let mut next = |mask| header.next().copied().unwrap_or(0) & mask;
-        [next(m0), next(m1), next(m2), 0]
+        match words.get(..self.key_u64s()) {
+            Some(&[a]) => [a & m0, 0, 0, 0],
+            Some(&[b, a]) => [a & m0, b & m1, 0, 0],
+            Some(&[.., c, b, a]) => [a & m0, b & m1, c & m2, 0],
+            _ => [0; 4],
+        }
     }
 
     /// How the position of the key at the start of `words`, which `head` belongs to, compares with
@@ -161,14 +184,14 @@ impl KeyFormat {
         }
         let [m0, m1, m2] = self.pos_mask;
         let [s0, s1, s2, _] = search.words;
-        let mut header = words.get(..self.key_u64s()).unwrap_or(&[]).iter().rev();
-        let mut next = || header.next().copied().unwrap_or(0);
-        let mut order = (next() & m0).cmp(&s0);
-        // Most nodes have positions of at most 64 bits.
+        let last = self.key_u64s().wrapping_sub(1);
+        let word = |from_top| words.get(last.wrapping_sub(from_top)).copied().unwrap_or(0);
+        let mut order = (word(0) & m0).cmp(&s0);
+        // Mostly it is the highest word that differs.
         if order.is_eq() && m1 != 0 {
-            order = (next() & m1).cmp(&s1);
+            order = (word(1) & m1).cmp(&s1);
             if order.is_eq() && m2 != 0 {
-                order = (next() & m2).cmp(&s2);
+                order = (word(2) & m2).cmp(&s2);
             }
         }
         if order.is_eq() {
@@ -185,6 +208,39 @@ impl KeyFormat {
     pub fn pos_of(&self, words: &[u64]) -> Bpos {
         let head = Head::of(words.first().copied().unwrap_or(0));
         self.of_key(head).unpack_pos(words)
+    }
+
+    /// What keys with this format are put in order by first: the highest 128 bits of a position
+    /// packed as by [`search_key`](Self::search_key). Of two keys, the one with the lower rank is
+    /// lower; of two with the same rank, either can be.
+    #[inline]
+    pub fn rank_of(&self, words: &[u64]) -> u128 {
+        let head = Head::of(words.first().copied().unwrap_or(0));
+        if !head.is_packed() {
+            return self.search_key(Self::UNPACKED.unpack_pos(words)).rank();
+        }
+        let [m0, m1, _] = self.pos_mask;
+        let last = self.key_u64s().wrapping_sub(1);
+        let word = |from_top| words.get(last.wrapping_sub(from_top)).copied().unwrap_or(0);
+        let second = if m1 == 0 { 0 } else { word(1) & m1 };
+        u128::from(word(0) & m0) << 64 | u128::from(second)
+    }
+
+    /// Compares the positions of two keys, however they are packed.
+    #[inline]
+    pub fn compare_stored(&self, a: &[u64], b: &[u64]) -> Ordering {
+        self.rank_of(a)
+            .cmp(&self.rank_of(b))
+            .then_with(|| self.compare_equal_ranks(a, b))
+    }
+
+    fn compare_equal_ranks(&self, a: &[u64], b: &[u64]) -> Ordering {
+        let packed = |k: &[u64]| k.first().is_some_and(|w| Head::of(*w).is_packed());
+        if packed(a) && packed(b) {
+            self.compare_packed(a, b)
+        } else {
+            self.pos_of(a).cmp(&self.pos_of(b))
+        }
     }
 
     /// Compares the positions of two packed keys, without unpacking.

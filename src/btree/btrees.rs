@@ -16,7 +16,10 @@ use super::{
         Body,
         Node, //
     },
-    ptr::NodePtr,
+    ptr::{
+        NodeKey,
+        NodePtr, //
+    },
     read::Reader, //
 };
 use crate::{
@@ -40,7 +43,10 @@ use crate::{
             BTREE_MAX_DEPTH, //
         },
         key_type::KeyType,
-        values::extent_entry::EntrySizes, //
+        values::{
+            btree_ptr::BtreePtr,
+            extent_entry::EntrySizes, //
+        },
     },
     journal::{
         keys::JournalKeys,
@@ -332,6 +338,39 @@ impl Btrees {
     ///
     /// C: `bch2_btree_node_get()`.
     pub(super) fn child(
+        &self,
+        parent: &Node,
+        pos: Bpos,
+        over: Option<&JournalKeys>,
+    ) -> Result<Option<Arc<Node>>> {
+        if over.is_none() {
+            if let Some(node) = self.cached_child(parent, pos) {
+                return Ok(Some(node));
+            }
+        }
+        self.find_or_read_child(parent, pos, over)
+    }
+
+    /// The same, when the child is in memory and there is nothing the matter with it or with the
+    /// pointer to it.
+    #[inline]
+    fn cached_child(&self, parent: &Node, pos: Bpos) -> Option<Arc<Node>> {
+        let (id, max) = {
+            let body = parent.read();
+            let key = body.first_from(pos).filter(|_| !parent.is_dead())?;
+            (BtreePtr::decode(&key).ok()??.v2?, key.k.p)
+        };
+        let key = NodeKey {
+            hash: id.seq,
+            btree: parent.btree,
+            level: parent.level.saturating_sub(1),
+        };
+        let node = self.cache.peek(&key)?;
+        (node.max == max && node.min == id.min_key && node.covers(pos)).then_some(node)
+    }
+
+    #[inline(never)]
+    fn find_or_read_child(
         &self,
         parent: &Node,
         pos: Bpos,

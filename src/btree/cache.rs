@@ -133,7 +133,7 @@ impl NodeCache {
     }
 
     /// The node with this key, if it is in memory.
-    fn peek(&self, key: &NodeKey) -> Option<Arc<Node>> {
+    pub(super) fn peek(&self, key: &NodeKey) -> Option<Arc<Node>> {
         match self.shard(key).ok()?.lock().get_mut(key) {
             Some(Entry::Ready(node)) => {
                 node.touch();

@@ -31,7 +31,7 @@ use crate::{
 use zerocopy::IntoBytes as _;
 
 /// Words of a value that need no memory of their own. Most values are shorter.
-const INLINE_U64S: usize = 16;
+const INLINE_U64S: usize = 10;
 
 /// A key with a copy of its value.
 ///

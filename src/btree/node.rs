@@ -6,7 +6,8 @@ use super::{health::Place, key_buf::KeyBuf, ptr::NodePtr};
 use crate::{
     algo::node_keys::{
         self,
-        NodeKeys, //
+        NodeKeys,
+        Spot, //
     },
     env::{
         num::u64_of,
@@ -364,19 +365,39 @@ impl Body {
         })
     }
 
-    /// The key at exactly `pos`, and whether its value was found to be invalid.
+    /// The first key at or after the position of `spot`, and whether its value was found to be
+    /// invalid.
     #[inline]
-    pub fn get(&self, pos: Bpos) -> Option<(Key<'_>, bool)> {
-        Some((self.keys.get(&pos)?, self.is_invalid(pos)))
+    pub(super) fn key_from(&self, spot: &Spot) -> Option<(Key<'_>, bool)> {
+        let key = self.keys.key_from(spot)?;
+        Some((key, self.is_invalid(key.k.p)))
     }
 
+    /// The key at exactly the position of `spot`, and whether its value was found to be invalid.
+    #[inline]
+    pub(super) fn get(&self, spot: &Spot) -> Option<(Key<'_>, bool)> {
+        Some((self.keys.get_at(spot)?, self.is_invalid(spot.pos())))
+    }
+
+    /// The first key at or after `pos`, unless its value was found to be invalid.
+    #[inline]
+    pub(super) fn first_from(&self, pos: Bpos) -> Option<Key<'_>> {
+        let key = self.keys.first_from(&pos);
+        key.filter(|key| !self.is_invalid(key.k.p))
+    }
+
+    #[inline]
     fn is_invalid(&self, pos: Bpos) -> bool {
         !self.invalid.is_empty() && self.invalid.binary_search(&pos).is_ok()
     }
 
-    /// Inserts a key; [`NodeKeys::insert`] says when it fails.
-    pub(super) fn insert(&mut self, key: &KeyBuf) -> Result {
-        self.keys.insert(&key.k, key.value())?;
+    /// Inserts a key; [`NodeKeys::insert`] says when it fails. `spot` is where a search in this node
+    /// has ended before.
+    pub(super) fn insert(&mut self, spot: Option<&Spot>, key: &KeyBuf) -> Result {
+        self.keys.insert_near(spot, &key.k, key.value())?;
+        if self.invalid.is_empty() {
+            return Ok(());
+        }
         if let Ok(at) = self.invalid.binary_search(&key.k.p) {
             self.invalid.remove(at);
         }

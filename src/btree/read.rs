@@ -211,7 +211,7 @@ impl Reader<'_> {
         for range in sets.keys {
             slices.push(buf.get(range).unwrap_or_default())?;
         }
-        let mut keys = NodeKeys::build(format, &slices, bounds.0, bounds.1)?;
+        let mut keys = NodeKeys::build(format, &slices)?;
         keys.hide_outside(range.0, range.1);
         let parts = Parts {
             seq: head.keys().seq(),

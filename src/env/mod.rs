@@ -10,6 +10,7 @@
 //! | `crypt.rs`       | ChaCha20, Poly1305, and keys in memory                          |
 //! | `kernel_crypt.rs` | their parts that are the kernel's (kernel only)                |
 //! | `host_crypt.rs`  | their parts that are of crates (host only)                     |
+//! | `few.rs`         | [`Few`]: lists that are mostly short                             |
 //! | `host.rs`        | memory and time on the standard library (host build only)       |
 //! | `host_hash.rs`   | checksums and hashes by crates (host only)                      |
 //! | `log.rs`         | [`pr_err!`](crate::env::pr_err), [`pr_warn!`](crate::env::pr_warn), [`pr_info!`](crate::env::pr_info) |
@@ -21,6 +22,7 @@
 //! [`Error::NoMemory`](crate::error::Error::NoMemory).
 
 pub mod crypt;
+mod few;
 #[cfg_attr(kernel, path = "kernel_hash.rs")]
 #[cfg_attr(not(kernel), path = "host_hash.rs")]
 pub mod hash;
@@ -32,6 +34,7 @@ pub mod units;
 #[cfg_attr(not(kernel), path = "host.rs")]
 mod world;
 
+pub use few::Few;
 pub use log::Level;
 pub use world::{
     log_line,

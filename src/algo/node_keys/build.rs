@@ -36,7 +36,6 @@ pub fn pack(format: &KeyFormat, k: &Bkey, value_u64s: usize) -> Result<PackedHea
 ///
 /// C: `struct bkey_format_state`, `bch2_btree_node_alloc_replacement()`.
 pub struct Builder {
-    range: (Bpos, Bpos),
     counted: FormatBuilder,
     format: KeyFormat,
     words: Vec<u64>,
@@ -49,18 +48,9 @@ impl Builder {
         counted.add_pos(min);
         counted.add_pos(max);
         Self {
-            range: (min, max),
             counted,
             format: KeyFormat::UNPACKED,
             words: Vec::new(),
-        }
-    }
-
-    /// The same, with keys packed this way: they can be pushed at once.
-    pub(super) fn with_format(min: Bpos, max: Bpos, format: KeyFormat) -> Self {
-        Self {
-            format,
-            ..Self::new(min, max)
         }
     }
 
@@ -74,6 +64,12 @@ impl Builder {
         self.format = self.counted.finish();
     }
 
+    /// Makes room for `nr` keys that were counted, with values of `value_u64s` words together.
+    pub(super) fn reserve(&mut self, nr: usize, value_u64s: usize) -> Result {
+        let headers = nr.saturating_mul(self.format.key_u64s());
+        self.words.reserve(headers.saturating_add(value_u64s))
+    }
+
     /// Appends a key; it has to be after those before.
     pub fn push(&mut self, k: &Bkey, value: &[u64]) -> Result {
         let header = pack(&self.format, k, value.len())?;
@@ -83,7 +79,6 @@ impl Builder {
 
     /// The keys.
     pub fn finish(self) -> Result<NodeKeys> {
-        let (min, max) = self.range;
-        NodeKeys::of_words(self.format, self.words, min, max)
+        NodeKeys::of_words(self.format, self.words)
     }
 }

@@ -9,16 +9,24 @@ use super::{
     },
     fresh::FreshSet,
     written::WrittenSet,
-    NodeKeys, //
+    NodeKeys,
+    Place,
+    Spot, //
 };
 use crate::{
     algo::{
         key_format::MAX_KEY_U64S,
-        pack::Head,
+        pack::{
+            Head,
+            PackedHeader, //
+        },
         search_key::SearchKey, //
     },
     env::{
-        num::sat_u32,
+        num::{
+            sat_u32,
+            usize_of_u32, //
+        },
         Vec, //
     },
     error::Result,
@@ -46,30 +54,62 @@ impl NodeKeys {
     ///
     /// C: `bch2_btree_bset_insert_key()`.
     pub fn insert(&mut self, k: &Bkey, value: &[u64]) -> Result {
-        if k.key_type == KeyType::DELETED {
-            return self.delete(k.p);
-        }
-        self.put(k, value)?;
+        self.insert_near(None, k, value)
+    }
+
+    /// As [`insert`](Self::insert). `spot` is where a search in this node has ended before.
+    pub fn insert_near(&mut self, spot: Option<&Spot>, k: &Bkey, value: &[u64]) -> Result {
         let key = self.format.search_key(k.p);
-        self.hide(&key);
-        Ok(())
+        let at = self.find_from(spot, &key);
+        if k.key_type == KeyType::DELETED {
+            return self.delete_at(at, &key);
+        }
+        let header = pack(&self.format, k, value.len())?;
+        self.put(at, &key, &header, value)
     }
 
     /// Deletes the key at `pos`, if there is one. As [`insert`](Self::insert).
     pub fn delete(&mut self, pos: Bpos) -> Result {
         let key = self.format.search_key(pos);
-        if !self.base.has(&self.format, &key) && !self.later.has(&self.format, &key) {
-            self.fresh.remove(&self.format, &key);
+        self.delete_at(self.find(&key), &key)
+    }
+
+    fn delete_at(&mut self, at: Place, key: &SearchKey) -> Result {
+        let f = &self.format;
+        let is_on_disk = self.base.is_at(usize_of_u32(at.base), f, key)
+            || self.later.is_at(usize_of_u32(at.later), f, key);
+        if !is_on_disk {
+            self.version = self.version.wrapping_add(1);
+            self.fresh.remove(usize_of_u32(at.fresh), f, key);
             return Ok(());
         }
         // It would come back when the node is read, but for a whiteout.
         let whiteout = Bkey {
-            p: pos,
+            p: key.pos(),
             ..Bkey::default()
         };
-        self.put(&whiteout, &[])?;
-        self.hide(&key);
+        let header = pack(f, &whiteout, 0)?;
+        self.put(at, key, &header, &[])
+    }
+
+    /// Takes a key or whiteout in at the place of its position, and hides what was there.
+    fn put(&mut self, at: Place, key: &SearchKey, header: &PackedHeader, value: &[u64]) -> Result {
+        self.fresh
+            .put(usize_of_u32(at.fresh), &self.format, key, header, value)?;
+        self.version = self.version.wrapping_add(1);
+        self.hide(at, key);
         Ok(())
+    }
+
+    /// Hides what the written sets have at the place of a position.
+    fn hide(&mut self, at: Place, key: &SearchKey) {
+        let (base, later) = (usize_of_u32(at.base), usize_of_u32(at.later));
+        if self.base.is_at(base, &self.format, key) {
+            self.base.hide(base);
+        }
+        if self.later.is_at(later, &self.format, key) {
+            self.later.hide(later);
+        }
     }
 
     /// Leaves keys outside of `min` to `max` out, for a node whose range was cut without writing
@@ -82,21 +122,10 @@ impl NodeKeys {
             let (pos, next) = (placed.key.k.p, placed.next);
             if pos < min || pos > max {
                 let key = self.format.search_key(pos);
-                self.hide(&key);
+                self.hide(self.find(&key), &key);
             }
             place = next;
         }
-    }
-
-    fn hide(&mut self, key: &SearchKey) {
-        self.base.hide(&self.format, key);
-        self.later.hide(&self.format, key);
-    }
-
-    fn put(&mut self, k: &Bkey, value: &[u64]) -> Result {
-        let header = pack(&self.format, k, value.len())?;
-        let key = self.format.search_key(k.p);
-        self.fresh.put(&self.format, &key, &header, value)
     }
 
     /// Appends what is not on disk yet to `out`, as it is stored: keys and whiteouts in order.
@@ -108,10 +137,19 @@ impl NodeKeys {
 
     /// Appends all keys to `out`, as they are stored.
     pub fn pack_all(&self, out: &mut Vec<u8>) -> Result {
-        let mut place = self.start();
+        self.each_stored(self.start(), |stored| {
+            out.extend_from_slice(stored.as_bytes())?;
+            Ok(true)
+        })
+    }
+
+    /// Calls `f` with the keys from `place` on as they are stored, until it says that it is enough.
+    fn each_stored(&self, mut place: Place, mut f: impl FnMut(&[u64]) -> Result<bool>) -> Result {
         while let Some((source, stored)) = self.source(place) {
             let u64s = Head::of(stored.first().copied().unwrap_or(0)).u64s();
-            out.extend_from_slice(stored.get(..u64s).unwrap_or(stored).as_bytes())?;
+            if !f(stored.get(..u64s).unwrap_or(stored))? {
+                break;
+            }
             place = self.after(source, place);
         }
         Ok(())
@@ -132,19 +170,19 @@ impl NodeKeys {
             true => self.live_u64s(),
             false => small,
         })?;
-        while let Some((source, stored)) = self.source(place) {
-            let u64s = Head::of(stored.first().copied().unwrap_or(0)).u64s();
-            words.extend_from_slice(stored.get(..u64s).unwrap_or(stored))?;
-            place = self.after(source, place);
-        }
-        let set = WrittenSet::build(&self.format, words, self.min, self.max)?;
+        self.each_stored(place, |stored| {
+            words.extend_from_slice(stored)?;
+            Ok(true)
+        })?;
+        let set = WrittenSet::build(&self.format, words)?;
         if all {
-            let none = WrittenSet::build(&self.format, Vec::new(), self.min, self.max)?;
+            let none = WrittenSet::build(&self.format, Vec::new())?;
             (self.base, self.later) = (set, none);
         } else {
             self.later = set;
         }
         self.fresh = FreshSet::default();
+        self.version = self.version.wrapping_add(1);
         Ok(())
     }
 
@@ -152,17 +190,20 @@ impl NodeKeys {
     /// both parts have at least one key. `None` with less than two keys.
     pub fn split_pos(&self, share: usize) -> Option<Bpos> {
         let want = self.live_u64s().saturating_mul(share) / 100;
-        let (mut place, mut u64s, mut at) = (self.start(), 0usize, None);
+        let (mut place, mut u64s) = (self.start(), 0usize);
+        let mut first: &[u64] = &[];
         while let Some((source, stored)) = self.source(place) {
-            place = self.after(source, place);
-            self.source(place)?;
-            at = Some(self.format.pos_of(stored));
-            u64s = u64s.saturating_add(Head::of(*stored.first()?).u64s());
-            if u64s >= want {
+            if u64s >= want && !first.is_empty() {
                 break;
             }
+            place = self.after(source, place);
+            if self.source(place).is_none() {
+                break;
+            }
+            first = stored;
+            u64s = u64s.saturating_add(Head::of(*stored.first()?).u64s());
         }
-        at
+        (!first.is_empty()).then(|| self.format.pos_of(first))
     }
 
     /// The keys from `start` to `end` for a node of their own that covers just these positions,
@@ -171,23 +212,43 @@ impl NodeKeys {
     /// C: `bch2_btree_sort_into()`, `bch2_btree_calc_format()`, `bch2_btree_node_format_fits()`.
     pub fn copy_range(&self, start: Bpos, end: Bpos) -> Result<Self> {
         let mut new = Builder::new(start, end);
-        let mut u64s = 0usize;
-        self.each_in(start, end, |k, value| {
-            new.count(k);
-            let header = pack(&self.format, k, value.len())?;
-            u64s = u64s.saturating_add(header.words().len());
-            u64s = u64s.saturating_add(value.len());
-            Ok(())
+        let mut words = Vec::with_capacity(self.live_u64s())?;
+        let (mut nr, mut values) = (0usize, 0usize);
+        let last = self.format.search_key(end);
+        self.each_stored(self.search(&start), |stored| {
+            let head = Head::of(stored.first().copied().unwrap_or(0));
+            if self.format.compare(head, stored, &last).is_gt() {
+                return Ok(false);
+            }
+            let (k, value) = self.split(stored);
+            new.count(&k);
+            nr = nr.saturating_add(1);
+            values = values.saturating_add(value.len());
+            words.extend_from_slice(stored)?;
+            Ok(true)
         })?;
         new.lay_out();
-        self.each_in(start, end, |k, value| new.push(k, value))?;
+        new.reserve(nr, values)?;
+        self.each_of(&words, |k, value| new.push(k, value))?;
         let new = new.finish()?;
-        if new.live_u64s() <= u64s {
+        if new.live_u64s() <= words.len() {
             return Ok(new);
         }
         // All keys longer, so that those few that did not fit do.
-        let mut same = Builder::with_format(start, end, self.format);
-        self.each_in(start, end, |k, value| same.push(k, value))?;
-        same.finish()
+        Self::of_words(self.format, words)
+    }
+
+    /// Calls `f` with keys that are stored one after the other.
+    fn each_of(&self, words: &[u64], mut f: impl FnMut(&Bkey, &[u64]) -> Result) -> Result {
+        let mut rest = words;
+        while let Some(first) = rest.first() {
+            let (stored, others) = rest
+                .split_at_checked(Head::of(*first).u64s().max(1))
+                .unwrap_or((rest, &[]));
+            let (k, value) = self.split(stored);
+            f(&k, value)?;
+            rest = others;
+        }
+        Ok(())
     }
 }

@@ -29,8 +29,7 @@ impl Node {
     fn new() -> Self {
         let mut b = Builder::new(MIN, Bpos::new(4, 1 << 16, 0));
         b.lay_out();
-        let mut keys = b.finish().unwrap();
-        (keys.min, keys.max) = (MIN, MAX);
+        let keys = b.finish().unwrap();
         Self {
             keys,
             model: Model::new(),
@@ -85,13 +84,13 @@ impl Node {
         self.keys.pack_fresh(&mut set).unwrap();
         let mut sets: StdVec<&[u8]> = self.disk.iter().map(|s| &**s).collect();
         sets.push(&set);
-        let read = NodeKeys::build(self.keys.format, &sets, MIN, MAX).unwrap();
+        let read = NodeKeys::build(self.keys.format, &sets).unwrap();
         same(&read, &self.model);
         let mut all = Vec::new();
         self.keys.pack_all(&mut all).unwrap();
         assert_eq!(all.len(), self.keys.live_u64s() * 8);
         same(
-            &NodeKeys::build(self.keys.format, &[&all], MIN, MAX).unwrap(),
+            &NodeKeys::build(self.keys.format, &[&all]).unwrap(),
             &self.model,
         );
     }

@@ -2,6 +2,7 @@
 
 //! The keys of a node that are not on disk yet.
 
+use super::order::Order;
 use crate::{
     algo::{
         key_format::KeyFormat,
@@ -27,18 +28,18 @@ use crate::{
 const GARBAGE_U64S: usize = 512;
 
 /// Keys that are not on disk yet, and whiteouts for keys that are. Kept in order by an index, so
-/// that inserting moves four bytes for each key behind, and no keys.
+/// that inserting moves no keys.
 ///
 /// # Invariants
 ///
 /// `order` has the places in `words` of well-formed keys, ascending by position, each position
-/// only once.
+/// only once, with the ranks that their format gives them; those that are no whiteouts are live.
 ///
 /// C: the unwritten `struct bset` of a node, with its `struct rw_aux_tree`.
 #[derive(Debug, Default)]
 pub(super) struct FreshSet {
     words: Vec<u64>,
-    order: Vec<u32>,
+    order: Order,
     /// Words of keys and whiteouts in `order`.
     used_u64s: usize,
     /// Words of keys that are not whiteouts.
@@ -46,10 +47,10 @@ pub(super) struct FreshSet {
 }
 
 impl FreshSet {
-    /// The end of the set: its places are indices into the order.
+    /// The end of the set: its places are those of the order.
     #[inline]
     pub(super) fn end(&self) -> usize {
-        self.order.len()
+        self.order.end()
     }
 
     /// Words of keys and whiteouts.
@@ -64,11 +65,16 @@ impl FreshSet {
         self.live_u64s
     }
 
+    #[inline]
+    fn words_at(&self, place: u32) -> &[u64] {
+        self.words.get(usize_of_u32(place)..).unwrap_or(&[])
+    }
+
     /// The key at `at`, and whatever follows it in memory.
     #[inline]
     pub(super) fn stored(&self, at: usize) -> &[u64] {
-        match self.order.get(at) {
-            Some(place) => self.words.get(usize_of_u32(*place)..).unwrap_or(&[]),
+        match self.order.key(at) {
+            Some(place) => self.words_at(place),
             None => &[],
         }
     }
@@ -79,44 +85,48 @@ impl FreshSet {
 
     /// The first key from `at` on that is no whiteout.
     #[inline]
-    pub(super) fn live(&self, mut at: usize) -> usize {
-        while self
-            .head(at)
-            .is_some_and(|h| h.key_type() == KeyType::DELETED)
-        {
-            at = at.saturating_add(1);
-        }
-        at
+    pub(super) fn live(&self, at: usize) -> usize {
+        self.order.live(at)
     }
 
     /// The first live key after the one at `at`.
     #[inline]
     pub(super) fn next(&self, at: usize) -> usize {
-        self.live(at.saturating_add(1))
+        self.live(self.order.after(at))
     }
 
     /// The first key or whiteout at or after the one searched for.
     #[inline]
     pub(super) fn search(&self, format: &KeyFormat, key: &SearchKey) -> usize {
-        self.order.partition_point(|place| {
-            let stored = self.words.get(usize_of_u32(*place)..).unwrap_or(&[]);
+        self.order.search(key.rank(), |place| {
+            let stored = self.words_at(place);
             let first = stored.first().copied().unwrap_or(0);
-            format.compare(Head::of(first), stored, key).is_lt()
+            format.compare(Head::of(first), stored, key)
         })
     }
 
-    /// Where the key with exactly the position searched for is, or would be.
-    fn find(&self, format: &KeyFormat, key: &SearchKey) -> (usize, bool) {
-        let at = self.search(format, key);
-        let stored = self.stored(at);
-        let there = !stored.is_empty() && format.pos_of(stored) == key.pos();
-        (at, there)
+    /// As [`search`](Self::search), from a place on that is not behind it, and most likely near.
+    #[inline]
+    pub(super) fn search_from(&self, mut at: usize, format: &KeyFormat, key: &SearchKey) -> usize {
+        for _ in 0..super::NEAR {
+            let stored @ [first, ..] = self.stored(at) else {
+                return at;
+            };
+            if format.compare(Head::of(*first), stored, key).is_ge() {
+                return at;
+            }
+            at = self.order.after(at);
+        }
+        self.search(format, key)
     }
 
-    /// The key or whiteout with exactly the position searched for.
-    pub(super) fn get(&self, format: &KeyFormat, key: &SearchKey) -> Option<&[u64]> {
-        let (at, there) = self.find(format, key);
-        there.then(|| self.stored(at))
+    /// Whether the key or whiteout at `at` has exactly the position searched for.
+    #[inline]
+    pub(super) fn is_at(&self, at: usize, format: &KeyFormat, key: &SearchKey) -> bool {
+        match self.stored(at) {
+            stored @ [first, ..] => format.compare(Head::of(*first), stored, key).is_eq(),
+            [] => false,
+        }
     }
 
     /// Makes room for `nr` keys of `u64s` words together: [`put`](Self::put) can not fail for them.
@@ -132,54 +142,72 @@ impl FreshSet {
     /// Leaves out what is no longer used, with room for `more` words.
     fn pack(&mut self, more: usize) -> Result {
         let mut words = Vec::with_capacity(self.used_u64s.saturating_add(more))?;
-        for place in self.order.iter_mut() {
-            let stored = self.words.get(usize_of_u32(*place)..).unwrap_or(&[]);
+        let old = &self.words;
+        self.order.each_mut(|place| {
+            let stored = old.get(usize_of_u32(*place)..).unwrap_or(&[]);
             let u64s = Head::of(stored.first().copied().unwrap_or(0)).u64s();
             *place = sat_u32(words.len());
-            words.extend_from_slice(stored.get(..u64s).unwrap_or(stored))?;
-        }
+            words.extend_from_slice(stored.get(..u64s).unwrap_or(stored))
+        })?;
         self.words = words;
         Ok(())
     }
 
-    /// Takes a key in, in place of the one or the whiteout at its position.
+    /// Takes a key in: at `at`, where a search has found what has its position, or what is the
+    /// first behind.
     pub(super) fn put(
         &mut self,
+        at: usize,
         format: &KeyFormat,
         key: &SearchKey,
         header: &PackedHeader,
         value: &[u64],
     ) -> Result {
         let u64s = header.words().len().saturating_add(value.len());
-        let (at, there) = self.find(format, key);
-        let old = if there { self.head(at) } else { None };
-        if old.is_some_and(|h| h.u64s() == u64s) {
-            self.overwrite(at, header, value);
-        } else {
-            let place = sat_u32(self.words.len());
-            self.words.extend_from_slice(header.words())?;
-            self.words.extend_from_slice(value)?;
-            match self.order.get_mut(at).filter(|_| there) {
-                Some(slot) => *slot = place,
-                None => self.order.insert(at, place)?,
+        let is_live = header.head().key_type() != KeyType::DELETED;
+        let old = match self.is_at(at, format, key) {
+            true => self.head(at),
+            false => None,
+        };
+        let same = self
+            .order
+            .key(at)
+            .filter(|_| old.is_some_and(|h| h.u64s() == u64s));
+        let place = match same {
+            Some(place) => {
+                self.overwrite(place, header, value);
+                place
             }
-        }
-        if let Some(old) = old {
-            self.discount(old);
+            None => {
+                let place = sat_u32(self.words.len());
+                self.words.extend_from_slice(header.words())?;
+                self.words.extend_from_slice(value)?;
+                place
+            }
+        };
+        match old {
+            Some(old) => {
+                self.order.replace(at, place, is_live);
+                self.discount(old);
+            }
+            None => self.order.insert(at, key.rank(), place, is_live)?,
         }
         self.used_u64s = self.used_u64s.saturating_add(u64s);
-        let new = header.words().first().map(|w| Head::of(*w).key_type());
-        if new != Some(KeyType::DELETED) {
+        if is_live {
             self.live_u64s = self.live_u64s.saturating_add(u64s);
         }
         Ok(())
     }
 
-    fn overwrite(&mut self, at: usize, header: &PackedHeader, value: &[u64]) {
-        let place = self.order.get(at).map_or(0, |p| usize_of_u32(*p));
-        let room = self.words.get_mut(place..).unwrap_or(&mut []);
-        let new = header.words().iter().chain(value);
-        for (to, from) in room.iter_mut().zip(new) {
+    fn overwrite(&mut self, place: u32, header: &PackedHeader, value: &[u64]) {
+        let room = self.words.get_mut(usize_of_u32(place)..);
+        let (first, second) = room
+            .and_then(|r| r.split_at_mut_checked(header.words().len()))
+            .unwrap_or_default();
+        for (to, from) in first.iter_mut().zip(header.words()) {
+            *to = *from;
+        }
+        for (to, from) in second.iter_mut().zip(value) {
             *to = *from;
         }
     }
@@ -191,10 +219,9 @@ impl FreshSet {
         }
     }
 
-    /// Takes the key or whiteout at the position searched for out.
-    pub(super) fn remove(&mut self, format: &KeyFormat, key: &SearchKey) {
-        let (at, there) = self.find(format, key);
-        if !there {
+    /// Takes the key or whiteout at the position searched for out, if it is at `at`.
+    pub(super) fn remove(&mut self, at: usize, format: &KeyFormat, key: &SearchKey) {
+        if !self.is_at(at, format, key) {
             return;
         }
         if let Some(old) = self.head(at) {
@@ -205,8 +232,8 @@ impl FreshSet {
 
     /// Keys and whiteouts in order, each as stored.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u64]> {
-        (0..self.order.len()).map(|at| {
-            let stored = self.stored(at);
+        self.order.iter().map(|place| {
+            let stored = self.words_at(place);
             let u64s = Head::of(stored.first().copied().unwrap_or(0)).u64s();
             stored.get(..u64s).unwrap_or(stored)
         })
@@ -215,6 +242,6 @@ impl FreshSet {
     /// Bytes of memory the set takes.
     pub(super) fn bytes(&self) -> u64 {
         let words = self.words.len().saturating_mul(8);
-        u64_of(words.saturating_add(self.order.len().saturating_mul(4)))
+        u64_of(words.saturating_add(self.order.bytes()))
     }
 }

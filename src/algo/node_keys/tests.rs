@@ -132,7 +132,7 @@ fn build(shape: Shape, nr: usize, nr_sets: usize, seed: u64) -> (NodeKeys, Model
     for set in &refs {
         check_set(&format, set, Bpos::MIN, Bpos::MAX, |_| Ok(())).unwrap();
     }
-    let node = NodeKeys::build(format, &refs, min, max).unwrap();
+    let node = NodeKeys::build(format, &refs).unwrap();
     (node, model, min, max)
 }
 
@@ -261,7 +261,7 @@ fn exhaustive_small_sets() {
                     set.extend(store(&format, &k, &[u64::from(i); 20]));
                     all.push(k.p);
                 }
-                let node = NodeKeys::build(format, &[&set], Bpos::MIN, Bpos::MAX).unwrap();
+                let node = NodeKeys::build(format, &[&set]).unwrap();
                 for i in 0..10 {
                     for nudge in [-1i64, 0, 1] {
                         let o = (4 + i * spread).saturating_add_signed(nudge);
@@ -301,7 +301,7 @@ fn the_newest_set_wins_and_deleted_keys_go() {
         (4, KeyType::DELETED, 2),
     ]);
     let new = set(&[(1, KeyType::SET, 3), (3, KeyType::WHITEOUT, 3)]);
-    let node = NodeKeys::build(format, &[&old, &mid, &new], Bpos::MIN, Bpos::MAX).unwrap();
+    let node = NodeKeys::build(format, &[&old, &mid, &new]).unwrap();
     let seen: StdVec<_> = node
         .iter()
         .map(|k| (k.k.p.offset, k.k.key_type, k.v[0]))
@@ -391,7 +391,7 @@ proptest! {
         let _ = check_set(&format, &bytes, Bpos::MIN, Bpos::MAX, |_| Ok(()));
         let _ = RawKeys::new(&format, &bytes).count();
         let sets = [&bytes[..bytes.len() / 2], &bytes[..], &bytes[8.min(bytes.len())..]];
-        let node = NodeKeys::build(format, &sets, Bpos::MIN, Bpos::MAX).unwrap();
+        let node = NodeKeys::build(format, &sets).unwrap();
         let all: StdVec<_> = node.iter().map(|k| k.k.p).collect();
         prop_assert!(all.windows(2).all(|w| w[0] < w[1]));
         for p in all {

@@ -4,20 +4,23 @@
 
 use crate::{
     algo::{
-        aux_tree::AuxTree,
+        aux_tree::{
+            AuxTree,
+            BLOCK_SHIFT, //
+        },
         key_format::KeyFormat,
         pack::Head,
         search_key::SearchKey, //
     },
     env::{
-        num::u64_of,
+        num::{
+            sat_u32,
+            u64_of, //
+        },
         Vec, //
     },
     error::Result,
-    format::{
-        bpos::Bpos,
-        key_type::KeyType, //
-    },
+    format::key_type::KeyType,
 };
 
 /// A sorted set of packed keys with its search tree. Nothing is ever added; keys that are
@@ -32,19 +35,35 @@ use crate::{
 pub(super) struct WrittenSet {
     words: Vec<u64>,
     tree: AuxTree,
+    /// How many keys that start in each block are not deleted.
+    live: Vec<u8>,
     /// Words of keys that are not deleted.
     live_u64s: usize,
 }
 
 impl WrittenSet {
-    /// A set of `words`, none of them deleted, between `min` and `max`.
-    pub(super) fn build(format: &KeyFormat, words: Vec<u64>, min: Bpos, max: Bpos) -> Result<Self> {
+    /// A set of `words`, none of them deleted.
+    pub(super) fn build(format: &KeyFormat, words: Vec<u64>) -> Result<Self> {
         Ok(Self {
             // INVARIANT: The caller has merged sets, which keeps these properties.
-            tree: AuxTree::build(format, &words, min, max)?,
+            tree: AuxTree::build(format, &words)?,
+            live: Self::count(&words)?,
             live_u64s: words.len(),
             words,
         })
+    }
+
+    fn count(words: &[u64]) -> Result<Vec<u8>> {
+        let blocks = words.len().div_ceil(1 << BLOCK_SHIFT);
+        let mut live = Vec::from_elem(0u8, blocks)?;
+        let mut at = 0usize;
+        while let Some(first) = words.get(at) {
+            if let Some(nr) = live.get_mut(at >> BLOCK_SHIFT) {
+                *nr = nr.saturating_add(1);
+            }
+            at = at.saturating_add(Head::of(*first).u64s().max(1));
+        }
+        Ok(live)
     }
 
     /// The end of the set.
@@ -75,18 +94,31 @@ impl WrittenSet {
     /// The first key from `at` on that is not deleted.
     #[inline]
     pub(super) fn live(&self, mut at: usize) -> usize {
-        // Often everything was overwritten, and is in a newer set.
-        if self.live_u64s == 0 {
-            return self.end();
-        }
+        let mut block = at >> BLOCK_SHIFT;
         while let Some(first) = self.words.get(at) {
             let head = Head::of(*first);
             if head.key_type() != KeyType::DELETED {
                 break;
             }
             at = at.saturating_add(head.u64s().max(1));
+            if at >> BLOCK_SHIFT != block {
+                block = at >> BLOCK_SHIFT;
+                if self.live.get(block) == Some(&0) {
+                    return self.live_behind(block);
+                }
+            }
         }
         at
+    }
+
+    /// The first live key behind a block: whole blocks may have been overwritten.
+    fn live_behind(&self, block: usize) -> usize {
+        let behind = self.live.iter().enumerate().skip(block);
+        match behind.filter(|(_, nr)| **nr != 0).map(|(b, _)| b).next() {
+            // The first one of that block may be deleted, but another one is not.
+            Some(block) => self.live(self.tree.block_start(sat_u32(block))),
+            None => self.end(),
+        }
     }
 
     /// The first live key after the one at `at`.
@@ -99,9 +131,9 @@ impl WrittenSet {
     #[inline]
     pub(super) fn search(&self, format: &KeyFormat, key: &SearchKey) -> usize {
         let mut at = self.tree.search(format, &self.words, key);
-        while let Some([first, ..]) = self.words.get(at..) {
+        while let Some(stored @ [first, ..]) = self.words.get(at..) {
             let head = Head::of(*first);
-            if format.compare(head, self.stored(at), key).is_ge() {
+            if format.compare(head, stored, key).is_ge() {
                 break;
             }
             at = at.saturating_add(head.u64s().max(1));
@@ -109,44 +141,52 @@ impl WrittenSet {
         at
     }
 
-    /// Where the key with exactly the position searched for is, deleted or not.
-    fn find(&self, format: &KeyFormat, key: &SearchKey) -> Option<usize> {
-        if self.words.is_empty() {
-            return None;
+    /// As [`search`](Self::search), from a place on that is not behind it, and most likely near.
+    #[inline]
+    pub(super) fn search_from(&self, mut at: usize, format: &KeyFormat, key: &SearchKey) -> usize {
+        for _ in 0..super::NEAR {
+            let Some(stored @ [first, ..]) = self.words.get(at..) else {
+                return at;
+            };
+            let head = Head::of(*first);
+            if format.compare(head, stored, key).is_ge() {
+                return at;
+            }
+            at = at.saturating_add(head.u64s().max(1));
         }
-        let at = self.search(format, key);
-        let stored = self.words.get(at..).filter(|w| !w.is_empty())?;
-        (format.pos_of(stored) == key.pos()).then_some(at)
+        self.search(format, key)
     }
 
-    /// Whether there is a key with exactly the position searched for, deleted or not.
-    pub(super) fn has(&self, format: &KeyFormat, key: &SearchKey) -> bool {
-        self.find(format, key).is_some()
+    /// Whether the key at `at`, deleted or not, has exactly the position searched for.
+    #[inline]
+    pub(super) fn is_at(&self, at: usize, format: &KeyFormat, key: &SearchKey) -> bool {
+        match self.words.get(at..) {
+            Some(stored @ [first, ..]) => format.compare(Head::of(*first), stored, key).is_eq(),
+            _ => false,
+        }
     }
 
-    /// The key with exactly the position searched for, unless it is deleted.
-    pub(super) fn get(&self, format: &KeyFormat, key: &SearchKey) -> Option<&[u64]> {
-        let stored = self.stored(self.find(format, key)?);
-        let head = Head::of(*stored.first()?);
-        (head.key_type() != KeyType::DELETED).then_some(stored)
-    }
-
-    /// Marks the key with exactly the position searched for deleted, if there is one.
-    pub(super) fn hide(&mut self, format: &KeyFormat, key: &SearchKey) {
-        let found = self.find(format, key);
-        let Some(first) = found.and_then(|at| self.words.get_mut(at)) else {
+    /// Marks the key at `at` deleted.
+    #[inline]
+    pub(super) fn hide(&mut self, at: usize) {
+        let Some(first) = self.words.get_mut(at) else {
             return;
         };
         let head = Head::of(*first);
-        if head.key_type() != KeyType::DELETED {
-            self.live_u64s = self.live_u64s.saturating_sub(head.u64s());
-            *first = Head::mark_deleted(*first);
+        if head.key_type() == KeyType::DELETED {
+            return;
+        }
+        *first = Head::mark_deleted(*first);
+        self.live_u64s = self.live_u64s.saturating_sub(head.u64s());
+        if let Some(nr) = self.live.get_mut(at >> BLOCK_SHIFT) {
+            *nr = nr.saturating_sub(1);
         }
     }
 
     /// Bytes of memory the keys and their search tree take.
     pub(super) fn bytes(&self) -> u64 {
         let words = self.words.len().saturating_mul(8);
-        u64_of(words.saturating_add(self.tree.bytes()))
+        let others = self.tree.bytes().saturating_add(self.live.len());
+        u64_of(words.saturating_add(others))
     }
 }

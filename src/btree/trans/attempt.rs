@@ -13,6 +13,7 @@ use super::{
     Writer, //
 };
 use crate::{
+    algo::node_keys::Spot,
     btree::{
         interior::{
             self,
@@ -63,6 +64,16 @@ pub struct RootChange {
     pub children: Vec<KeyBuf>,
 }
 
+/// Where a key was looked up.
+pub(super) struct Seen {
+    /// The index of the node among the locked ones.
+    pub(super) node: usize,
+    /// The place where the search began.
+    pub(super) spot: Spot,
+    /// Where it has ended.
+    pub(super) found: Bpos,
+}
+
 /// A transaction in the making: the nodes it has locked and the updates it has staged.
 ///
 /// C: `struct btree_trans`.
@@ -80,6 +91,10 @@ pub struct Trans<'a, H> {
     pub(super) buffered: Vec<(BtreeId, KeyBuf)>,
     pub(in crate::btree) roots: Vec<RootChange>,
     pub(in crate::btree) before: Before,
+    /// A node it had locked before: the next one it wants may be the same.
+    recent: Option<Arc<Node>>,
+    /// What was looked up last.
+    pub(super) seen: Option<Seen>,
     /// How many attempts there were before this one, and how many steps this one has done.
     pub(in crate::btree) attempt: u32,
     step: u32,
@@ -122,6 +137,8 @@ impl<'a, H: Hooks> Trans<'a, H> {
             buffered: Vec::new(),
             roots: Vec::new(),
             before: Before::Nothing,
+            recent: None,
+            seen: None,
             attempt: 0,
             step: 0,
         }
@@ -172,6 +189,12 @@ impl<'a, H: Hooks> Trans<'a, H> {
 
     /// Forgets updates and lets nodes go.
     pub(in crate::btree) fn reset(&mut self) {
+        self.seen = None;
+        if let Some(last) = self.nodes.last().map(IntentGuard::node) {
+            if self.recent.as_ref().is_none_or(|r| !Arc::ptr_eq(r, last)) {
+                self.recent = Some(last.clone());
+            }
+        }
         self.nodes.clear();
         self.staged.clear();
         self.buffered.clear();
@@ -192,13 +215,21 @@ impl<'a, H: Hooks> Trans<'a, H> {
         level: u8,
         key: KeyBuf,
     ) -> TransResult {
-        self.lock(btree, level, key.k.p)?;
-        Ok(self.staged.add(btree, level, key)?)
+        let (node, pos) = (self.lock(btree, level, key.k.p)?, key.k.p);
+        let update = self.staged.add(btree, level, key)?;
+        update.node = Some(node);
+        if let Some(seen) = self.seen.as_ref().filter(|s| s.node == node) {
+            if seen.found == pos || seen.spot.pos() == pos {
+                update.spot = Some(seen.spot);
+            }
+        }
+        Ok(())
     }
 
     /// Stages `key` in place of an update that is staged.
     pub fn restage(&mut self, btree: BtreeId, level: u8, key: KeyBuf) -> TransResult {
-        Ok(self.staged.add(btree, level, key)?)
+        self.staged.add(btree, level, key)?;
+        Ok(())
     }
 
     /// Deletes the key at `pos`.
@@ -248,6 +279,9 @@ impl<'a, H: Hooks> Trans<'a, H> {
         if let Some(at) = self.nodes.iter().position(held) {
             return Ok(at);
         }
+        if let Some(at) = self.lock_recent(&covers)? {
+            return Ok(at);
+        }
         loop {
             let stored = self.btrees.find_node(btree, level, pos)?;
             let replaced = self
@@ -259,18 +293,42 @@ impl<'a, H: Hooks> Trans<'a, H> {
                 self.before = Before::Root(btree);
                 return Err(TransError::Restart);
             };
-            let guard = match IntentGuard::try_lock(&node) {
-                Some(guard) => guard,
-                None if self.nodes.is_empty() => IntentGuard::lock(node),
-                None => {
-                    self.before = Before::Unlocked(node);
-                    return Err(TransError::Restart);
-                }
-            };
+            let guard = self.intent(node)?;
             if !guard.node().is_dead() {
                 let at = self.nodes.len();
                 self.nodes.push(guard)?;
                 return Ok(at);
+            }
+        }
+    }
+
+    /// Locks the node that was used last, if it is one that `covers` accepts.
+    #[inline]
+    fn lock_recent(&mut self, covers: impl Fn(&Node) -> bool) -> TransResult<Option<usize>> {
+        if !self.replaced.is_empty() {
+            return Ok(None);
+        }
+        let Some(node) = self.recent.take_if(|n| covers(n) && !n.is_dead()) else {
+            return Ok(None);
+        };
+        let guard = self.intent(node)?;
+        if guard.node().is_dead() {
+            return Ok(None);
+        }
+        let at = self.nodes.len();
+        self.nodes.push(guard)?;
+        Ok(Some(at))
+    }
+
+    /// The intent lock of a node. Waits for it when that is allowed.
+    #[inline]
+    fn intent(&mut self, node: Arc<Node>) -> TransResult<IntentGuard<Node>> {
+        match IntentGuard::try_lock(&node) {
+            Some(guard) => Ok(guard),
+            None if self.nodes.is_empty() => Ok(IntentGuard::lock(node)),
+            None => {
+                self.before = Before::Unlocked(node);
+                Err(TransError::Restart)
             }
         }
     }

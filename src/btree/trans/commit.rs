@@ -30,6 +30,7 @@ use crate::{
         num::sat_u32,
         pr_err,
         Arc,
+        Few,
         Vec, //
     },
     error::{
@@ -48,6 +49,9 @@ use crate::{
     sys::six::WriteGuard, //
 };
 
+/// The nodes of a transaction, in their order; those that change are locked for writing.
+type Guards<'a> = Few<Option<WriteGuard<'a, Node>>, 4>;
+
 /// What one node is going to get.
 struct Target {
     /// Its index among the locked nodes.
@@ -65,12 +69,13 @@ impl<H: Hooks> Trans<'_, H> {
     /// C: `bch2_trans_commit()`.
     pub fn commit(&mut self) -> TransResult<u64> {
         if self.staged.is_empty() && self.roots.is_empty() && self.buffered.is_empty() {
+            self.reset();
             return Ok(0);
         }
         H::derive(self)?;
         self.validate()?;
         let targets = self.targets()?;
-        self.check_room(&targets)?;
+        self.check_room(targets.iter())?;
         self.step()?;
         let seq = self.apply(&targets)?;
         self.reset();
@@ -103,15 +108,18 @@ impl<H: Hooks> Trans<'_, H> {
 
     /// What each node is going to get, in the order of the updates.
     #[inline(never)]
-    fn targets(&mut self) -> TransResult<Vec<Target>> {
-        let mut targets: Vec<Target> = Vec::new();
+    fn targets(&mut self) -> TransResult<Few<Target, 4>> {
+        let mut targets: Few<Target, 4> = Few::new();
         for at in 0..self.staged.len() {
             let Some(u) = self.staged.nth(at) else {
                 break;
             };
             let (btree, level, pos) = (u.btree, u.level, u.key.k.p);
             let value_u64s = u.key.value().len();
-            let node = self.lock(btree, level, pos)?;
+            let node = match u.node {
+                Some(node) => node,
+                None => self.lock(btree, level, pos)?,
+            };
             match targets.last_mut().filter(|t| t.node == node) {
                 Some(t) => {
                     t.nr = t.nr.saturating_add(1);
@@ -130,7 +138,7 @@ impl<H: Hooks> Trans<'_, H> {
     /// Whether all keys fit; if not, the node they do not fit is split before the next attempt.
     ///
     /// C: `btree_key_can_insert()`.
-    fn check_room(&mut self, targets: &[Target]) -> TransResult {
+    fn check_room<'t>(&mut self, targets: impl Iterator<Item = &'t Target>) -> TransResult {
         let node_sectors = self.btrees.sb().sb.node_sectors();
         for t in targets {
             let Some(node) = self.nodes.get(t.node) else {
@@ -164,16 +172,16 @@ impl<H: Hooks> Trans<'_, H> {
 
     /// C: `bch2_trans_commit_write_locked()`.
     #[inline(never)]
-    fn apply(&mut self, targets: &[Target]) -> TransResult<u64> {
+    fn apply(&mut self, targets: &Few<Target, 4>) -> TransResult<u64> {
         let total = self.journal_u64s();
         // Readers inside hold their lock for a copy only.
-        let mut guards: Vec<Option<WriteGuard<'_, Node>>> = Vec::with_capacity(self.nodes.len())?;
+        let mut guards = Guards::new();
         for (at, node) in self.nodes.iter_mut().enumerate() {
             let changes = targets.iter().any(|t| t.node == at);
             let ends = is_replaced(self.replaced, node.node());
             guards.push((changes || ends).then(|| node.write()))?;
         }
-        for t in targets {
+        for t in targets.iter() {
             if let Some(Some(body)) = guards.get_mut(t.node) {
                 body.keys.reserve(t.value_u64s, t.nr)?;
             }
@@ -225,9 +233,11 @@ impl<H: Hooks> Trans<'_, H> {
         }
         // Before anybody can get to the new nodes, and while nobody reads the old ones: what is
         // changed in a new one must not be missed by who still has an old one.
-        for guard in guards.iter().flatten() {
-            if is_replaced(self.replaced, guard.node()) {
-                Node::kill(guard.node());
+        if !self.replaced.is_empty() {
+            for guard in guards.iter().flatten() {
+                if is_replaced(self.replaced, guard.node()) {
+                    Node::kill(guard.node());
+                }
             }
         }
         drop(guards);
@@ -240,12 +250,12 @@ fn insert_all<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
     staged: &Staged,
-    targets: &[Target],
-    guards: &mut [Option<WriteGuard<'_, Node>>],
+    targets: &Few<Target, 4>,
+    guards: &mut Guards<'_>,
     res: &mut Reservation<'_>,
 ) -> Result {
     let mut updates = staged.iter();
-    for t in targets {
+    for t in targets.iter() {
         let Some(Some(guard)) = guards.get_mut(t.node) else {
             continue;
         };
@@ -253,8 +263,7 @@ fn insert_all<H: Hooks>(
             insert(guard, u, res)?;
             btrees.note_written(u.btree, u.level, u.key.k.p);
         }
-        let node = guard.node().clone();
-        note_pin(&node, guard, res.seq(), &writer.journal);
+        note_pin(guard, res.seq(), res.seq(), &writer.journal);
     }
     Ok(())
 }
@@ -292,14 +301,12 @@ impl<H: Hooks> Trans<'_, H> {
             nr: 1,
             value_u64s: key.value().len(),
         };
-        self.check_room(core::slice::from_ref(&target))?;
+        self.check_room(core::iter::once(&target))?;
         if let Some(guard) = self.nodes.get_mut(at) {
-            let node = guard.node().clone();
             let mut body = guard.write();
-            body.insert(key)?;
+            body.insert(None, key)?;
             self.btrees.note_written(btree, level, key.k.p);
-            body.journal_seq = body.journal_seq.max(newest);
-            note_pin(&node, &mut body, oldest, &self.writer.journal);
+            note_pin(&mut body, oldest, newest, &self.writer.journal);
         }
         self.reset();
         Ok(())
@@ -319,7 +326,7 @@ impl Target {
 /// Adds a key to the journal and to its node.
 fn insert(body: &mut Body, update: &Update, res: &mut Reservation<'_>) -> Result {
     add_to(res, update.btree, update.level, &update.key)?;
-    body.insert(&update.key)
+    body.insert(update.spot.as_ref(), &update.key)
 }
 
 fn add_to(res: &mut Reservation<'_>, btree: BtreeId, level: u8, key: &KeyBuf) -> Result {
@@ -344,9 +351,11 @@ fn add_buffered<H: Hooks>(
     Ok(())
 }
 
-/// Keeps journal entry `seq`, which is reserved or pinned, until the node is written.
-fn note_pin(node: &Node, body: &mut Body, seq: u64, journal: &Journal) {
-    body.journal_seq = body.journal_seq.max(seq);
+/// Keeps journal entry `seq`, which is reserved or pinned, until the node is written. It has keys of
+/// entries up to `newest` now.
+fn note_pin(guard: &mut WriteGuard<'_, Node>, seq: u64, newest: u64, journal: &Journal) {
+    guard.journal_seq = guard.journal_seq.max(newest);
+    let node = guard.node();
     if node.pinned_up_to(seq) {
         return;
     }

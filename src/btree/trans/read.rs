@@ -4,6 +4,7 @@
 //! updates are seen.
 
 use super::{
+    attempt::Seen,
     Hooks,
     Trans,
     TransResult, //
@@ -49,14 +50,17 @@ impl<H: Hooks> Trans<'_, H> {
     }
 
     /// The key at exactly `pos` in a locked node, or laid over it, without what is staged.
-    fn stored(&self, node: usize, level: u8, pos: Bpos) -> TransResult<Option<KeyBuf>> {
-        let Some(node) = self.nodes.get(node) else {
+    fn stored(&mut self, node: usize, level: u8, pos: Bpos) -> TransResult<Option<KeyBuf>> {
+        let Some(body) = self.nodes.get(node) else {
             return Ok(None);
         };
-        if let Some(over) = self.btrees.laid_over(node.node().btree, level, pos)? {
+        if let Some(over) = self.btrees.laid_over(body.node().btree, level, pos)? {
             return Ok((!over.is_deleted()).then_some(over));
         }
-        match node.get(pos) {
+        let spot = body.keys().spot(&pos);
+        let found = pos;
+        self.seen = Some(Seen { node, spot, found });
+        match body.get(&spot) {
             None => Ok(None),
             Some((_, true)) => unusable(),
             Some((key, false)) => Ok(Some(KeyBuf::copy_of(&key)?)),
@@ -78,8 +82,8 @@ impl<H: Hooks> Trans<'_, H> {
                 break;
             };
             let end = node.node().max.min(until);
-            let slot = node.key_at(node.search(pos));
-            let slot = slot.filter(|s| s.key.k.p <= end);
+            let spot = node.keys().spot(&pos);
+            let slot = node.key_from(&spot).filter(|(key, _)| key.k.p <= end);
             let over = self.btrees.laid_over_next(btree, pos, end)?;
             let over = over.as_ref().map(KeyBuf::key);
             let staged = self.staged.next(btree, pos);
@@ -87,14 +91,21 @@ impl<H: Hooks> Trans<'_, H> {
             // What was staged hides what is laid over the btree.
             let over = over.filter(|o| staged.is_none_or(|s| o.k.p < s.k.p));
             match (slot, over.or(staged)) {
-                (slot, Some(key)) if slot.is_none_or(|s| s.key.k.p >= key.k.p) => {
+                (slot, Some(key)) if slot.is_none_or(|(s, _)| s.k.p >= key.k.p) => {
                     if key.k.key_type != KeyType::DELETED {
                         return Ok(Some(KeyBuf::copy_of(&key)?));
                     }
                     pos = key.k.p.successor();
                 }
-                (Some(slot), _) if slot.invalid => return unusable(),
-                (Some(slot), _) => return Ok(Some(KeyBuf::copy_of(&slot.key)?)),
+                (Some((_, true)), _) => return unusable(),
+                (Some((key, false)), _) => {
+                    self.seen = Some(Seen {
+                        node: at,
+                        spot,
+                        found: key.k.p,
+                    });
+                    return Ok(Some(KeyBuf::copy_of(&key)?));
+                }
                 (None, _) if end == Bpos::MAX => break,
                 (None, _) => pos = end.successor(),
             }

@@ -3,9 +3,13 @@
 //! The updates of an attempt, in order.
 
 use crate::{
+    algo::node_keys::Spot,
     btree::KeyBuf,
     env::Vec,
-    error::Result,
+    error::{
+        Error,
+        Result, //
+    },
     format::{
         bpos::Bpos,
         btree_id::BtreeId, //
@@ -25,6 +29,10 @@ pub struct Update {
     pub key: KeyBuf,
     /// The number of the journal entry is to be written into it.
     pub(super) stamp: bool,
+    /// The index of its node among the locked ones, and where in that it was looked up, if that is
+    /// known.
+    pub(super) node: Option<usize>,
+    pub(super) spot: Option<Spot>,
 }
 
 impl Update {
@@ -44,19 +52,24 @@ impl Staged {
     }
 
     /// Adds an update, in place of one for the same key.
-    pub(super) fn add(&mut self, btree: BtreeId, level: u8, key: KeyBuf) -> Result {
-        let update = Update {
-            btree,
-            level,
-            key,
-            stamp: false,
-        };
-        let (at, there) = self.find(update.place());
-        match self.0.get_mut(at).filter(|_| there) {
-            Some(old) => *old = update,
-            None => self.0.insert(at, update)?,
+    pub(super) fn add(&mut self, btree: BtreeId, level: u8, key: KeyBuf) -> Result<&mut Update> {
+        let (at, there) = self.find((btree, level, key.k.p));
+        if there {
+            if let Some(old) = self.0.get_mut(at) {
+                (old.key, old.stamp) = (key, false);
+            }
+        } else {
+            let update = Update {
+                btree,
+                level,
+                key,
+                stamp: false,
+                node: None,
+                spot: None,
+            };
+            self.0.insert(at, update)?;
         }
-        Ok(())
+        self.0.get_mut(at).ok_or(Error::NoMemory)
     }
 
     /// The update for exactly this place.

@@ -34,7 +34,7 @@ pub(crate) fn first_set(data: &[u8]) {
     if checked.is_err() {
         return;
     }
-    let keys = NodeKeys::build(format, &[set.keys], min, max).unwrap();
+    let keys = NodeKeys::build(format, &[set.keys]).unwrap();
     let mut at = keys.start();
     let mut last = None;
     while let Some(placed) = keys.key_at(at) {
