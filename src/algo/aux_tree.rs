@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// log2 of the words in a block.
-pub(super) const BLOCK_SHIFT: u32 = 4;
+pub(super) const BLOCK_SHIFT: u32 = 5;
 /// Bits of a position that an element holds. C: `BKEY_MANTISSA_BITS`.
 const PREFIX_BITS: u32 = 16;
 /// [`Element::from_top`] of an element without a prefix. C: `BFLOAT_FAILED`.
@@ -63,6 +63,9 @@ pub struct AuxTree {
     extra: u32,
     /// Where the last key starts.
     last: usize,
+    /// The ranks of the first and the last key: to know without looking at these that a key is
+    /// between them.
+    ranks: (u128, u128),
 }
 
 /// The bounds of an element while the tree is made: a packed position, if there is one.
@@ -80,6 +83,10 @@ impl AuxTree {
             size,
             extra: eytzinger::extra(size),
             last,
+            ranks: (
+                format.rank_of(words),
+                format.rank_of(words.get(last..).unwrap_or(&[])),
+            ),
         };
         if size == 0 {
             return Ok(tree);
@@ -181,17 +188,21 @@ impl AuxTree {
     #[inline]
     pub fn search(&self, format: &KeyFormat, words: &[u64], key: &SearchKey) -> usize {
         // The tree tells only those apart that are between its first and its last key.
-        match words.get(self.last..) {
-            Some(last @ [head, ..]) => {
-                if format.compare(Head::of(*head), last, key).is_lt() {
-                    return words.len();
+        if key.rank() >= self.ranks.1 {
+            match words.get(self.last..) {
+                Some(last @ [head, ..]) => {
+                    if format.compare(Head::of(*head), last, key).is_lt() {
+                        return words.len();
+                    }
                 }
+                _ => return words.len(),
             }
-            _ => return words.len(),
         }
-        let first = words.first().copied().unwrap_or(0);
-        if format.compare(Head::of(first), words, key).is_ge() {
-            return 0;
+        if key.rank() <= self.ranks.0 {
+            let first = words.first().copied().unwrap_or(0);
+            if format.compare(Head::of(first), words, key).is_ge() {
+                return 0;
+            }
         }
         let mut i = 1u32;
         while let Some(e) = self.elements.get(usize_of_u32(i)) {

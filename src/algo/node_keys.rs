@@ -55,10 +55,11 @@ use crate::{
         key_type::KeyType, //
     },
 };
+use core::cmp::Ordering;
 use zerocopy::IntoBytes as _;
 
 /// Steps from a place before a search begins anew.
-const NEAR: usize = 8;
+const NEAR: usize = 4;
 
 /// All keys of a node.
 ///
@@ -72,8 +73,9 @@ pub struct NodeKeys {
     later: WrittenSet,
     /// What was not written yet.
     fresh: FreshSet,
-    /// Changes when places do.
-    version: u32,
+    /// Change when places in the written sets do, and in the other one.
+    written_version: u32,
+    fresh_version: u32,
 }
 
 /// A place among the keys of a node: that of a key, or the end. Good until the node changes.
@@ -92,7 +94,8 @@ pub struct Place {
 pub struct Spot {
     pos: Bpos,
     place: Place,
-    version: u32,
+    written_version: u32,
+    fresh_version: u32,
 }
 
 /// A key in a node, and where the next one is.
@@ -132,7 +135,8 @@ impl NodeKeys {
             base: WrittenSet::build(&format, words)?,
             later: WrittenSet::build(&format, Vec::new())?,
             fresh: FreshSet::default(),
-            version: 0,
+            written_version: 0,
+            fresh_version: 0,
         })
     }
 
@@ -153,10 +157,17 @@ impl NodeKeys {
     /// As [`search`](Self::search), to be kept for an update of that key, or of one near behind.
     #[inline]
     pub fn spot(&self, pos: &Bpos) -> Spot {
+        self.spot_from(None, pos)
+    }
+
+    /// The same, beginning at another spot of this node, if that helps.
+    #[inline]
+    pub fn spot_from(&self, near: Option<&Spot>, pos: &Bpos) -> Spot {
         Spot {
             pos: *pos,
-            place: self.find(&self.format.search_key(*pos)),
-            version: self.version,
+            place: self.find_from(near, &self.format.search_key(*pos)),
+            written_version: self.written_version,
+            fresh_version: self.fresh_version,
         }
     }
 
@@ -181,13 +192,19 @@ impl NodeKeys {
     #[inline]
     fn find_from(&self, spot: Option<&Spot>, key: &SearchKey) -> Place {
         let f = &self.format;
-        match spot.filter(|s| s.version == self.version && s.pos <= key.pos()) {
-            Some(Spot { place: p, .. }) => Place {
-                base: sat_u32(self.base.search_from(usize_of_u32(p.base), f, key)),
-                later: sat_u32(self.later.search_from(usize_of_u32(p.later), f, key)),
-                fresh: sat_u32(self.fresh.search_from(usize_of_u32(p.fresh), f, key)),
-            },
-            None => self.find(key),
+        let near = spot.filter(|s| s.written_version == self.written_version);
+        let Some(spot) = near.filter(|s| s.pos <= key.pos()) else {
+            return self.find(key);
+        };
+        let p = spot.place;
+        let fresh = match spot.fresh_version == self.fresh_version {
+            true => self.fresh.search_from(usize_of_u32(p.fresh), f, key),
+            false => self.fresh.search(f, key),
+        };
+        Place {
+            base: sat_u32(self.base.search_from(usize_of_u32(p.base), f, key)),
+            later: sat_u32(self.later.search_from(usize_of_u32(p.later), f, key)),
+            fresh: sat_u32(fresh),
         }
     }
 
@@ -209,23 +226,43 @@ impl NodeKeys {
         if self.later.end() == 0 && self.fresh.end() == 0 {
             return first;
         }
+        let f = &self.format;
+        let first = first.map(|(source, words)| (source, words, f.rank_of(words)));
         let later = self.later.stored(usize_of_u32(place.later));
-        let fresh = self.fresh.stored(usize_of_u32(place.fresh));
-        let first = self.earlier(first, Source::Later, later);
-        self.earlier(first, Source::Fresh, fresh)
+        let first = match later.is_empty() {
+            true => first,
+            false => self.earlier(first, f.rank_of(later), Source::Later, || later),
+        };
+        // Its order has the rank: the key itself is somewhere else.
+        let at = usize_of_u32(place.fresh);
+        let first = match self.fresh.rank(at) {
+            None => first,
+            Some(rank) => self.earlier(first, rank, Source::Fresh, || self.fresh.stored(at)),
+        };
+        first.map(|(source, words, _)| (source, words))
     }
 
     #[inline]
     fn earlier<'a>(
         &'a self,
-        first: Option<(Source, &'a [u64])>,
+        first: Option<(Source, &'a [u64], u128)>,
+        rank: u128,
         source: Source,
-        stored: &'a [u64],
-    ) -> Option<(Source, &'a [u64])> {
-        match first {
-            _ if stored.is_empty() => first,
-            Some((_, words)) if self.format.compare_stored(words, stored).is_lt() => first,
-            _ => Some((source, stored)),
+        stored: impl FnOnce() -> &'a [u64],
+    ) -> Option<(Source, &'a [u64], u128)> {
+        let Some((_, words, first_rank)) = first else {
+            return Some((source, stored(), rank));
+        };
+        match first_rank.cmp(&rank) {
+            Ordering::Less => first,
+            Ordering::Greater => Some((source, stored(), rank)),
+            Ordering::Equal => {
+                let stored = stored();
+                match self.format.compare_equal_ranks(words, stored) {
+                    Ordering::Less => first,
+                    _ => Some((source, stored, rank)),
+                }
+            }
         }
     }
 

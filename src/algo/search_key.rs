@@ -57,6 +57,11 @@ impl SearchKey {
         &self.words
     }
 
+    #[inline(never)]
+    fn compare_unpacked(&self, words: &[u64]) -> Ordering {
+        KeyFormat::UNPACKED.unpack_pos(words).cmp(&self.pos)
+    }
+
     /// How a packed key whose position bits equal [`words`](Self::words) compares.
     #[inline]
     pub(super) fn on_equal(&self) -> Ordering {
@@ -177,10 +182,10 @@ impl KeyFormat {
     /// the one searched for. Packed keys are not unpacked for it.
     ///
     /// C: `bkey_cmp_p_or_unp()`.
-    #[inline]
+    #[inline(always)]
     pub fn compare(&self, head: Head, words: &[u64], search: &SearchKey) -> Ordering {
         if !head.is_packed() {
-            return Self::UNPACKED.unpack_pos(words).cmp(&search.pos);
+            return search.compare_unpacked(words);
         }
         let [m0, m1, m2] = self.pos_mask;
         let [s0, s1, s2, _] = search.words;
@@ -226,15 +231,8 @@ impl KeyFormat {
         u128::from(word(0) & m0) << 64 | u128::from(second)
     }
 
-    /// Compares the positions of two keys, however they are packed.
-    #[inline]
-    pub fn compare_stored(&self, a: &[u64], b: &[u64]) -> Ordering {
-        self.rank_of(a)
-            .cmp(&self.rank_of(b))
-            .then_with(|| self.compare_equal_ranks(a, b))
-    }
-
-    fn compare_equal_ranks(&self, a: &[u64], b: &[u64]) -> Ordering {
+    /// Compares the positions of two keys of the same rank, however they are packed.
+    pub fn compare_equal_ranks(&self, a: &[u64], b: &[u64]) -> Ordering {
         let packed = |k: &[u64]| k.first().is_some_and(|w| Head::of(*w).is_packed());
         if packed(a) && packed(b) {
             self.compare_packed(a, b)

@@ -404,9 +404,8 @@ impl Btrees {
         level: u8,
         pos: Bpos,
     ) -> Result<Option<Arc<Node>>> {
-        let over = self.overlay();
         loop {
-            let mut node = match self.root(btree) {
+            let node = match self.root(btree) {
                 RootState::Node(root) => root,
                 RootState::None => return Ok(None),
                 RootState::Broken(e) => return Err(e),
@@ -414,16 +413,32 @@ impl Btrees {
             if node.level < level {
                 return Err(Error::BtreeNoLevel);
             }
-            while node.level > level {
-                match self.child(&node, pos, over.as_deref())? {
-                    Some(child) => node = child,
-                    None => break,
-                }
-            }
-            if node.level == level {
-                return Ok(Some(node));
+            match self.find_below(&node, level, pos)? {
+                Some(found) => return Ok(Some(found)),
+                None if node.level == level => return Ok(Some(node)),
+                None => (),
             }
         }
+    }
+
+    /// The node of `level` below `node` that covers `pos`, which `node` does; `None` when it is on
+    /// that level itself, or a node on the way is no longer part of the btree.
+    #[inline]
+    pub(super) fn find_below(
+        &self,
+        node: &Node,
+        level: u8,
+        pos: Bpos,
+    ) -> Result<Option<Arc<Node>>> {
+        if node.level <= level {
+            return Ok(None);
+        }
+        let over = self.overlay();
+        let mut found = self.child(node, pos, over.as_deref())?;
+        while let Some(node) = found.take_if(|n| n.level > level) {
+            found = self.child(&node, pos, over.as_deref())?;
+        }
+        Ok(found)
     }
 
     #[cold]

@@ -90,6 +90,8 @@ pub struct Iter<'a> {
     seq: u32,
     /// `place` and `over` are valid. Otherwise the node for `pos` has to be found first.
     placed: bool,
+    /// `place` was searched for in the node.
+    searched: bool,
     /// Where the node in use ends.
     end: Bpos,
     /// Where to go on.
@@ -117,6 +119,7 @@ impl<'a> Iter<'a> {
             over: 0,
             seq: 0,
             placed: false,
+            searched: false,
             end: Bpos::MAX,
             pos: start,
             limit: Bpos::MAX,
@@ -150,7 +153,7 @@ impl<'a> Iter<'a> {
         if let Some(end) = self.node().filter(|n| n.covers(pos)).map(|n| n.max) {
             self.end = end;
             self.over = self.lower_bound(pos);
-            self.place_in_node();
+            (self.searched, self.placed) = (false, true);
         }
     }
 
@@ -159,22 +162,6 @@ impl<'a> Iter<'a> {
     fn lower_bound(&self, pos: Bpos) -> usize {
         let overlay = self.overlay.as_ref();
         overlay.map_or(0, |o| o.lower_bound(self.range, pos))
-    }
-
-    /// Finds `pos` in the node of this iterator's level; nothing is placed when that is gone.
-    fn place_in_node(&mut self) {
-        let Some(node) = self
-            .path
-            .get(usize::from(self.level))
-            .and_then(Option::as_ref)
-        else {
-            return;
-        };
-        let body = node.read();
-        if !node.is_dead() {
-            (self.place, self.seq) = (body.search(self.pos), body.seq());
-            self.placed = true;
-        }
     }
 
     /// Finds the node that covers `pos`, from the lowest node of the path that covers it too.
@@ -202,9 +189,7 @@ impl<'a> Iter<'a> {
                 return Ok(());
             }
             if self.descend(node)? {
-                self.place_in_node();
-            }
-            if self.placed {
+                (self.searched, self.placed) = (false, true);
                 return Ok(());
             }
             // A node on the way was replaced meanwhile.
@@ -268,7 +253,10 @@ impl<'a> Iter<'a> {
                     self.pos = self.end.successor();
                     self.placed = false;
                 }
-                Step::Gone => self.placed = false,
+                Step::Gone => {
+                    self.path = [const { None }; DEPTH];
+                    self.placed = false;
+                }
             }
         }
         Ok(None)
@@ -285,7 +273,8 @@ impl<'a> Iter<'a> {
             if node.is_dead() {
                 return Ok(Step::Gone);
             }
-            if body.seq() != self.seq {
+            if !self.searched || body.seq() != self.seq {
+                self.searched = true;
                 (self.place, self.seq) = (body.search(self.pos), body.seq());
             }
         }

@@ -39,7 +39,7 @@ use crate::{
 use zerocopy::IntoBytes as _;
 
 /// The set written since is merged with the large one when it is over this share of it.
-const MERGE_SHARE: usize = 4;
+const MERGE_SHARE: usize = 16;
 
 impl NodeKeys {
     /// Makes room in memory for inserting or deleting `nr` keys with values of `value_u64s` words
@@ -79,7 +79,7 @@ impl NodeKeys {
         let is_on_disk = self.base.is_at(usize_of_u32(at.base), f, key)
             || self.later.is_at(usize_of_u32(at.later), f, key);
         if !is_on_disk {
-            self.version = self.version.wrapping_add(1);
+            self.fresh_version = self.fresh_version.wrapping_add(1);
             self.fresh.remove(usize_of_u32(at.fresh), f, key);
             return Ok(());
         }
@@ -96,7 +96,7 @@ impl NodeKeys {
     fn put(&mut self, at: Place, key: &SearchKey, header: &PackedHeader, value: &[u64]) -> Result {
         self.fresh
             .put(usize_of_u32(at.fresh), &self.format, key, header, value)?;
-        self.version = self.version.wrapping_add(1);
+        self.fresh_version = self.fresh_version.wrapping_add(1);
         self.hide(at, key);
         Ok(())
     }
@@ -182,7 +182,8 @@ impl NodeKeys {
             self.later = set;
         }
         self.fresh = FreshSet::default();
-        self.version = self.version.wrapping_add(1);
+        self.written_version = self.written_version.wrapping_add(1);
+        self.fresh_version = self.fresh_version.wrapping_add(1);
         Ok(())
     }
 

@@ -23,6 +23,7 @@ use crate::{
     error::Result,
     format::key_type::KeyType,
 };
+use core::cmp::Ordering;
 
 /// Words of memory that may be lost to replaced keys before the set is made anew.
 const GARBAGE_U64S: usize = 512;
@@ -109,24 +110,34 @@ impl FreshSet {
     #[inline]
     pub(super) fn search_from(&self, mut at: usize, format: &KeyFormat, key: &SearchKey) -> usize {
         for _ in 0..super::NEAR {
-            let stored @ [first, ..] = self.stored(at) else {
-                return at;
-            };
-            if format.compare(Head::of(*first), stored, key).is_ge() {
-                return at;
+            match self.order.rank(at) {
+                None => return at,
+                Some(rank) if rank > key.rank() => return at,
+                Some(rank) if rank == key.rank() && self.compare(at, format, key).is_ge() => {
+                    return at;
+                }
+                Some(_) => at = self.order.after(at),
             }
-            at = self.order.after(at);
         }
         self.search(format, key)
+    }
+
+    fn compare(&self, at: usize, format: &KeyFormat, key: &SearchKey) -> Ordering {
+        let stored = self.stored(at);
+        let first = stored.first().copied().unwrap_or(0);
+        format.compare(Head::of(first), stored, key)
     }
 
     /// Whether the key or whiteout at `at` has exactly the position searched for.
     #[inline]
     pub(super) fn is_at(&self, at: usize, format: &KeyFormat, key: &SearchKey) -> bool {
-        match self.stored(at) {
-            stored @ [first, ..] => format.compare(Head::of(*first), stored, key).is_eq(),
-            [] => false,
-        }
+        self.order.rank(at) == Some(key.rank()) && self.compare(at, format, key).is_eq()
+    }
+
+    /// The rank of the key at `at`.
+    #[inline]
+    pub(super) fn rank(&self, at: usize) -> Option<u128> {
+        self.order.rank(at)
     }
 
     /// Makes room for `nr` keys of `u64s` words together: [`put`](Self::put) can not fail for them.

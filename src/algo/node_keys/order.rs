@@ -191,6 +191,14 @@ impl Order {
         self.run(first)?.keys().get(usize_of_u32(slot)).copied()
     }
 
+    /// The rank of the key at a place.
+    #[inline]
+    pub(super) fn rank(&self, at: usize) -> Option<u128> {
+        let (first, slot) = parts(at);
+        let run = self.run(first).filter(|run| slot < run.len)?;
+        run.ranks.get(usize_of_u32(slot)).copied()
+    }
+
     /// The place of the first live key from `at` on.
     #[inline]
     pub(super) fn live(&self, at: usize) -> usize {

@@ -91,8 +91,12 @@ pub struct Trans<'a, H> {
     pub(super) buffered: Vec<(BtreeId, KeyBuf)>,
     pub(in crate::btree) roots: Vec<RootChange>,
     pub(in crate::btree) before: Before,
-    /// A node it had locked before: the next one it wants may be the same.
+    /// A node it had locked before, and where it has looked something up there: the next one it
+    /// wants may be the same, and what it looks up the next key.
     recent: Option<Arc<Node>>,
+    recent_spot: Option<Spot>,
+    /// The root it came from last.
+    root: Option<Arc<Node>>,
     /// What was looked up last.
     pub(super) seen: Option<Seen>,
     /// How many attempts there were before this one, and how many steps this one has done.
@@ -138,6 +142,8 @@ impl<'a, H: Hooks> Trans<'a, H> {
             roots: Vec::new(),
             before: Before::Nothing,
             recent: None,
+            recent_spot: None,
+            root: None,
             seen: None,
             attempt: 0,
             step: 0,
@@ -189,8 +195,10 @@ impl<'a, H: Hooks> Trans<'a, H> {
 
     /// Forgets updates and lets nodes go.
     pub(in crate::btree) fn reset(&mut self) {
-        self.seen = None;
+        let seen = self.seen.take();
         if let Some(last) = self.nodes.last().map(IntentGuard::node) {
+            let at = self.nodes.len().saturating_sub(1);
+            self.recent_spot = seen.filter(|s| s.node == at).map(|s| s.spot);
             if self.recent.as_ref().is_none_or(|r| !Arc::ptr_eq(r, last)) {
                 self.recent = Some(last.clone());
             }
@@ -283,7 +291,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
             return Ok(at);
         }
         loop {
-            let stored = self.btrees.find_node(btree, level, pos)?;
+            let stored = self.find(btree, level, pos)?;
             let replaced = self
                 .replaced
                 .iter()
@@ -302,6 +310,22 @@ impl<'a, H: Hooks> Trans<'a, H> {
         }
     }
 
+    /// The node of a level that covers `pos`; see [`Btrees::find_node`].
+    #[inline]
+    fn find(&mut self, btree: BtreeId, level: u8, pos: Bpos) -> Result<Option<Arc<Node>>> {
+        let root = self
+            .root
+            .as_ref()
+            .filter(|r| r.btree == btree && !r.is_dead());
+        if let Some(root) = root.filter(|r| r.level > level) {
+            if let Some(node) = self.btrees.find_below(root, level, pos)? {
+                return Ok(Some(node));
+            }
+        }
+        self.root = self.btrees.root_node(btree);
+        self.btrees.find_node(btree, level, pos)
+    }
+
     /// Locks the node that was used last, if it is one that `covers` accepts.
     #[inline]
     fn lock_recent(&mut self, covers: impl Fn(&Node) -> bool) -> TransResult<Option<usize>> {
@@ -317,6 +341,11 @@ impl<'a, H: Hooks> Trans<'a, H> {
         }
         let at = self.nodes.len();
         self.nodes.push(guard)?;
+        self.seen = self.recent_spot.take().map(|spot| Seen {
+            node: at,
+            found: spot.pos(),
+            spot,
+        });
         Ok(Some(at))
     }
 

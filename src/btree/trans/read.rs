@@ -57,7 +57,8 @@ impl<H: Hooks> Trans<'_, H> {
         if let Some(over) = self.btrees.laid_over(body.node().btree, level, pos)? {
             return Ok((!over.is_deleted()).then_some(over));
         }
-        let spot = body.keys().spot(&pos);
+        let near = self.seen.as_ref().filter(|s| s.node == node);
+        let spot = body.keys().spot_from(near.map(|s| &s.spot), &pos);
         let found = pos;
         self.seen = Some(Seen { node, spot, found });
         match body.get(&spot) {
@@ -82,7 +83,8 @@ impl<H: Hooks> Trans<'_, H> {
                 break;
             };
             let end = node.node().max.min(until);
-            let spot = node.keys().spot(&pos);
+            let near = self.seen.as_ref().filter(|s| s.node == at);
+            let spot = node.keys().spot_from(near.map(|s| &s.spot), &pos);
             let slot = node.key_from(&spot).filter(|(key, _)| key.k.p <= end);
             let over = self.btrees.laid_over_next(btree, pos, end)?;
             let over = over.as_ref().map(KeyBuf::key);
