@@ -391,8 +391,8 @@ impl Body {
         !self.invalid.is_empty() && self.invalid.binary_search(&pos).is_ok()
     }
 
-    /// Inserts a key; [`NodeKeys::insert`] says when it fails. `spot` is where a search in this node
-    /// has ended before.
+    /// Inserts a key; [`NodeKeys::insert`] says when it fails. `spot` is where a search in this
+    /// node has ended before.
     pub(super) fn insert(&mut self, spot: Option<&Spot>, key: &KeyBuf) -> Result {
         self.keys.insert_near(spot, &key.k, key.value())?;
         if self.invalid.is_empty() {

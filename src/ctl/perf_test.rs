@@ -53,7 +53,8 @@ const MULTI: u64 = 8;
 const THREADS_MAX: u32 = 256;
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Random numbers that cost nothing to speak of: it is not their cost that is wanted. By G. Marsaglia.
+/// Random numbers that cost nothing to speak of: it is not their cost that is wanted. By G.
+/// Marsaglia.
 struct Random(u64);
 
 impl Random {

@@ -233,13 +233,7 @@ impl<H: Hooks> Trans<'_, H> {
         }
         // Before anybody can get to the new nodes, and while nobody reads the old ones: what is
         // changed in a new one must not be missed by who still has an old one.
-        if !self.replaced.is_empty() {
-            for guard in guards.iter().flatten() {
-                if is_replaced(self.replaced, guard.node()) {
-                    Node::kill(guard.node());
-                }
-            }
-        }
+        kill_replaced(self.replaced, &guards);
         drop(guards);
         Ok(seq)
     }
@@ -277,6 +271,18 @@ fn switch_roots(btrees: &Btrees, roots: &[RootChange], res: &mut Reservation<'_>
         btrees.set_root(node.clone());
     }
     Ok(())
+}
+
+/// Ends the life of those nodes that a transaction has replaced.
+fn kill_replaced(replaced: &[Replacement], guards: &Guards<'_>) {
+    if replaced.is_empty() {
+        return;
+    }
+    for guard in guards.iter().flatten() {
+        if is_replaced(replaced, guard.node()) {
+            Node::kill(guard.node());
+        }
+    }
 }
 
 /// Whether a transaction that replaces nodes replaces this one.
@@ -351,8 +357,8 @@ fn add_buffered<H: Hooks>(
     Ok(())
 }
 
-/// Keeps journal entry `seq`, which is reserved or pinned, until the node is written. It has keys of
-/// entries up to `newest` now.
+/// Keeps journal entry `seq`, which is reserved or pinned, until the node is written. It has keys
+/// of entries up to `newest` now.
 fn note_pin(guard: &mut WriteGuard<'_, Node>, seq: u64, newest: u64, journal: &Journal) {
     guard.journal_seq = guard.journal_seq.max(newest);
     let node = guard.node();

@@ -6,10 +6,10 @@
 //! bench IMAGE THREADS NUMBER TEST...
 //! ```
 //!
-//! The filesystem on IMAGE, which tests/bench/btree says how to make, is started read-write; what is
-//! written stays in memory. Each TEST is one of `ctl/perf_test.rs`. An optimised build needs no other
-//! profile than cargo's own, with `CARGO_PROFILE_RELEASE_LTO=fat` and one codegen unit to have what
-//! the kernel has: all of it in one piece.
+//! The filesystem on IMAGE, which tests/bench/btree says how to make, is started read-write; what
+//! is written stays in memory. Each TEST is one of `ctl/perf_test.rs`. Build with `--release`, and
+//! with `CARGO_PROFILE_RELEASE_LTO=fat` and one codegen unit to have what the kernel has: all of it
+//! in one piece.
 
 use sim::{
     ctl::publish,
