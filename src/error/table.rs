@@ -70,7 +70,12 @@ errors! {
 
     // Mount and options.
     ReadWriteUnsupported, ReadOnly, EROFS, "only filesystems of version 1.13 can be mounted read-write yet: mount with -o ro";
-    ReadWriteNew, ReadOnly, EROFS, "the filesystem was never mounted and can not be set up yet: mount it once with another implementation";
+    ReadWriteNodeSize, ReadOnly, EROFS, "btree nodes of less than four blocks can not be written: mount with -o ro";
+    ReadWriteNew, ReadOnly, EROFS, "the filesystem was never mounted, and may not be written to be set up: mount it once without nochanges, norecovery or read_only";
+    NewVersion, Unsupported, EOPNOTSUPP, "the filesystem was never mounted, and can not be set up as it was made: make it with the tools for version 1.13";
+    NewNeedsWriting, ReadOnly, EROFS, "the filesystem was never mounted, and its devices are not open for writing";
+    NewDeviceMissing, NotFound, ENXIO, "the filesystem was never mounted, and for the first mount all devices have to be there";
+    NewJournalNoRoom, NoSpace, ENOSPC, "a device has no room for a journal";
     ReadWriteNeedsFsck, ReadOnly, EROFS, "the superblock asks for a check before the next change: mount with -o ro, or run fsck";
     ReadWriteDamaged, ReadOnly, EROFS, "a btree is damaged: mount with -o ro, or run fsck";
     RemountUnsupported, ReadOnly, EROFS, "a mounted filesystem can not be made writable yet: unmount it and mount it again";
@@ -206,7 +211,8 @@ errors! {
     StripeUnreadable, Key, EIO, "a stripe that data belongs to can not be read";
     EditedKeyMissing, Coherency, EIO, "a key that another one refers to does not exist";
     EditedKeyInvalid, Key, EIO, "a key that another one refers to can not be changed as it has to be";
-    InodeUpdateUnsupported, Unsupported, EOPNOTSUPP, "inodes can not be changed yet";
+    SnapshotUnreadable, Coherency, EIO, "a node of the snapshot trees is missing";
+    InodeAboveUnreadable, Key, EIO, "an inode of a snapshot above can not be read";
     BucketFull, NoSpace, ENOSPC, "a bucket that was taken for a btree node has no room for it";
     TooManyCopies, InvalidArg, EINVAL, "more copies of a btree node than a pointer can have";
     NodeMagic, Topology, EIO, "a btree node has the wrong magic number";

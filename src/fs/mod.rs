@@ -4,6 +4,7 @@
 //!
 //! | file         | holds                                                                  |
 //! |--------------|------------------------------------------------------------------------|
+//! | `first.rs`   | the directories that every filesystem begins with                       |
 //! | `inode.rs`   | finding inodes                                                          |
 //! | `dirent.rs`  | looking up names, reading directories                                   |
 //! | `probe.rs`   | walking the entries a name's hash can lead to                           |
@@ -27,6 +28,7 @@ mod probe;
 pub mod acl;
 pub mod cookie;
 pub mod dirent;
+pub mod first;
 pub mod handle;
 pub mod inode;
 pub mod options;

@@ -4,10 +4,12 @@
 //!
 //! | file       | holds                                                        |
 //! |------------|--------------------------------------------------------------|
+//! | `new.rs`   | the first mount: what a filesystem has from then on            |
 //! | `options.rs` | options that ask for what can not be done yet                |
 //! | `rw.rs`    | [`ReadWrite`]: going read-write, and the way back              |
 //! | `start.rs` | [`Filesystem`]: from opened devices to something that can be read |
 
+mod new;
 mod options;
 mod rw;
 mod start;

@@ -2,9 +2,11 @@
 
 //! Going read-write, and the way back.
 
+use super::new;
 use crate::{
     alloc::{
         space::{
+            complete_freespace,
             discard_buckets,
             Engine,
             Space,
@@ -59,6 +61,11 @@ use crate::{
 /// The only version that is written yet.
 const WRITABLE: Version = Version::new(1, 13);
 
+/// The fewest blocks of a node. A node is written a block at a time at least, and when all are
+/// used, in another place, of which the allocation btrees have to tell. With less, these would
+/// never be done with themselves; the C implementation hangs.
+const NODE_BLOCKS_MIN: u16 = 4;
+
 /// Refuses superblocks of filesystems that can not be written yet.
 pub(super) fn check_superblock(st: &SbState) -> Result {
     let checked = may_write(&st.sb);
@@ -79,8 +86,12 @@ fn may_write(sb: &Superblock) -> Result {
     if sb.version() != WRITABLE {
         return Err(Error::ReadWriteUnsupported);
     }
+    if sb.node_sectors() < sb.block_sectors().saturating_mul(NODE_BLOCKS_MIN) {
+        return Err(Error::ReadWriteNodeSize);
+    }
     if sb.flag(flags::INITIALIZED) == 0 {
-        return Err(Error::ReadWriteNew);
+        // There is nothing yet that could be damaged.
+        return Ok(());
     }
     let ext = sb.ext();
     let passes = ext.map_or([0; 2], |ext| ext.recovery_passes_required());
@@ -90,6 +101,19 @@ fn may_write(sb: &Superblock) -> Result {
         return Err(Error::ReadWriteNeedsFsck);
     }
     Ok(())
+}
+
+/// Prepares the first mount of a filesystem, which writes to it, for whatever it is mounted.
+pub(super) fn prepare_new(st: &mut SbState) -> Result {
+    if st.opts.forces_read_only() {
+        pr_err!("{}: was never mounted", st.name());
+        return Err(Error::ReadWriteNew);
+    }
+    if st.devices().any(|d| !d.bdev.is_writable()) {
+        return Err(Error::NewNeedsWriting);
+    }
+    st.prepare_new(WRITABLE)?;
+    check_superblock(st)
 }
 
 /// What a filesystem has in addition while it is read-write.
@@ -112,6 +136,35 @@ impl ReadWrite {
     ///
     /// C: `__bch2_fs_read_write()`.
     pub(super) fn start(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
+        let this = Self::begin(btrees, from)?;
+        // When adding a device did not come to its end.
+        match complete_freespace(this.engine()) {
+            Ok(()) => Ok(this),
+            Err(e) => Err(this.abandon(e)),
+        }
+    }
+
+    /// As [`start`](Self::start), of a filesystem that was never mounted: makes what it begins
+    /// with.
+    pub(super) fn start_new(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
+        let this = Self::begin(btrees, from)?;
+        match new::set_up(this.engine()) {
+            Ok(()) => Ok(this),
+            Err(e) => Err(this.abandon(e)),
+        }
+    }
+
+    /// Ends writing because of `e`. The superblock is left as it is.
+    fn abandon(self, e: Error) -> Error {
+        self.end_threads();
+        let st = self.btrees.sb();
+        st.state.change(State::ReadWrite, State::ReadOnly);
+        st.end_super();
+        e
+    }
+
+    #[inline(never)]
+    fn begin(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
         let st = btrees.sb();
         st.mark_dirty(btrees.blacklist().ranges())?;
         let started =
@@ -178,10 +231,7 @@ impl ReadWrite {
     ///
     /// C: `bch2_fs_read_only()`.
     pub(super) fn stop(&self, st: &SbState) -> Result {
-        let threads = core::mem::take(&mut *self.threads.lock());
-        threads.iter().for_each(Thread::ask_to_stop);
-        self.journal().want_reclaim();
-        threads.into_iter().for_each(Thread::stop);
+        self.end_threads();
         let stopped = match st.state.get() == State::ReadWrite {
             true => self.shut_down(st),
             // It was ended before, by an error or by somebody else.
@@ -193,6 +243,13 @@ impl ReadWrite {
             pr_err!("{}: not shut down cleanly: {e}", st.name());
         }
         stopped
+    }
+
+    fn end_threads(&self) {
+        let threads = core::mem::take(&mut *self.threads.lock());
+        threads.iter().for_each(Thread::ask_to_stop);
+        self.journal().want_reclaim();
+        threads.into_iter().for_each(Thread::stop);
     }
 
     fn shut_down(&self, st: &SbState) -> Result {

@@ -69,7 +69,7 @@ pub struct Filesystem {
 /// What a filesystem is started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Reading only. Nothing is written, whatever is found.
+    /// Reading only. Nothing is written, whatever is found; but what was never mounted is set up.
     Read,
     /// Reading and writing.
     Write,
@@ -96,17 +96,21 @@ impl Filesystem {
         Self::start_for(Access::Read, devs, opts)
     }
 
-    /// Starts the filesystem on `devs`.
+    /// Starts the filesystem on `devs`. [`Error::NewNeedsWriting`] when it was never mounted, and
+    /// the devices are not open for writing, which its first mount needs even for reading.
     ///
     /// Order: superblocks, journal, btree roots, snapshots, root directory, accounting; then, to
-    /// write, the superblock is marked and the journal started. A failure is reported where it is
-    /// found; everything done so far is undone.
+    /// write, the superblock is marked and the journal started. What was never mounted is made
+    /// before snapshots are read, also when it is mounted for reading only. A failure is reported
+    /// where it is found; everything done so far is undone.
     ///
     /// C: `bch2_fs_open()`, `bch2_fs_start()`, `bch2_fs_recovery()`.
     pub fn start_for(access: Access, devs: Vec<BlockDevice>, opts: &Opts) -> Result<Arc<Self>> {
         let started = options::check(opts).and_then(|()| Self::recover(devs, opts, access));
         match started {
             Ok(fs) => Arc::try_new(fs),
+            // For the caller, who opens the devices in another way.
+            Err(e) if e == Error::NewNeedsWriting => Err(e),
             Err(e) => {
                 pr_err!("can not start the filesystem: {e}");
                 Err(e)
@@ -117,13 +121,20 @@ impl Filesystem {
     // Out of line, as its steps: kernel stacks are small.
     #[inline(never)]
     fn recover(devs: Vec<BlockDevice>, opts: &Opts, access: Access) -> Result<Self> {
-        let st = Arc::try_new(sb::open(devs, opts)?)?;
-        if access == Access::Write {
-            rw::check_superblock(&st)?;
+        let mut st = sb::open(devs, opts)?;
+        let is_new = st.is_new();
+        match access {
+            _ if is_new => rw::prepare_new(&mut st)?,
+            Access::Write => rw::check_superblock(&st)?,
+            Access::Read => (),
         }
+        let st = Arc::try_new(st)?;
         // What is missing of the journal would be missing for good once something is written.
         let lenient = st.opts.on_error() == OnError::Continue && access == Access::Read;
-        let mut journal = journal::read(&st, lenient)?;
+        let mut journal = match is_new {
+            true => journal::of_new(&st)?,
+            false => journal::read(&st, lenient)?,
+        };
         let replay = journal.keys.len();
         let span = JournalSpan {
             clean: journal.clean,
@@ -136,11 +147,15 @@ impl Filesystem {
             pr_info!("{replay} keys of the journal are laid over the btrees");
         }
         let from = match access {
-            Access::Write => Some(Start::after(&mut journal)?),
-            Access::Read => None,
+            Access::Read if !is_new => None,
+            _ => Some(Start::after(&mut journal)?),
         };
-        let btrees = Btrees::start(st, journal)?;
-        let view = View::new(btrees)?;
+        let btrees = Arc::try_new(Btrees::start(st, journal)?)?;
+        let new = match &from {
+            Some(from) if is_new => Some(Self::first_start(&btrees, from, access)?),
+            _ => None,
+        };
+        let view = View::of(btrees)?;
         Self::check_root(&view)?;
         Self::check_data_is_there(&view)?;
         let usage = Usage::read(&view.btrees, view.sb().opts.get(OptId::GcReservePercent));
@@ -153,9 +168,10 @@ impl Filesystem {
             pr_warn!("can not read the quotas, they are not shown: {e}");
         }
         view.sb().state.started();
-        let rw = match &from {
-            Some(from) => Some(Self::go_read_write(&view, from)?),
-            None => None,
+        let rw = match (&from, new) {
+            (_, Some(rw)) => Some(rw),
+            (Some(from), None) => Some(Self::go_read_write(&view, from)?),
+            (None, None) => None,
         };
         Ok(Self {
             view,
@@ -173,6 +189,19 @@ impl Filesystem {
             return Err(Error::ReadWriteDamaged);
         }
         ReadWrite::start(&view.btrees, from)
+    }
+
+    /// Starts what was never mounted. To read it only, it is shut down again.
+    ///
+    /// C: `bch2_fs_initialize()`, which is called for mounts of both kinds.
+    #[inline(never)]
+    fn first_start(btrees: &Arc<Btrees>, from: &Start, access: Access) -> Result<ReadWrite> {
+        btrees.sb().state.started();
+        let rw = ReadWrite::start_new(btrees, from)?;
+        if access == Access::Read {
+            rw.stop(btrees.sb())?;
+        }
+        Ok(rw)
     }
 
     /// What it takes to change something, while that is possible.

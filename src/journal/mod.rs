@@ -41,7 +41,10 @@ pub use contents::{
     UsedBucket, //
 };
 pub use key_check::KeyCheck;
-pub use read::read;
+pub use read::{
+    of_new,
+    read, //
+};
 
 use crate::format::sb::version::Version;
 

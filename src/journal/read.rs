@@ -46,19 +46,7 @@ use crate::{
 pub fn read(st: &SbState, lenient: bool) -> Result<JournalContents> {
     let mut replay = Replay {
         st,
-        contents: JournalContents {
-            clean: st.sb.is_clean(),
-            first_seq: 0,
-            last_seq: 0,
-            highest_seq: 0,
-            roots: Roots::new()?,
-            clocks: [0; 2],
-            key_version: 0,
-            keys: JournalKeys::new(),
-            blacklist: Blacklist::from_ranges(st.sb.blacklist().ranges())?,
-            check: KeyCheck::new(st)?,
-            used: Vec::new(),
-        },
+        contents: nothing(st)?,
         lenient,
     };
     match replay.contents.clean {
@@ -67,6 +55,35 @@ pub fn read(st: &SbState, lenient: bool) -> Result<JournalContents> {
     }
     let mut contents = replay.contents;
     contents.keys.finish()?;
+    Ok(contents)
+}
+
+fn nothing(st: &SbState) -> Result<JournalContents> {
+    Ok(JournalContents {
+        clean: st.sb.is_clean(),
+        first_seq: 0,
+        last_seq: 0,
+        highest_seq: 0,
+        roots: Roots::new()?,
+        clocks: [0; 2],
+        key_version: 0,
+        keys: JournalKeys::new(),
+        blacklist: Blacklist::from_ranges(st.sb.blacklist().ranges())?,
+        check: KeyCheck::new(st)?,
+        used: Vec::new(),
+    })
+}
+
+/// What a filesystem begins with that was never mounted: nothing. When an attempt at that did not
+/// come to its end, entries may be there that it wrote; their numbers are not used again.
+#[inline(never)]
+pub fn of_new(st: &SbState) -> Result<JournalContents> {
+    let found = scan_all(st, true)?;
+    let mut contents = nothing(st)?;
+    contents.clean = false;
+    contents.highest_seq = found.iter().map(|f| f.seq).max().unwrap_or(0);
+    contents.last_seq = contents.highest_seq;
+    contents.keys.finish();
     Ok(contents)
 }
 

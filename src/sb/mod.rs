@@ -7,6 +7,7 @@
 //! | `write.rs`        | writing the superblock                                            |
 //! | `mode.rs`         | [`State`]: starting, read-only, read-write, emergency read-only    |
 //! | `state.rs`        | [`SbState`]: superblock, options and devices of a filesystem; [`Device`] |
+//! | `new.rs`          | the superblock of a filesystem that was never mounted               |
 //! | `open.rs`         | [`open`]: from block devices to an [`SbState`]                      |
 //! | `read.rs`         | the superblock of one device, and what is printed about it         |
 //! | `damage.rs`       | [`Damage`]: what could not be used since the mount                  |
@@ -31,6 +32,7 @@ mod io_errors;
 mod key;
 mod message_limit;
 mod mode;
+mod new;
 mod open;
 mod read;
 mod state;

@@ -4,6 +4,7 @@
 //!
 //! | file            | holds                                                             |
 //! |-----------------|-------------------------------------------------------------------|
+//! | `first.rs`      | the snapshot tree and the subvolume to begin with                 |
 //! | `subvolumes.rs` | the subvolumes in memory                                          |
 //! | `table.rs`      | [`Table`]: the snapshot trees in memory, who descends from whom    |
 //! | `view.rs`       | [`View`]: what one snapshot sees of the btrees                     |
@@ -14,11 +15,16 @@
 //! that at each position the first key that is an ancestor's is the one that counts; if it is a
 //! whiteout, there is nothing.
 
+mod first;
 mod subvolumes;
 mod table;
 mod view;
 mod visible;
 
+pub use first::{
+    first_subvolume,
+    FIRST_SNAPSHOT, //
+};
 pub use table::Table;
 pub use view::View;
 pub use visible::VisibleIter;

@@ -34,12 +34,17 @@ pub struct View {
 
 impl View {
     /// Reads the snapshot trees and the subvolumes of `btrees`.
-    #[inline(never)]
     pub fn new(btrees: Btrees) -> Result<Self> {
+        Self::of(Arc::try_new(btrees)?)
+    }
+
+    /// As [`View::new`], of btrees that are used already.
+    #[inline(never)]
+    pub fn of(btrees: Arc<Btrees>) -> Result<Self> {
         let table = Table::read(&btrees)?;
         let subvols = Subvolumes::read(&btrees, &table)?;
         Ok(Self {
-            btrees: Arc::try_new(btrees)?,
+            btrees,
             table,
             subvols,
         })

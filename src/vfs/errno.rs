@@ -23,6 +23,8 @@ pub(super) fn errno(e: Error) -> Errno {
 pub(super) fn mount_errno(e: Error) -> Errno {
     match e {
         Error::ReadWriteUnsupported
+        | Error::ReadWriteNodeSize
+        | Error::ReadWriteNew
         | Error::ReadWriteNeedsFsck
         | Error::ReadWriteDamaged
         | Error::RemountUnsupported

@@ -56,6 +56,7 @@ use crate::{
             FsType,
             INodeRef,
             MountLog,
+            OpenError,
             Result,
             Seq,
             SuperBlock,
@@ -144,10 +145,13 @@ impl FileSystem for Bcachefs {
         options: &Opts,
         read_only: bool,
         log: &MountLog<'_>,
-    ) -> Result<Mount> {
+    ) -> Result<Mount, OpenError> {
         start(devs, options, read_only).map_err(|e| {
+            if e == Error::NewNeedsWriting {
+                return OpenError::NeedsWriting;
+            }
             log.error(format_args!("{e}"));
-            mount_errno(e)
+            OpenError::Failed(mount_errno(e))
         })
     }
 

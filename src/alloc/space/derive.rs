@@ -16,7 +16,6 @@ use crate::{
         journal_seq_at_commit,
         trigger,
         Amend,
-        CounterChange,
         Derived,
         Edit,
         Effects,
@@ -36,7 +35,9 @@ use crate::{
         bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType,
+        sb::Version,
         values::{
+            accounting::Counted,
             alloc::{
                 Alloc,
                 BUCKET_GENS, //
@@ -98,7 +99,7 @@ pub(super) fn derive(t: &mut Trans<'_>) -> TransResult {
         stage_derived(t, change)?;
     }
     for change in out.counters().iter().filter(|c| !c.is_zero()) {
-        let key = counter_key(change)?;
+        let key = counter_key_at(change.pos, change.by())?;
         t.buffer(BtreeId::ACCOUNTING, key)?;
     }
     Ok(())
@@ -182,6 +183,9 @@ fn run_one(
     };
     if changed {
         t.restage(btree, level, copy(&new)?)?;
+    }
+    if new.k.key_type == KeyType::INODE_V3 {
+        t.stamp(btree, pos);
     }
     seen.push(Seen {
         btree,
@@ -290,7 +294,7 @@ fn bucket_triggers(t: &mut Trans<'_>, out: &mut Effects) -> TransResult {
     Ok(())
 }
 
-fn alloc_key(pos: Bpos, state: &Alloc) -> Result<KeyBuf> {
+pub(super) fn alloc_key(pos: Bpos, state: &Alloc) -> Result<KeyBuf> {
     let k = Bkey {
         key_type: KeyType::ALLOC_V4,
         p: pos,
@@ -313,12 +317,16 @@ fn stage_derived(t: &mut Trans<'_>, change: &KeyChange) -> TransResult {
     }
 }
 
-/// The key that adds to counters.
-fn counter_key(change: &CounterChange) -> Result<KeyBuf> {
-    let (value, len) = encode_counters(change.by());
+/// The key that adds to the counters of something.
+pub(super) fn counter_key(counted: &Counted, version: Version, by: &[i64]) -> Result<KeyBuf> {
+    counter_key_at(counted.encode(version).ok_or(Error::Overflow)?, by)
+}
+
+fn counter_key_at(p: Bpos, by: &[i64]) -> Result<KeyBuf> {
+    let (value, len) = encode_counters(by);
     let k = Bkey {
         key_type: KeyType::ACCOUNTING,
-        p: change.pos,
+        p,
         ..Bkey::default()
     };
     KeyBuf::of(k, value.get(..len).unwrap_or(&value))

@@ -13,6 +13,7 @@ use crate::{
             TransError,
             TransResult, //
         },
+        Btrees,
         KeyBuf, //
     },
     env::{
@@ -42,8 +43,12 @@ use crate::{
             alloc::Alloc,
             bucket_index::alloc_pos,
             extent_entry::EntrySizes,
-            inode::InodeFlags,
+            inode::{
+                inode_flags,
+                InodeFlags, //
+            },
             reflink::refcount,
+            snapshot::Snapshot,
             stripe::Stripe,
             validate::DevGeometry, //
         },
@@ -69,8 +74,35 @@ pub(super) fn alloc_of(key: Option<&KeyBuf>) -> Result<Alloc> {
     }
 }
 
-fn inodes_unsupported<T>() -> TransResult<T> {
-    Err(Error::InodeUpdateUnsupported.into())
+/// The parent of a snapshot; `None` for the root of a tree.
+fn parent_snapshot(btrees: &Btrees, id: u32) -> Result<Option<u32>> {
+    // It has none, and most filesystems have nothing else.
+    if id == u32::MAX {
+        return Ok(None);
+    }
+    let found = btrees.lookup(BtreeId::SNAPSHOTS, Bpos::new(0, id.into(), 0))?;
+    let node = found.and_then(|f| match f.key() {
+        k if k.k.key_type == KeyType::SNAPSHOT => Snapshot::decode(k.v).ok(),
+        _ => None,
+    });
+    match node {
+        Some(node) => Ok(Some(node.parent).filter(|parent| *parent > id)),
+        None => {
+            pr_err!("{}: snapshot {id} is missing", btrees.sb().name());
+            Err(Error::SnapshotUnreadable)
+        }
+    }
+}
+
+fn is_descendant(btrees: &Btrees, mut id: u32, of: u32) -> Result<bool> {
+    // Parents have higher numbers.
+    while id < of {
+        match parent_snapshot(btrees, id)? {
+            Some(parent) => id = parent,
+            None => return Ok(false),
+        }
+    }
+    Ok(id == of)
 }
 
 impl Lookups for Look<'_, '_> {
@@ -156,12 +188,37 @@ impl Lookups for Look<'_, '_> {
         }))
     }
 
-    fn parent_inode(&mut self, _: Bpos) -> TransResult<Option<(Bpos, InodeFlags)>> {
-        inodes_unsupported()
+    fn parent_inode(&mut self, pos: Bpos) -> TransResult<Option<(Bpos, InodeFlags)>> {
+        let mut id = pos.snapshot;
+        while let Some(parent) = parent_snapshot(self.0.btrees, id)? {
+            id = parent;
+            let at = pos.with_snapshot(id);
+            let Some(key) = self.0.get(BtreeId::INODES, at)? else {
+                continue;
+            };
+            match inode_flags(&key.key()) {
+                Ok(Some(flags)) => return Ok(Some((at, flags))),
+                Ok(None) => (),
+                Err(_) => return Err(Error::InodeAboveUnreadable.into()),
+            }
+        }
+        Ok(None)
     }
 
-    fn has_child_inode(&mut self, _: Bpos) -> TransResult<bool> {
-        inodes_unsupported()
+    fn has_child_inode(&mut self, pos: Bpos) -> TransResult<bool> {
+        let mut from = pos.with_snapshot(0);
+        while from < pos {
+            let until = pos.with_snapshot(pos.snapshot.saturating_sub(1));
+            let Some(key) = self.0.next(BtreeId::INODES, from, until)? else {
+                break;
+            };
+            let is_inode = matches!(inode_flags(&key.key()), Ok(Some(_)));
+            if is_inode && is_descendant(self.0.btrees, key.k.p.snapshot, pos.snapshot)? {
+                return Ok(true);
+            }
+            from = key.k.p.successor();
+        }
+        Ok(false)
     }
 
     fn found(&self, id: FsckError, what: fmt::Arguments<'_>) {

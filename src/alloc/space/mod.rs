@@ -10,15 +10,24 @@
 //! | `look.rs`    | what triggers have to know, as the transaction sees it                    |
 //! | `nodes.rs`   | places for btree nodes                                                    |
 //! | `discard.rs` | emptied buckets become free                                              |
+//! | `freespace.rs` | the index of free space of a device that has none yet                    |
+//! | `metadata.rs` | buckets of superblocks and of the journal                               |
 
 mod derive;
 mod discard;
+mod freespace;
 mod look;
+mod metadata;
 mod nodes;
 #[allow(clippy::module_inception)]
 mod space;
 
 pub use discard::discard_buckets;
+pub use freespace::{
+    complete_freespace,
+    count_new_devices, //
+};
+pub use metadata::mark_metadata_buckets;
 pub use space::{
     Engine,
     Space,

@@ -4,6 +4,7 @@
 
 use super::{
     discard::make_free,
+    freespace::unused_range,
     space::{
         Engine,
         Space, //
@@ -62,10 +63,15 @@ use crate::{
         },
     },
     journal::live::Watermark,
-    sb::Device,
+    sb::{
+        Device,
+        SbState, //
+    },
     sys::sync::SpinLock,
 };
 
+/// Places that are kept for the next who wants some.
+const SPARE_PLACES: usize = 8;
 /// Devices there can be.
 const DEVS: usize = 256;
 
@@ -76,15 +82,44 @@ pub(super) struct NodePlaces {
     cursors: Vec<u64>,
     /// What keeps the buckets of each place open, by its token.
     given: Vec<Option<OpenList>>,
+    /// Places that came back unused, for the next who wants some: what is left of their buckets
+    /// could not be used otherwise.
+    spare: Vec<NodePlace>,
+    /// Devices whose index of free space is not complete: there, buckets are taken that have no
+    /// key in the alloc btree.
+    without_index: DevMask,
 }
 
 impl NodePlaces {
-    pub(super) fn try_new() -> Result<Self> {
+    pub(super) fn try_new(st: &SbState) -> Result<Self> {
+        let mut without_index = DevMask::default();
+        for dev in st.devices().filter(|d| !d.member.freespace_initialized()) {
+            without_index.add(dev.idx.0);
+        }
         Ok(Self {
             point: WritePoint::try_new(DataType::BTREE)?,
             cursors: Vec::from_elem(0, DEVS)?,
             given: Vec::new(),
+            spare: Vec::with_capacity(SPARE_PLACES)?,
+            without_index,
         })
+    }
+
+    /// Whether the index of free space of a device is not complete.
+    pub(super) fn lacks_freespace(&self, dev: DevIdx) -> bool {
+        self.without_index.has(dev.0)
+    }
+
+    /// It is complete now.
+    pub(super) fn has_freespace(&mut self, dev: DevIdx) {
+        self.without_index.remove(dev.0);
+    }
+
+    /// Keeps a place that was not used; says whether there is room for it.
+    ///
+    /// C: `bch2_btree_reserve_put()`.
+    pub(super) fn keep(&mut self, place: NodePlace) -> bool {
+        self.spare.len() < SPARE_PLACES && self.spare.push(place).is_ok()
     }
 
     /// Takes a place back.
@@ -151,6 +186,9 @@ fn alloc_one(
 ) -> Result<Result<NodePlace, Refusal>> {
     let sectors = u32::from(space.st.sb.node_sectors());
     let mut nodes = space.nodes.lock();
+    if let Some(place) = nodes.spare.pop() {
+        return Ok(Ok(place));
+    }
     let slot = nodes.slot()?;
     let request = request(space, watermark);
     // What is left of a bucket that is too small for a node is no use.
@@ -245,7 +283,12 @@ fn gather(
     request: &Request,
     nodes: &mut NodePlaces,
 ) -> Result<Result<Filled, Refusal>> {
-    let NodePlaces { point, cursors, .. } = nodes;
+    let NodePlaces {
+        point,
+        cursors,
+        without_index,
+        ..
+    } = nodes;
     let mut gather = Gather::begin(request, point, &mut space.open.lock());
     loop {
         let next = next_device(space, &mut gather);
@@ -253,10 +296,13 @@ fn gather(
             break;
         };
         let idx = dev.idx;
-        let cursor = cursors.get_mut(usize::from(idx.0));
+        let look = LookIn {
+            cursor: cursors.get_mut(usize::from(idx.0)),
+            has_index: !without_index.has(idx.0),
+        };
         let found = match has.free_for(request.watermark) {
             0 => Err(Refusal::FreelistEmpty),
-            _ => take_bucket(space, engine, dev, request.watermark, cursor)?,
+            _ => take_bucket(space, engine, dev, request.watermark, look)?,
         };
         gather.offer(&mut space.open.lock(), idx, &has, found);
     }
@@ -271,6 +317,13 @@ fn next_device<'a>(space: &'a Space, gather: &mut Gather<'_>) -> Option<(DevSpac
     Some((has, space.st.dev(idx)?))
 }
 
+/// Where free buckets of a device are looked for.
+struct LookIn<'a> {
+    cursor: Option<&'a mut u64>,
+    /// In the index of free space; else in the alloc btree, for those that are not there.
+    has_index: bool,
+}
+
 /// Takes a free bucket of `dev`.
 ///
 /// C: `bch2_bucket_alloc_trans()`.
@@ -280,7 +333,7 @@ fn take_bucket(
     engine: Engine<'_>,
     dev: &Device,
     watermark: Watermark,
-    cursor: Option<&mut u64>,
+    LookIn { cursor, has_index }: LookIn<'_>,
 ) -> Result<Result<OpenRef, Refusal>> {
     let usable = (dev.member.first_bucket().into(), dev.member.nbuckets());
     let regions = NodeRegions::of(&dev.member);
@@ -289,9 +342,12 @@ fn take_bucket(
     loop {
         match search.step() {
             Step::End => return Ok(Err(Refusal::FreelistEmpty)),
-            Step::Range(at) => search.range(free_range(engine, dev.idx, at)?),
+            Step::Range(at) => search.range(match has_index {
+                true => free_range(engine, dev.idx, at)?,
+                false => unused_range(engine, dev.idx, (at, usable.1))?,
+            }),
             Step::Try(bucket, group) => {
-                if !search.is_valid(bucket) {
+                if !search.is_valid(bucket) || space.metadata.has(dev.idx, bucket) {
                     search.skip(Skip::Nouse);
                     continue;
                 }

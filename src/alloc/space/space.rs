@@ -4,6 +4,7 @@
 
 use super::{
     derive::derive,
+    metadata::Metadata,
     nodes::{
         alloc_nodes,
         NodePlaces, //
@@ -72,6 +73,8 @@ pub struct Space {
     pub(super) nodes: Mutex<NodePlaces>,
     /// Held by who discards: one at a time is enough.
     pub(super) discarding: Mutex<()>,
+    /// Buckets that are never taken.
+    pub(super) metadata: Metadata,
 }
 
 /// Transactions of a filesystem.
@@ -111,8 +114,9 @@ impl Space {
             journal,
             usage: SpinLock::try_new(usage)?,
             open: SpinLock::try_new(OpenBuckets::new(OPEN_BUCKETS)?)?,
-            nodes: Mutex::try_new(NodePlaces::try_new()?)?,
+            nodes: Mutex::try_new(NodePlaces::try_new(btrees.sb())?)?,
             discarding: Mutex::try_new(())?,
+            metadata: Metadata::of(btrees.sb())?,
         })
     }
 
@@ -133,6 +137,16 @@ impl Space {
         let absent = |dev: DevIdx| self.st.sb.member(dev.0).map(|m| m.bucket_sectors());
         let usage = self.usage.lock();
         usage.base(|dev| bucket(dev).or_else(|| absent(dev)).unwrap_or(0))
+    }
+
+    /// Whether the index of free space of a device is not complete.
+    pub(super) fn lacks_freespace(&self, dev: DevIdx) -> bool {
+        self.nodes.lock().lacks_freespace(dev)
+    }
+
+    /// It is complete now.
+    pub(super) fn has_freespace(&self, dev: DevIdx) {
+        self.nodes.lock().has_freespace(dev);
     }
 
     /// Buckets of a device that wait to be discarded.
@@ -176,7 +190,10 @@ impl Hooks for Space {
         alloc_nodes(self, engine, watermark, nr, places)
     }
 
-    fn place_done(&self, place: NodePlace, _: bool) {
-        self.nodes.lock().give_back(&self.open, place);
+    fn place_done(&self, place: NodePlace, used: bool) {
+        let mut nodes = self.nodes.lock();
+        if used || !nodes.keep(place) {
+            nodes.give_back(&self.open, place);
+        }
     }
 }

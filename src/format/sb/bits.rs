@@ -120,6 +120,10 @@ impl Compat {
     pub const ALLOC_INFO: u8 = 0;
     /// The same for metadata.
     pub const ALLOC_METADATA: u8 = 1;
+    /// No extent is split by updates below it. C: `BCH_COMPAT_extents_above_btree_updates_done`.
+    pub const EXTENTS_ABOVE_BTREE_UPDATES_DONE: u8 = 2;
+    /// No packed key overflows its field. C: `BCH_COMPAT_bformat_overflow_done`.
+    pub const BFORMAT_OVERFLOW_DONE: u8 = 3;
     /// No pointer is older than its bucket.
     pub const NO_STALE_PTRS: u8 = 4;
 

@@ -27,6 +27,7 @@ use super::{
         boxed,
         Superblock, //
     },
+    version::Version,
 };
 use crate::{
     env::{
@@ -52,6 +53,17 @@ impl Superblock {
     /// Sets a bit field of the flags.
     pub fn set_flag(&mut self, field: BitField, v: u64) {
         field.set(&mut self.head.flags, v);
+    }
+
+    /// Makes it one of `version`, of a filesystem that has nothing yet that depends on it.
+    ///
+    /// C: `bch2_sb_maybe_downgrade()`, `bch2_sb_upgrade()`.
+    pub fn set_version(&mut self, version: Version) {
+        self.head.version = version.0.into();
+        self.head.version_min = version.0.into();
+        self.set_flag(flags::VERSION_UPGRADE_COMPLETE, version.0.into());
+        self.set_flag(flags::VERSION_INCOMPAT, 0);
+        self.set_flag(flags::VERSION_INCOMPAT_ALLOWED, 0);
     }
 
     /// Sets and clears bits of the first word of features.
@@ -267,6 +279,19 @@ impl Superblock {
         self.replace_section(SectionType::CLEAN, &body)
     }
 
+    /// Sets which buckets of its device are for the journal: ranges of a first one, and how many.
+    ///
+    /// C: `bch2_journal_buckets_to_sb()`.
+    pub fn set_journal_buckets(&mut self, ranges: &[(u64, u64)]) -> Result {
+        let mut body = Vec::with_capacity(ranges.len().saturating_mul(16))?;
+        for (start, nr) in ranges {
+            body.extend_from_slice(&start.to_le_bytes())?;
+            body.extend_from_slice(&nr.to_le_bytes())?;
+        }
+        self.replace_section(SectionType::JOURNAL_V2, &body)?;
+        self.remove_section(SectionType::JOURNAL)
+    }
+
     /// This superblock as the device of `own` is to have it: with what `own` has for its device
     /// alone.
     ///
@@ -315,6 +340,12 @@ impl Member {
     /// Notes when it was mounted, in seconds since 1970.
     pub fn set_last_mount(&mut self, seconds: u64) {
         self.raw.last_mount = seconds.into();
+    }
+
+    /// Says whether the index of free space is complete for it.
+    pub fn set_freespace_initialized(&mut self, is: bool) {
+        let field = super::members::flag::FREESPACE_INITIALIZED;
+        field.set(core::slice::from_mut(&mut self.raw.flags), is.into());
     }
 
     /// Sets which parts of it hold btree nodes, of `1 << shift` bytes each.

@@ -75,7 +75,7 @@ const NS_PER_SEC: u32 = 1_000_000_000;
 pub struct RawSb {
     pub(super) csum: [U64; 2],
     pub(super) version: U16,
-    version_min: U16,
+    pub(super) version_min: U16,
     pad: [u8; 4],
     pub(super) magic: [u8; 16],
     uuid: [u8; 16],

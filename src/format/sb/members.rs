@@ -91,7 +91,7 @@ pub(super) struct RawMember {
 const _: () = assert!(size_of::<RawMember>() == MEMBER_BYTES);
 
 /// Fields of a member's flags. C: `BCH_MEMBER_*`.
-mod flag {
+pub(super) mod flag {
     use super::BitField;
 
     pub(super) const STATE: BitField = BitField::new(0, 0, 4);
@@ -99,7 +99,7 @@ mod flag {
     pub(super) const DATA_ALLOWED: BitField = BitField::new(0, 15, 20);
     pub(super) const GROUP: BitField = BitField::new(0, 20, 28);
     pub(super) const DURABILITY: BitField = BitField::new(0, 28, 30);
-    pub(super) const FREESPACE_INITIALIZED: BitField = BitField::new(0, 30, 31);
+    pub(in crate::format::sb) const FREESPACE_INITIALIZED: BitField = BitField::new(0, 30, 31);
     pub(super) const RESIZE_ON_MOUNT: BitField = BitField::new(0, 31, 32);
     pub(super) const ROTATIONAL: BitField = BitField::new(0, 32, 33);
 }

@@ -5,9 +5,12 @@
 use super::raw;
 use crate::error::Invalid;
 use core::fmt;
-use zerocopy::little_endian::{
-    U32,
-    U64, //
+use zerocopy::{
+    little_endian::{
+        U32,
+        U64, //
+    },
+    IntoBytes as _, //
 };
 use zerocopy_derive::{
     FromBytes,
@@ -127,8 +130,13 @@ const _: () = assert!(size_of::<RawSnapshot>() == 64);
 
 /// The least bytes a value has. C: `min_val_size`.
 const SNAPSHOT_BYTES_MIN: usize = 24;
+/// The bytes of a value without the fields of 1.39.
+const SNAPSHOT_BYTES: usize = 56;
 
 impl Snapshot {
+    /// The flag of a node that a subvolume refers to. C: `BCH_SNAPSHOT_SUBVOL`.
+    pub const IS_SUBVOL: u32 = 1 << 1;
+
     /// Decodes the value of a `snapshot` key. Fields behind its end are zero.
     pub fn decode(v: &[u8]) -> Result<Self, Invalid> {
         let raw: RawSnapshot = raw::padded(v, SNAPSHOT_BYTES_MIN)?;
@@ -150,6 +158,28 @@ impl Snapshot {
             has_state: raw.state.get() != 0,
             pad: raw.pad.get(),
         })
+    }
+
+    /// The value of a `snapshot` key, as it is before there is a field for the state (1.39).
+    pub fn encode(&self) -> [u8; SNAPSHOT_BYTES] {
+        let raw = RawSnapshot {
+            flags: self.flags.into(),
+            parent: self.parent.into(),
+            children: self.children.map(U32::new),
+            subvol: self.subvol.into(),
+            tree: self.tree.into(),
+            depth: self.depth.into(),
+            skip: self.skip.map(U32::new),
+            btime_lo: self.btime_lo.into(),
+            btime_hi: self.btime_hi.into(),
+            state: 0u32.into(),
+            pad: 0u32.into(),
+        };
+        let mut v = [0; SNAPSHOT_BYTES];
+        for (to, from) in v.iter_mut().zip(raw.as_bytes()) {
+            *to = *from;
+        }
+        v
     }
 }
 
@@ -190,6 +220,12 @@ impl SnapshotTree {
             master_subvol,
             root_snapshot,
         })
+    }
+
+    /// The value of a `snapshot_tree` key.
+    pub fn encode(&self) -> [u8; 8] {
+        let raw = [self.master_subvol, self.root_snapshot].map(U32::new);
+        zerocopy::transmute!(raw)
     }
 }
 

@@ -5,9 +5,12 @@
 use super::raw;
 use crate::error::Invalid;
 use core::fmt;
-use zerocopy::little_endian::{
-    U32,
-    U64, //
+use zerocopy::{
+    little_endian::{
+        U32,
+        U64, //
+    },
+    IntoBytes as _, //
 };
 use zerocopy_derive::{
     FromBytes,
@@ -110,20 +113,27 @@ const _: () = assert!(size_of::<RawSubvolume>() == 48);
 
 /// The least bytes a value has. C: `min_val_size`.
 const SUBVOLUME_BYTES_MIN: usize = 16;
+/// The bytes of a value without the fields of 1.39.
+const SUBVOLUME_BYTES: usize = 40;
+
+// C: `BCH_SUBVOLUME_RO`, `BCH_SUBVOLUME_SNAP`, `BCH_SUBVOLUME_UNLINKED`.
+const READ_ONLY: u32 = 1 << 0;
+const IS_SNAPSHOT: u32 = 1 << 1;
+const UNLINKED: u32 = 1 << 2;
 
 impl Subvolume {
     /// Decodes the value of a `subvolume` key. Fields behind its end are zero.
     pub fn decode(v: &[u8]) -> Result<Self, Invalid> {
         let raw: RawSubvolume = raw::padded(v, SUBVOLUME_BYTES_MIN)?;
         let flags = raw.flags.get();
-        let state = match (raw.state.get(), flags & (1 << 2)) {
+        let state = match (raw.state.get(), flags & UNLINKED) {
             (0, 0) => SubvolState::Live,
             (0, _) => SubvolState::Unlinked,
             (state, _) => SubvolState::from_raw(state),
         };
         Ok(Self {
-            read_only: flags & 1 != 0,
-            is_snapshot: flags & (1 << 1) != 0,
+            read_only: flags & READ_ONLY != 0,
+            is_snapshot: flags & IS_SNAPSHOT != 0,
             snapshot: raw.snapshot.get(),
             inode: raw.inode.get(),
             creation_parent: raw.creation_parent.get(),
@@ -134,6 +144,33 @@ impl Subvolume {
             has_state: raw.state.get() != 0,
             pad: raw.pad.get(),
         })
+    }
+
+    /// The value of a `subvolume` key, as it is before there is a field for the state (1.39).
+    pub fn encode(&self) -> [u8; SUBVOLUME_BYTES] {
+        let flag = |on: bool, bit: u32| match on {
+            true => bit,
+            false => 0,
+        };
+        let flags = flag(self.read_only, READ_ONLY)
+            | flag(self.is_snapshot, IS_SNAPSHOT)
+            | flag(self.state != SubvolState::Live, UNLINKED);
+        let raw = RawSubvolume {
+            flags: flags.into(),
+            snapshot: self.snapshot.into(),
+            inode: self.inode.into(),
+            creation_parent: self.creation_parent.into(),
+            fs_path_parent: self.fs_path_parent.into(),
+            otime_lo: self.otime_lo.into(),
+            otime_hi: self.otime_hi.into(),
+            state: 0u32.into(),
+            pad: 0u32.into(),
+        };
+        let mut v = [0; SUBVOLUME_BYTES];
+        for (to, from) in v.iter_mut().zip(raw.as_bytes()) {
+            *to = *from;
+        }
+        v
     }
 }
 

@@ -106,13 +106,14 @@ pub trait FileSystem: Sized + 'static {
         log: &MountLog<'_>,
     ) -> Result<bool>;
 
-    /// Starts the filesystem on `devs`.
+    /// Starts the filesystem on `devs`. For a read-only mount, they are not open for writing
+    /// unless it failed with [`OpenError::NeedsWriting`] before.
     fn open(
         devs: Vec<BlockDevice>,
         options: &Self::Options,
         read_only: bool,
         log: &MountLog<'_>,
-    ) -> Result<Self::Data>;
+    ) -> Result<Self::Data, OpenError>;
 
     /// What the VFS has to know of a mount.
     fn params(data: &Self::Data) -> SuperParams;
@@ -147,6 +148,15 @@ pub trait FileSystem: Sized + 'static {
 
     /// Prints the mount options, each with a comma in front.
     fn show_options(data: &Self::Data, to: &mut Seq<'_>) -> Result;
+}
+
+/// Why a filesystem could not be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// It is to be started once more, with devices that are open for writing.
+    NeedsWriting,
+    /// Anything else.
+    Failed(Errno),
 }
 
 /// Directories.

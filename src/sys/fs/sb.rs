@@ -9,6 +9,7 @@ use super::{
     seq,
     Complete,
     FileSystem,
+    OpenError,
     Result, //
 };
 use crate::{
@@ -148,8 +149,19 @@ pub(super) unsafe fn fill<T: Complete>(
     let log = request.log();
     // SAFETY: By the function's contract.
     let mounted = unsafe { &*(*sb).s_fs_info.cast::<Mounted<T>>() };
-    let devs = open_devices(&mounted.devs, sb, request)?;
-    let data = T::open(devs, request.options(), request.read_only(), &log)?;
+    let open = |writable| {
+        let devs = open_devices(&mounted.devs, sb, request, writable);
+        let devs = devs.map_err(OpenError::Failed)?;
+        T::open(devs, request.options(), request.read_only(), &log)
+    };
+    let opened = match open(!request.read_only()) {
+        Err(OpenError::NeedsWriting) => open(true),
+        other => other,
+    };
+    let data = opened.map_err(|e| match e {
+        OpenError::Failed(e) => e,
+        OpenError::NeedsWriting => Errno::EROFS,
+    })?;
     let data = Box::try_new(data).map_err(|_| Errno::ENOMEM)?;
     let params = T::params(&data);
     let (encoding, in_use) = T::encoding(&data);
@@ -204,12 +216,13 @@ fn open_devices<T: FileSystem>(
     devs: &[DevNr],
     sb: *mut bindings::super_block,
     request: &Request<'_, T>,
+    writable: bool,
 ) -> Result<Vec<BlockDevice>> {
     let sb = NonNull::new(sb).ok_or(Errno::EINVAL)?;
     let mut open = Vec::new();
     for &dev in devs {
         // SAFETY: The mount's data, which gets the devices, is dropped before the superblock.
-        match unsafe { BlockDevice::open(dev, !request.read_only(), sb) } {
+        match unsafe { BlockDevice::open(dev, writable, sb) } {
             Ok(dev) => open.push(dev).map_err(|_| Errno::ENOMEM)?,
             Err(e) => {
                 let (log, path) = (request.log(), request.path_of(dev));
