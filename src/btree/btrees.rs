@@ -236,6 +236,17 @@ impl Btrees {
         }
     }
 
+    /// Whether this node is the root of its btree.
+    pub(super) fn is_root(&self, node: &Arc<Node>) -> bool {
+        let is = |root: &RootState| matches!(root, RootState::Node(root) if Arc::ptr_eq(root, node));
+        // All others cover less, except for one that is all that a root points to.
+        node.covers_all()
+            && self
+                .roots
+                .get(usize::from(node.btree.0))
+                .is_some_and(|root| is(&root.lock()))
+    }
+
     /// Whether a btree has a root, readable or not.
     pub fn exists(&self, btree: BtreeId) -> bool {
         !matches!(self.root(btree), RootState::None)

@@ -303,7 +303,7 @@ impl NodeCache {
             return false;
         };
         match IntentGuard::try_lock(node) {
-            Some(guard) if !node.is_root() && guard.is_droppable() && node.is_unpinned() => {
+            Some(guard) if !node.covers_all() && guard.is_droppable() && node.is_unpinned() => {
                 Node::kill(node);
                 true
             }

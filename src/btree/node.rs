@@ -38,6 +38,7 @@ use crate::{
 use core::sync::atomic::{
     AtomicBool,
     AtomicU64,
+    AtomicUsize,
     Ordering, //
 };
 
@@ -67,6 +68,8 @@ pub struct Node {
     settled: AtomicBool,
     used: AtomicBool,
     pin: AtomicU64,
+    /// Words of keys from which on it is not to be merged.
+    merge_below: AtomicUsize,
     accounted: AtomicU64,
     /// Damage of the pointers in it was reported.
     reported: AtomicBool,
@@ -153,6 +156,7 @@ impl Node {
             dead: AtomicBool::new(false),
             settled: AtomicBool::new(true),
             pin: AtomicU64::new(0),
+            merge_below: AtomicUsize::new(usize::MAX),
             accounted: AtomicU64::new(0),
             used: AtomicBool::new(true),
             reported: AtomicBool::new(false),
@@ -207,9 +211,30 @@ impl Node {
         node.dead.store(true, Ordering::Release);
     }
 
-    /// Whether it is the root of its btree: it covers everything.
-    pub fn is_root(&self) -> bool {
+    /// Whether it covers everything: it is the root of its btree, or all that the root points to.
+    pub fn covers_all(&self) -> bool {
         self.min == Bpos::MIN && self.max == Bpos::MAX
+    }
+
+    /// Whether it has so few keys that it should be merged with another.
+    ///
+    /// C: `BTREE_FOREGROUND_MERGE_THRESHOLD`.
+    pub(super) fn is_small(&self, node_sectors: u16) -> bool {
+        let body = self.read();
+        body.keys.live_u64s() < self.merge_limit(&body, node_sectors)
+    }
+
+    /// Words of keys below which it is small.
+    pub(super) fn merge_limit(&self, body: &Body, node_sectors: u16) -> usize {
+        let third = body.capacity_u64s(node_sectors) / 3;
+        third.min(self.merge_below.load(Ordering::Relaxed))
+    }
+
+    /// With `live` words of keys there is no other it can be merged with: not before it has three
+    /// quarters of them.
+    pub(super) fn merge_below(&self, live: usize) {
+        let below = live.saturating_sub(live >> 2);
+        self.merge_below.store(below, Ordering::Relaxed);
     }
 
     /// Whether it has keys that are not on disk, and because of them pins a journal entry up to
@@ -297,6 +322,11 @@ impl Body {
     /// The keys.
     pub fn keys(&self) -> &NodeKeys {
         &self.keys
+    }
+
+    /// Whether no key was found damaged.
+    pub(super) fn all_valid(&self) -> bool {
+        self.invalid.is_empty()
     }
 
     /// Whether it is being replaced, and must not change.

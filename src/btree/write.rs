@@ -209,8 +209,10 @@ fn write_copy(dev: &Device, sector: u64, image: &Image) -> Result {
 ///
 /// C: `bch2_btree_node_update_key()`.
 fn update_pointer<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result<u16> {
-    if node.is_root() {
-        return update_root(writer, node);
+    if node.covers_all() {
+        if let Some(end) = update_root(btrees, writer, node)? {
+            return Ok(end);
+        }
     }
     let level = node.level.saturating_add(1);
     run(btrees, writer, Watermark::InteriorUpdates, |t| {
@@ -238,8 +240,13 @@ fn pointer_now(node: &Node) -> Result<(u16, Option<KeyBuf>)> {
     Ok((body.on_disk, body.ptr.key(body.on_disk)?))
 }
 
-/// The same for a root, whose pointer is in the journal.
-fn update_root<H: Hooks>(writer: &Writer<H>, node: &Arc<Node>) -> Result<u16> {
+/// The same for a root, whose pointer is in the journal. `None` when it is not the root, but all
+/// that the root points to.
+fn update_root<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    node: &Arc<Node>,
+) -> Result<Option<u16>> {
     loop {
         // With the lock: a root that is replaced in this moment must not come back, nor an older
         // pointer.
@@ -247,14 +254,17 @@ fn update_root<H: Hooks>(writer: &Writer<H>, node: &Arc<Node>) -> Result<u16> {
         let end = guard.on_disk;
         let key = match guard.ptr.key(end)? {
             Some(key) if !node.is_dead() => key,
-            _ => return Ok(end),
+            _ => return Ok(Some(end)),
         };
+        if !btrees.is_root(node) {
+            return Ok(None);
+        }
         let header = key.header()?;
         let u64s = Reservation::u64s_for(sat_u32(key.journal_u64s()));
         match writer.journal.try_reserve(u64s, Watermark::InteriorUpdates) {
             Ok(mut res) => {
                 res.set_root(node.btree, node.level, header.words(), key.value())?;
-                return Ok(end);
+                return Ok(Some(end));
             }
             Err(Error::JournalFull | Error::JournalRetry) => drop(guard),
             Err(e) => return Err(e),

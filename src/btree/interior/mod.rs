@@ -4,6 +4,7 @@
 //!
 //! | file         | holds                                                                  |
 //! |--------------|------------------------------------------------------------------------|
+//! | `merge.rs`   | merging small nodes                                                    |
 //! | `place.rs`   | [`NodePlace`]: where a new node goes                                     |
 //! | `replace.rs` | [`Replacement`]: old nodes, and the new ones in their place               |
 //! | `update.rs`  | making new nodes part of their btrees                                  |
@@ -22,6 +23,7 @@
 //! Nothing in 2 and 3 waits for anybody who could be waiting for a frozen node: when the journal is
 //! full, or places run out, all is undone, and done again when there are more.
 
+mod merge;
 mod place;
 mod replace;
 mod update;
@@ -30,5 +32,6 @@ pub use place::NodePlace;
 pub(super) use replace::Replacement;
 pub(super) use update::{
     make_root,
+    merge,
     split, //
 };

@@ -61,12 +61,13 @@ const FIRST_SHARE: usize = 60;
 /// in one, if there is room enough then.
 const SPLIT_FROM: usize = 66;
 
-/// A node and those that replace it.
+/// Nodes and those that replace them.
 pub(in crate::btree) struct Replacement {
-    btree: BtreeId,
-    /// The node that was in the btree so far; `None` when it had no root.
-    pub(super) old: Option<Arc<Node>>,
-    /// Those that replace it, in order of position, of the same level.
+    pub(super) btree: BtreeId,
+    /// Those that were in the btree so far: one, or several of which one comes of it; none when
+    /// it had no root.
+    pub(super) old: Vec<Arc<Node>>,
+    /// Those that replace them, in order of position, of one level.
     pub(super) new: Vec<Arc<Node>>,
     /// A root above them, when the old one was the root and there are several.
     pub(super) root: Option<Arc<Node>>,
@@ -89,16 +90,16 @@ pub(super) enum Made {
 impl Replacement {
     /// Whether it replaces `node`, or is the first root of `btree`.
     pub(in crate::btree) fn is_of(&self, btree: BtreeId, node: Option<&Arc<Node>>) -> bool {
-        match (&self.old, node) {
-            (Some(old), Some(node)) => Arc::ptr_eq(old, node),
-            (None, None) => self.btree == btree,
-            _ => false,
+        match node {
+            Some(node) => self.old.iter().any(|old| Arc::ptr_eq(old, node)),
+            None => self.old.is_empty() && self.btree == btree,
         }
     }
 
-    /// The new node that covers `pos`.
-    pub(in crate::btree) fn new_at(&self, pos: Bpos) -> Option<Arc<Node>> {
-        self.new.iter().find(|n| n.covers(pos)).cloned()
+    /// The new node of `level` that covers `pos`.
+    pub(in crate::btree) fn new_at(&self, level: u8, pos: Bpos) -> Option<Arc<Node>> {
+        let mut new = self.new.iter().filter(|n| n.level == level);
+        new.find(|n| n.covers(pos)).cloned()
     }
 
     /// All new nodes.
@@ -106,9 +107,9 @@ impl Replacement {
         self.new.iter().chain(&self.root)
     }
 
-    /// Lets the old node be changed again.
+    /// Lets the old nodes be changed again.
     pub(super) fn thaw(&self) {
-        if let Some(old) = &self.old {
+        for old in &self.old {
             let mut guard = IntentGuard::lock(old.clone());
             Node::set_frozen(&mut guard.write(), false);
         }
@@ -142,7 +143,7 @@ pub(super) fn make<H: Hooks>(
         return Ok(Made::Busy(old.clone()));
     }
     let parts = cut(&btrees.sb().sb, old, &guard, wanted_u64s)?;
-    let grows = parts.len() > 1 && old.is_root();
+    let grows = parts.len() > 1 && btrees.is_root(old);
     let needed = parts.len().saturating_add(grows.into());
     if let Some(more) = needed.checked_sub(places.len()).filter(|n| *n > 0) {
         return Ok(Made::Places(more));
@@ -151,11 +152,12 @@ pub(super) fn make<H: Hooks>(
 
     let mut replacement = Replacement {
         btree: old.btree,
-        old: Some(old.clone()),
+        old: Vec::with_capacity(1)?,
         new: Vec::new(),
         root: None,
         places: Vec::with_capacity(needed)?,
     };
+    replacement.old.push(old.clone())?;
     for _ in 0..needed {
         if let Some(place) = places.pop() {
             replacement.places.push(place)?;
@@ -163,7 +165,13 @@ pub(super) fn make<H: Hooks>(
     }
     Node::set_frozen(&mut guard.write(), true);
     drop(guard);
-    let filled = fill(btrees, writer, (&mut replacement, old), parts, journal_seq);
+    let filled = fill(
+        btrees,
+        writer,
+        (&mut replacement, old, grows),
+        parts,
+        journal_seq,
+    );
     if let Err(e) = filled {
         replacement.thaw();
         for place in &replacement.places {
@@ -177,12 +185,11 @@ pub(super) fn make<H: Hooks>(
 fn fill<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
-    (replacement, old): (&mut Replacement, &Node),
+    (replacement, old, grows): (&mut Replacement, &Node, bool),
     parts: Vec<Part>,
     journal_seq: u64,
 ) -> Result {
     let mut places = replacement.places.iter();
-    let grows = parts.len() > 1 && old.is_root();
     replacement.new.reserve(parts.len())?;
     for (min, keys, max) in parts {
         let new = New {
@@ -301,7 +308,7 @@ pub(super) fn make_first<H: Hooks>(
     keys.lay_out();
     let mut made = Replacement {
         btree,
-        old: None,
+        old: Vec::new(),
         new: Vec::with_capacity(1)?,
         root: None,
         places: Vec::with_capacity(1)?,
@@ -321,18 +328,18 @@ pub(super) fn pointer(node: &Node) -> Result<KeyBuf> {
 }
 
 /// A node to be made.
-struct New {
-    btree: BtreeId,
-    level: u8,
-    replaced: u32,
-    range: (Bpos, Bpos),
-    journal_seq: u64,
+pub(super) struct New {
+    pub(super) btree: BtreeId,
+    pub(super) level: u8,
+    pub(super) replaced: u32,
+    pub(super) range: (Bpos, Bpos),
+    pub(super) journal_seq: u64,
 }
 
 impl New {
     /// Makes the node with these keys, and writes it.
     #[inline(never)]
-    fn write<H>(
+    pub(super) fn write<H>(
         &self,
         btrees: &Btrees,
         writer: &Writer<H>,

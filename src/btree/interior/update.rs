@@ -3,6 +3,7 @@
 //! Making new nodes part of their btrees.
 
 use super::{
+    merge::make_merged,
     replace::{
         make,
         make_first,
@@ -88,6 +89,55 @@ pub(in crate::btree) fn make_root<H: Hooks>(
     writer.tasks.call(update)?
 }
 
+/// Merges `node` with one beside it, if both are small, and then its parent. What can not be done
+/// now is left: it is done when more is deleted, or never.
+///
+/// C: `bch2_foreground_maybe_merge()`.
+pub(in crate::btree) fn merge<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    watermark: Watermark,
+    mut node: Arc<Node>,
+) {
+    // Whoever is in a hurry because space is short must not take any.
+    if watermark >= Watermark::InteriorUpdates {
+        return;
+    }
+    let node_sectors = btrees.sb().sb.node_sectors();
+    while node.is_small(node_sectors) && !btrees.is_root(&node) {
+        let merged = writer
+            .tasks
+            .call(|| merge_one(btrees, writer, watermark, &node));
+        let Ok(Ok(true)) = merged else {
+            return;
+        };
+        let level = node.level.saturating_add(1);
+        match btrees.find_node(node.btree, level, node.min) {
+            Ok(Some(parent)) => node = parent,
+            // A failure is reported where it matters.
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+/// Says whether it was merged.
+fn merge_one<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    watermark: Watermark,
+    node: &Arc<Node>,
+) -> Result<bool> {
+    let (mut places, hooks) = (Vec::new(), &writer.hooks);
+    let outcome = hooks
+        .alloc_nodes(btrees, writer, watermark, 2, &mut places)
+        .and_then(|()| {
+            let _one = writer.interior.lock();
+            replace(btrees, writer, &What::Merged(node.clone()), &mut places)
+        });
+    places.iter().for_each(|p| hooks.place_done(*p, false));
+    Ok(matches!(outcome?, Outcome::Done))
+}
+
 /// What is to be made anew.
 #[derive(Clone)]
 enum What {
@@ -95,6 +145,8 @@ enum What {
     Node(Arc<Node>, usize),
     /// The first root of a btree.
     Root(BtreeId),
+    /// This node, together with one beside it.
+    Merged(Arc<Node>),
 }
 
 fn update<H: Hooks>(
@@ -146,6 +198,7 @@ fn replace<H: Hooks>(
             let made = match &what {
                 What::Node(node, wanted) => make(btrees, writer, node, *wanted, places),
                 What::Root(btree) => make_first(btrees, writer, *btree, places),
+                What::Merged(node) => make_merged(btrees, writer, node, places),
             };
             match made {
                 Ok(Made::Yes(r)) => {
@@ -183,6 +236,7 @@ fn replace<H: Hooks>(
             Err((TransError::Restart, Before::Root(btree))) => next = Some(What::Root(btree)),
             Err((TransError::Restart, Before::Unlocked(node))) => drop(IntentGuard::lock(node)),
             Err((TransError::Restart, Before::Nothing)) => (),
+            Err((TransError::Restart, Before::Pointless)) => break Ok(Outcome::Gone),
             Err((TransError::Restart, before)) => break Ok(Outcome::Again(before)),
         }
     };
@@ -194,7 +248,7 @@ fn replace<H: Hooks>(
     outcome
 }
 
-/// Ends the old node's life, or gives the new ones up.
+/// Ends the old nodes' lives, or gives the new ones up.
 fn settle<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, r: &Replacement, done: bool) {
     for place in &r.places {
         writer.hooks.place_done(*place, done);
@@ -205,11 +259,10 @@ fn settle<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, r: &Replacement, done: 
         return;
     }
     r.settle();
-    let Some(old) = &r.old else {
-        return;
-    };
-    btrees.cache().remove(old);
-    drop_pin(old, writer);
+    for old in &r.old {
+        btrees.cache().remove(old);
+        drop_pin(old, writer);
+    }
 }
 
 /// One attempt at changing the pointers.
@@ -229,11 +282,8 @@ fn commit<H: Hooks>(
 }
 
 fn stage<H: Hooks>(t: &mut Trans<'_, H>, replaced: &[Replacement]) -> TransResult {
-    for r in replaced {
+    for old in replaced.iter().flat_map(|r| &r.old) {
         // Nobody may be in the middle of something that relies on the old node.
-        let Some(old) = &r.old else {
-            continue;
-        };
         match IntentGuard::try_lock(old) {
             Some(guard) => t.nodes.push(guard)?,
             None => {
@@ -243,20 +293,40 @@ fn stage<H: Hooks>(t: &mut Trans<'_, H>, replaced: &[Replacement]) -> TransResul
         }
     }
     for r in replaced {
-        if r.old.as_ref().is_none_or(|old| old.is_root()) {
-            change_root(t, r)?;
+        let root = r.old.iter().find(|old| t.btrees.is_root(old)).cloned();
+        if root.is_some() || r.old.is_empty() {
+            change_root(t, r, root)?;
             continue;
         }
-        // The last one has the position of the old one.
+        // The last one has the position of the last old one.
         for new in &r.new {
             t.update_level(new.btree, new.level.saturating_add(1), pointer(new)?)?;
+        }
+        if let [a, b] = &*r.old {
+            delete_pointer(t, a, b)?;
         }
     }
     Ok(())
 }
 
+/// Deletes the pointer to `a`, which is merged into the node in place of `b`. That one's pointer
+/// has to be in the same parent: where there is no pointer any more, the other one begins.
+fn delete_pointer<H: Hooks>(t: &mut Trans<'_, H>, a: &Node, b: &Node) -> TransResult {
+    let (btree, level) = (a.btree, a.level.saturating_add(1));
+    t.update_level(btree, level, KeyBuf::deletion(a.max))?;
+    if t.lock(btree, level, a.max)? != t.lock(btree, level, b.max)? {
+        t.before = Before::Pointless;
+        return Err(TransError::Restart);
+    }
+    Ok(())
+}
+
 /// The new root instead of the old one. It has its pointers already.
-fn change_root<H: Hooks>(t: &mut Trans<'_, H>, r: &Replacement) -> TransResult {
+fn change_root<H: Hooks>(
+    t: &mut Trans<'_, H>,
+    r: &Replacement,
+    old: Option<Arc<Node>>,
+) -> TransResult {
     let Some(node) = r.root.as_ref().or(r.new.last()).cloned() else {
         return Ok(());
     };
@@ -267,7 +337,7 @@ fn change_root<H: Hooks>(t: &mut Trans<'_, H>, r: &Replacement) -> TransResult {
         }
     }
     t.roots.push(RootChange {
-        old: match &r.old {
+        old: match &old {
             Some(old) => pointer(old)?,
             None => KeyBuf::deletion(Bpos::MAX),
         },

@@ -50,6 +50,8 @@ pub(in crate::btree) enum Before {
     Root(BtreeId),
     /// A node is being replaced, or written, and can not be changed until that has ended.
     Settled(Arc<Node>),
+    /// There is none: what was to be done can not be done, and need not.
+    Pointless,
 }
 
 /// A new root. The pointers to roots, and those in new ones, are in no node that is updated.
@@ -90,6 +92,8 @@ pub struct Trans<'a, H> {
     pub(super) staged: Staged,
     pub(super) buffered: Vec<(BtreeId, KeyBuf)>,
     pub(in crate::btree) roots: Vec<RootChange>,
+    /// Nodes that were small after the commit.
+    pub(super) small: Vec<Arc<Node>>,
     pub(in crate::btree) before: Before,
     /// A node it had locked before, and where it has looked something up there: the next one it
     /// wants may be the same, and what it looks up the next key.
@@ -117,7 +121,10 @@ pub fn run<T, H: Hooks>(
     let mut t = Trans::new(btrees, writer, watermark, &[]);
     loop {
         match f(&mut t) {
-            Ok(value) => return Ok(value),
+            Ok(value) => {
+                t.merge_small();
+                return Ok(value);
+            }
             Err(TransError::Failed(e)) => return Err(e),
             Err(TransError::Restart) => t.prepare()?,
         }
@@ -140,6 +147,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
             staged: Staged::default(),
             buffered: Vec::new(),
             roots: Vec::new(),
+            small: Vec::new(),
             before: Before::Nothing,
             recent: None,
             recent_spot: None,
@@ -172,7 +180,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
         self.reset();
         (self.attempt, self.step) = (self.attempt.saturating_add(1), 0);
         match core::mem::replace(&mut self.before, Before::Nothing) {
-            Before::Nothing => Ok(()),
+            Before::Nothing | Before::Pointless => Ok(()),
             Before::Unlocked(node) => {
                 // Taken along: the next attempt most likely begins with other nodes, and then has
                 // to let it go again, but it has waited for its turn.
@@ -190,6 +198,18 @@ impl<'a, H: Hooks> Trans<'a, H> {
                 self.writer.settled.wait(|| node.is_settled());
                 Ok(())
             }
+        }
+    }
+
+    /// Merges nodes that have become small.
+    #[inline]
+    fn merge_small(&mut self) {
+        if self.small.is_empty() {
+            return;
+        }
+        self.reset();
+        for node in core::mem::take(&mut self.small) {
+            interior::merge(self.btrees, self.writer, self.watermark, node);
         }
     }
 
@@ -296,7 +316,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
                 .replaced
                 .iter()
                 .find(|r| r.is_of(btree, stored.as_ref()));
-            let node = replaced.and_then(|r| r.new_at(pos)).or(stored);
+            let node = replaced.and_then(|r| r.new_at(level, pos)).or(stored);
             let Some(node) = node else {
                 self.before = Before::Root(btree);
                 return Err(TransError::Restart);

@@ -235,7 +235,24 @@ impl<H: Hooks> Trans<'_, H> {
         // changed in a new one must not be missed by who still has an old one.
         kill_replaced(self.replaced, &guards);
         drop(guards);
+        if self.replaced.is_empty() && self.staged.iter().any(|u| u.key.is_deleted()) {
+            self.note_small(targets);
+        }
         Ok(seq)
+    }
+
+    /// Notes which nodes are to be merged.
+    #[inline(never)]
+    fn note_small(&mut self, targets: &[Target]) {
+        let node_sectors = self.btrees.sb().sb.node_sectors();
+        for node in targets.iter().filter_map(|t| self.nodes.get(t.node)) {
+            let limit = node.node().merge_limit(node, node_sectors);
+            let is_small = node.keys().live_u64s() < limit && !self.btrees.is_root(node.node());
+            if is_small && self.small.push(node.node().clone()).is_err() {
+                // It stays small, until more is deleted.
+                return;
+            }
+        }
     }
 }
 
@@ -313,6 +330,9 @@ impl<H: Hooks> Trans<'_, H> {
             body.insert(None, key)?;
             self.btrees.note_written(btree, level, key.k.p);
             note_pin(&mut body, oldest, newest, &self.writer.journal);
+        }
+        if key.is_deleted() {
+            self.note_small(core::slice::from_ref(&target));
         }
         self.reset();
         Ok(())

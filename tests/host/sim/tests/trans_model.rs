@@ -29,10 +29,17 @@ use engine::{
 use sim::{
     btree::{
         flush_write_buffer,
+        trans::run,
         write_back,
-        write_back_all, //
+        write_back_all,
+        Btrees, //
     },
     env::restart_often,
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId, //
+    },
+    journal::live::Watermark,
     sys::block::BlockDevice,
 };
 
@@ -128,4 +135,90 @@ fn transactions_start_over_at_every_step() {
 #[test]
 fn btrees_with_many_levels() {
     one_thread(4 << 10, 512, 3_000_000, 0);
+}
+
+/// Nodes of a btree.
+fn nodes(btrees: &Btrees, btree: BtreeId) -> usize {
+    let root = btrees.root_node(btree).unwrap();
+    let of_level = |level| {
+        let mut iter = btrees.iter(btree, level, Bpos::MIN);
+        std::iter::from_fn(|| iter.advance().unwrap()).count()
+    };
+    1 + (1..=root.level).map(of_level).sum::<usize>()
+}
+
+/// Deletes keys in random order, all but one in `keep_one_in`, several at a time.
+fn delete(fs: &Fs, model: &mut Model, r: &mut Random, keep_one_in: u64) {
+    let mut left: Vec<_> = model.keys.keys().copied().collect();
+    left.retain(|(btree, _)| POINTS.contains(btree) && !r.one_in(keep_one_in));
+    while !left.is_empty() {
+        let nr = (1 + r.below(6)).min(left.len() as u64);
+        let some: Vec<_> = (0..nr)
+            .map(|_| left.swap_remove(r.below(left.len() as u64) as usize))
+            .collect();
+        let done = run(&fs.btrees, &fs.writer, Watermark::Normal, |t| {
+            for (btree, pos) in &some {
+                t.delete(*btree, *pos)?;
+            }
+            t.commit()
+        });
+        done.unwrap();
+        for key in some {
+            model.keys.remove(&key);
+        }
+    }
+}
+
+/// Nodes of which most keys are deleted are merged.
+fn shrinks(node: u32, block: u32, positions: u64, restarts: u32) {
+    restart_often(restarts);
+    let kind = Kind {
+        positions,
+        words: 8,
+        changes: 6,
+        thread: 0,
+        alone: true,
+    };
+    let dev = BlockDevice::from_memory("sim", empty(Sizes::new(node, block)));
+    let medium = dev.medium();
+    medium.set_block_bytes(block);
+    let fs = open(dev);
+    let (mut model, mut r) = (Model::default(), Random(seed()));
+    live(&fs, |fs| {
+        fs.churn(&kind, &mut model, &mut r, transactions())
+    });
+    let levels = || POINTS.map(|btree| fs.btrees.root_node(btree).unwrap().level);
+    let of_points = || POINTS.map(|b| nodes(&fs.btrees, b)).iter().sum::<usize>();
+    let (full, high) = (of_points(), levels());
+    live(&fs, |fs| delete(fs, &mut model, &mut r, 50));
+    check(&fs, &medium, &model);
+    let few = of_points();
+    live(&fs, |fs| delete(fs, &mut model, &mut r, u64::MAX));
+    check(&fs, &medium, &model);
+    write_back_all(&fs.btrees, &fs.writer).unwrap();
+    let found = read(copy(&medium)).unwrap();
+    model.check(&found.btrees);
+    walk_all(&found.btrees);
+    fs.writer.hooks.check(&fs.btrees);
+    let none = of_points();
+    println!(
+        "{full} nodes, {few}, {none}; levels {high:?}, {:?}",
+        levels()
+    );
+    // Of those that are empty, one of each level is left.
+    assert_eq!(levels(), high);
+    let least: usize = high.iter().map(|level| 1 + usize::from(*level)).sum();
+    assert_eq!(none, least);
+    assert!(few <= least + full / 8, "{full} nodes, {few}, {none}");
+    // And up again.
+    live(&fs, |fs| fs.churn(&kind, &mut model, &mut r, 200));
+    check(&fs, &medium, &model);
+}
+
+#[test]
+fn what_is_deleted_returns_nodes() {
+    for (node, block) in [(4, 512), (8, 1024), (16, 4096), (64, 4096)] {
+        shrinks(node << 10, block, u64::from(node) << 10, 0);
+    }
+    shrinks(4 << 10, 512, 4000, 40);
 }

@@ -71,8 +71,8 @@ struct State {
     used: HashSet<u64>,
     /// Of nodes that were replaced, free once this journal entry is safe.
     waiting: Vec<(u64, u64)>,
-    /// By the place of a new node: that of the one it replaces.
-    replaces: HashMap<u64, u64>,
+    /// By the place of a new node: those of the ones it replaces.
+    replaces: HashMap<u64, Vec<u64>>,
 }
 
 impl Pool {
@@ -196,15 +196,19 @@ impl Hooks for Pool {
         let sector = |btree, key: &KeyBuf| sector_of(btrees, btree, key);
         let inner = t.updates().filter(|u| u.level > 0);
         let inner: Vec<_> = inner
-            .filter_map(|u| Some((u.btree, u.level, u.key.k.p, sector(u.btree, &u.key)?)))
+            .map(|u| (u.btree, u.level, u.key.k.p, sector(u.btree, &u.key)))
             .collect();
-        let (mut made, mut moved) = (Vec::new(), Vec::new());
+        let (mut made, mut moved, mut merged) = (Vec::new(), Vec::new(), Vec::new());
         for (btree, level, pos, new) in inner {
             let old = t.old(btree, level, pos)?;
             let old = old.and_then(|old| sector(btree, &old));
-            if old != Some(new) {
-                made.push(new);
-                moved.extend(old.map(|old| (new, old)));
+            match new {
+                Some(new) if old != Some(new) => {
+                    made.push(new);
+                    moved.extend(old.map(|old| (new, old)));
+                }
+                Some(_) => (),
+                None => merged.extend(old),
             }
         }
         for change in t.root_changes() {
@@ -214,13 +218,21 @@ impl Hooks for Pool {
             made.extend(change.children.iter().filter_map(|key| sector(btree, key)));
             moved.extend(sector(btree, &change.old).map(|old| (new, old)));
         }
+        // What was merged into another goes with any of the new ones.
+        moved.extend(merged.iter().map(|old| (made[0], *old)));
         for new in made {
             note(t, new, true)?;
         }
         for (_, old) in &moved {
             note(t, *old, false)?;
         }
-        t.writer.hooks.state.lock().unwrap().replaces.extend(moved);
+        let mut s = t.writer.hooks.state.lock().unwrap();
+        for (new, _) in &moved {
+            s.replaces.remove(new);
+        }
+        for (new, old) in moved {
+            s.replaces.entry(new).or_default().push(old);
+        }
         Ok(())
     }
 
@@ -266,7 +278,7 @@ impl Hooks for Pool {
             return;
         }
         s.used.insert(at);
-        if let Some(old) = old {
+        for old in old.into_iter().flatten() {
             assert!(s.used.remove(&old), "replaced twice");
             s.waiting.push((newest, old));
         }

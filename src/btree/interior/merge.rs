@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Merging small nodes.
+//!
+//! A node that is less than a third full is merged with one beside it, if what comes of it is at
+//! most half full, so that it is not soon split again.
+//!
+//! Roots stay as high as they are, as in the C implementation, also when they point to one node
+//! only: the journal has updates of nodes by their level, and those of a root that is gone would be
+//! taken for updates of one of the same level that comes later.
+
+use super::{
+    replace::{
+        Made,
+        New,
+        Replacement, //
+    },
+    NodePlace,
+};
+use crate::{
+    algo::node_keys::{
+        Builder,
+        NodeKeys, //
+    },
+    btree::{
+        node::Node,
+        trans::{
+            Hooks,
+            Writer, //
+        },
+        Btrees,
+        KeyBuf, //
+    },
+    env::{
+        Arc,
+        Vec, //
+    },
+    error::Result,
+    format::bpos::Bpos,
+    sys::six::IntentGuard,
+};
+
+/// Freezes `node` and one beside it, and makes what replaces both, in memory and on disk. On any
+/// other outcome than [`Made::Yes`] all is as it was.
+///
+/// C: `__bch2_foreground_maybe_merge()`.
+#[inline(never)]
+pub(super) fn make_merged<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    node: &Arc<Node>,
+    places: &mut Vec<NodePlace>,
+) -> Result<Made> {
+    let Some(pair) = pair(btrees, node)? else {
+        return Ok(Made::Gone);
+    };
+    let Some(place) = places.last().copied() else {
+        return Ok(Made::Places(1));
+    };
+    let mut made = Replacement {
+        btree: node.btree,
+        old: Vec::with_capacity(pair.len())?,
+        new: Vec::with_capacity(1)?,
+        root: None,
+        places: Vec::with_capacity(1)?,
+    };
+    for old in &pair {
+        match freeze(old) {
+            Frozen::Yes => made.old.push(old.clone())?,
+            Frozen::Gone => {
+                made.thaw();
+                return Ok(Made::Gone);
+            }
+            Frozen::Busy => {
+                made.thaw();
+                return Ok(Made::Busy(old.clone()));
+            }
+        }
+    }
+    let [a, b] = &pair;
+    // They may have grown before they were frozen.
+    let new = is_small_together(btrees, a, b).then(|| new_of(btrees, writer, &pair, &place));
+    match new {
+        Some(Ok(new)) => {
+            made.new.push(new)?;
+            made.places.push(place)?;
+            places.pop();
+            Ok(Made::Yes(made))
+        }
+        Some(Err(e)) => {
+            made.thaw();
+            Err(e)
+        }
+        None => {
+            made.thaw();
+            Ok(Made::Gone)
+        }
+    }
+}
+
+enum Frozen {
+    Yes,
+    Gone,
+    Busy,
+}
+
+fn freeze(node: &Arc<Node>) -> Frozen {
+    let mut guard = IntentGuard::lock(node.clone());
+    if node.is_dead() || guard.is_frozen() {
+        return Frozen::Gone;
+    }
+    if guard.is_writing() {
+        return Frozen::Busy;
+    }
+    Node::set_frozen(&mut guard.write(), true);
+    Frozen::Yes
+}
+
+/// Words of keys, if all of them are good.
+fn live_u64s(node: &Node) -> Option<usize> {
+    let body = node.read();
+    body.all_valid().then(|| body.keys().live_u64s())
+}
+
+fn is_small_together(btrees: &Btrees, a: &Node, b: &Node) -> bool {
+    let capacity = a.read().capacity_u64s(btrees.sb().sb.node_sectors());
+    match (live_u64s(a), live_u64s(b)) {
+        (Some(a), Some(b)) => a.saturating_add(b) <= capacity / 2,
+        _ => false,
+    }
+}
+
+/// `node` and the one beside it, in order, that it can be merged with.
+fn pair(btrees: &Btrees, node: &Arc<Node>) -> Result<Option<[Arc<Node>; 2]>> {
+    if node.is_dead() || btrees.is_root(node) {
+        return Ok(None);
+    }
+    let level = node.level.saturating_add(1);
+    let parent = match btrees.find_node(node.btree, level, node.min)? {
+        Some(parent) if parent.covers(node.max) => parent,
+        // It was replaced meanwhile.
+        _ => return Ok(None),
+    };
+    let beside = |there: bool, pos: Bpos| match there && parent.covers(pos) {
+        true => btrees.find_node(node.btree, node.level, pos),
+        false => Ok(None),
+    };
+    let next = beside(node.max < Bpos::MAX, node.max.successor())?;
+    let next = next.filter(|n| n.min == node.max.successor());
+    if let Some(next) = next.filter(|n| is_small_together(btrees, node, n)) {
+        return Ok(Some([node.clone(), next]));
+    }
+    let previous = beside(node.min > Bpos::MIN, node.min.predecessor())?;
+    let previous = previous.filter(|p| p.max == node.min.predecessor());
+    if let Some(previous) = previous.filter(|p| is_small_together(btrees, p, node)) {
+        return Ok(Some([previous, node.clone()]));
+    }
+    // Not before it is smaller.
+    node.merge_below(live_u64s(node).unwrap_or(0));
+    Ok(None)
+}
+
+/// The new node with the keys of `nodes`, which are frozen.
+fn new_of<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    [a, b]: &[Arc<Node>; 2],
+    place: &NodePlace,
+) -> Result<Arc<Node>> {
+    let range = (a.min, b.max);
+    let journal_seq = a.read().journal_seq.max(b.read().journal_seq);
+    let new = New {
+        btree: a.btree,
+        level: a.level,
+        replaced: a.replaced.max(b.replaced).wrapping_add(1),
+        range,
+        journal_seq,
+    };
+    new.write(btrees, writer, keys_of([a, b], range)?, Some(place))
+}
+
+fn keys_of(nodes: [&Node; 2], (min, max): (Bpos, Bpos)) -> Result<NodeKeys> {
+    let mut keys = Builder::new(min, max);
+    for node in nodes {
+        let body = node.read();
+        let mut place = body.search(node.min);
+        while let Some(slot) = body.key_at(place) {
+            keys.count(&slot.key.k);
+            place = slot.next;
+        }
+    }
+    keys.lay_out();
+    let mut copy = KeyBuf::default();
+    for node in nodes {
+        let body = node.read();
+        let mut place = body.search(node.min);
+        while let Some(slot) = body.key_at(place) {
+            copy.set(&slot.key)?;
+            keys.push(&copy.k, copy.value())?;
+            place = slot.next;
+        }
+    }
+    keys.finish()
+}
