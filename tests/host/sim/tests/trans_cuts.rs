@@ -159,8 +159,13 @@ impl Workload {
             };
             let (mut model, mut r) = (Model::default(), Random(self.seed << 4 | thread));
             let mut history = History::default();
-            for _ in 0..self.transactions {
-                let steps = kind.steps(&mut model, &mut r);
+            for nr in 0..self.transactions {
+                // In every other workload, much of it goes again.
+                let deletes = self.seed % 2 == 1 && nr > self.transactions / 3 && !r.one_in(8);
+                let steps = match deletes {
+                    true => kind.deletions(&mut model, &mut r),
+                    false => kind.steps(&mut model, &mut r),
+                };
                 let seq = fs.run(&steps).unwrap();
                 // In none, if it changes nothing.
                 let last = history.done.last().map_or(0, |(last, _)| *last);

@@ -85,7 +85,10 @@ fn all_memory(sizes: Sizes) {
     let mut failures = 0;
     for nr in 0..setting("BCACHEFS_RS_TRANSACTIONS", 800) {
         let before = model.clone();
-        let steps = kind(0).steps(&mut model, &mut r);
+        let steps = match nr % 400 > 200 && !r.one_in(8) {
+            true => kind(0).deletions(&mut model, &mut r),
+            false => kind(0).steps(&mut model, &mut r),
+        };
         failures += with_little_memory(&fs, |after| {
             let done = fs.run(&steps);
             // Nothing has happened; looking at all of it takes its time.
@@ -135,8 +138,11 @@ fn until_it_fails(seed: u64, inject: impl FnOnce(&Medium)) -> bool {
         let (mut model, mut r) = (Model::default(), Random(seed << 4 | thread));
         // What is safe; and all that was tried since.
         let (mut safe, mut tried) = (Model::default(), Vec::new());
-        for _ in 0..600 {
-            let steps = kind(thread + 1).steps(&mut model, &mut r);
+        for nr in 0..600 {
+            let steps = match nr % 200 > 100 && !r.one_in(8) {
+                true => kind(thread + 1).deletions(&mut model, &mut r),
+                false => kind(thread + 1).steps(&mut model, &mut r),
+            };
             tried.push(steps);
             let last = tried.last().unwrap();
             let mut done = fs.run(last).map(drop);

@@ -161,8 +161,11 @@ fn threads_on(sizes: Sizes, shrink: bool) {
         let one = |thread: u64| {
             let (mut model, mut r) = (Model::default(), Random(seed << 8 | thread));
             let mut counted = 0;
-            for _ in 0..transactions() {
-                let steps = kind(sizes, thread).steps(&mut model, &mut r);
+            for nr in 0..transactions() {
+                let steps = match nr % 600 > 300 && !r.one_in(8) {
+                    true => kind(sizes, thread).deletions(&mut model, &mut r),
+                    false => kind(sizes, thread).steps(&mut model, &mut r),
+                };
                 fs.run(&steps).unwrap();
                 counted += count(fs, &mut r);
                 if r.one_in(300) {

@@ -165,6 +165,34 @@ impl Kind {
             .collect()
     }
 
+    /// A transaction that deletes keys that are there: nodes become small by many of them.
+    pub(crate) fn deletions(&self, model: &mut Model, r: &mut Random) -> Steps {
+        let nr = 1 + r.below(self.changes);
+        let mut steps = Steps::new();
+        for _ in 0..nr {
+            let btree = POINTS.into_iter().chain(BUFFERED).nth(r.below(5) as usize);
+            let btree = btree.unwrap();
+            let from = self.pos(btree, r);
+            let mut keys = model.keys.range((btree, from)..);
+            let Some((&(btree, p), (k, _))) = keys.next() else {
+                continue;
+            };
+            let op = match BUFFERED.contains(&btree) {
+                true => Op::Buffer(
+                    btree,
+                    Bkey {
+                        key_type: KeyType::DELETED,
+                        ..*k
+                    },
+                ),
+                false => Op::Delete(btree, p),
+            };
+            apply(model, &op);
+            steps.push((op, None));
+        }
+        steps
+    }
+
     fn look(&self, model: &Model, r: &mut Random) -> Option<Look> {
         let btree = POINTS[r.below(3) as usize];
         let from = self.pos(btree, r);
