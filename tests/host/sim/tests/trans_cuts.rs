@@ -11,6 +11,7 @@
 mod engine;
 
 use engine::{
+    history::History,
     image::{
         empty_disk,
         Sizes, //
@@ -19,7 +20,6 @@ use engine::{
     model::Model,
     open,
     ops::{
-        apply,
         Kind,
         Steps, //
     },
@@ -55,60 +55,11 @@ use std::{
     },
 };
 
-/// What one thread did.
-#[derive(Default)]
-struct History {
-    /// The journal entry of each transaction, and what it was.
-    done: Vec<(u64, Steps)>,
-    /// When how many were acknowledged.
-    safe: Vec<(u64, usize)>,
-    /// What there was after each tenth.
-    states: Vec<Model>,
-}
-
-const STATES: usize = 10;
-
-impl History {
-    /// How many are certain to be there at a moment.
-    fn certain(&self, at: u64) -> usize {
-        let before = self.safe.iter().take_while(|(clock, _)| *clock <= at);
-        before.last().map_or(0, |(_, nr)| *nr)
-    }
-
-    /// How many are in journal entries up to `seq`.
-    fn up_to(&self, seq: u64) -> usize {
-        self.done.partition_point(|(s, _)| *s <= seq)
-    }
-
-    fn keep_states(&mut self) {
-        let mut model = Model::default();
-        for (nr, (_, steps)) in self.done.iter().enumerate() {
-            if nr % STATES == 0 {
-                self.states.push(model.clone());
-            }
-            steps.iter().for_each(|(op, _)| apply(&mut model, op));
-        }
-        self.states.push(model);
-    }
-
-    /// What there is after the first `nr`.
-    fn state(&self, nr: usize) -> Model {
-        let from = nr / STATES;
-        let mut model = self.states[from.min(self.states.len() - 1)].clone();
-        if from < self.states.len() - 1 || nr % STATES == 0 {
-            let rest = &self.done[from * STATES..nr];
-            let ops = rest.iter().flat_map(|(_, steps)| steps);
-            ops.for_each(|(op, _)| apply(&mut model, op));
-        }
-        model
-    }
-}
-
 /// What happened, and on what.
 struct Recording {
     medium: Medium,
     power: Power,
-    threads: Vec<History>,
+    threads: Vec<History<Steps>>,
     /// The first moment with a journal.
     start: u64,
 }
@@ -167,20 +118,17 @@ impl Workload {
                     false => kind.steps(&mut model, &mut r),
                 };
                 let seq = fs.run(&steps).unwrap();
-                // In none, if it changes nothing.
-                let last = history.done.last().map_or(0, |(last, _)| *last);
-                assert!(seq == 0 || seq >= last);
-                history.done.push((seq.max(last), steps));
+                history.done(seq, steps);
                 if r.one_in(12) {
                     fs.writer.journal.flush().unwrap();
-                    history.safe.push((power.now(), history.done.len()));
+                    history.acknowledged(power.now());
                 }
                 if r.one_in(40) {
                     let seq = fs.writer.journal.newest();
                     write_back(&fs.btrees, &fs.writer, seq).unwrap();
                 }
             }
-            history.keep_states();
+            history.keep_states(Model::default());
             history
         };
         let stop = AtomicBool::new(false);

@@ -4,17 +4,23 @@
 //!
 //! | file       | holds                                                                     |
 //! |------------|---------------------------------------------------------------------------|
+//! | `accept.rs` | random transactions on a filesystem that a check accepts afterwards        |
+//! | `history.rs` | what threads did, and what of it has to be there after a loss of power    |
 //! | `image.rs` | empty filesystems with nodes and blocks of any size                        |
 //! | `model.rs` | [`Model`](model::Model): what the btrees should hold, as plain maps         |
 //! | `ops.rs`   | random transactions                                                       |
 //! | `pool.rs`  | [`Pool`](pool::Pool): space for nodes                                      |
+//! | `space.rs` | filesystems with the allocator that they have in the kernel                |
 
 #![allow(dead_code)] // not every test uses all of it
 
+pub(crate) mod accept;
+pub(crate) mod history;
 pub(crate) mod image;
 pub(crate) mod model;
 pub(crate) mod ops;
 pub(crate) mod pool;
+pub(crate) mod space;
 
 use pool::Pool;
 use sim::{
@@ -107,7 +113,7 @@ pub(crate) fn copy(medium: &Medium) -> BlockDevice {
 }
 
 /// Ends a loop in another thread when it goes.
-struct Stop<'a>(&'a AtomicBool);
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {
@@ -127,7 +133,11 @@ pub(crate) fn live_until_error<T>(fs: &Fs, f: impl FnOnce(&Fs) -> T) -> (T, BchR
                     match write_back(&fs.btrees, &fs.writer, target) {
                         // There may be memory the next time.
                         Ok(()) | Err(Error::NoMemory) => (),
-                        Err(e) => return Err(e),
+                        Err(e) => {
+                            // Nobody makes room any more: who waits for it must not.
+                            journal.halt(e);
+                            return Err(e);
+                        }
                     }
                 }
             }

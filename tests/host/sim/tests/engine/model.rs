@@ -53,7 +53,11 @@ impl Model {
 
     /// Whether the btrees hold just that. Buffered keys have to be there.
     pub(crate) fn check(&self, btrees: &Btrees) {
-        let found = read(btrees);
+        self.compare(&read(btrees));
+    }
+
+    /// Whether this was found.
+    pub(crate) fn compare(&self, found: &Model) {
         same(&found.keys, &self.keys);
         same(&found.sectors, &self.sectors);
         let counters = self.counters.iter().filter(|(_, nr)| **nr != 0);
@@ -91,8 +95,16 @@ fn same<K: Ord + std::fmt::Debug, V: Eq + std::fmt::Debug>(
 
 /// What the btrees hold.
 pub(crate) fn read(btrees: &Btrees) -> Model {
+    let points: Vec<_> = POINTS.into_iter().chain(BUFFERED).collect();
+    let mut model = read_of(btrees, &points, &EXTENTS);
+    model.counters = counters(btrees);
+    model
+}
+
+/// What these btrees hold, of single keys and of extents.
+pub(crate) fn read_of(btrees: &Btrees, points: &[BtreeId], extents: &[BtreeId]) -> Model {
     let mut model = Model::default();
-    for btree in POINTS.into_iter().chain(BUFFERED) {
+    for btree in points.iter().copied() {
         let mut iter = btrees.iter(btree, 0, Bpos::MIN);
         let mut last = None;
         while let Some(key) = iter.next().unwrap() {
@@ -105,7 +117,7 @@ pub(crate) fn read(btrees: &Btrees) -> Model {
                 .insert((btree, key.k.p), (key.k, words.collect()));
         }
     }
-    for btree in EXTENTS {
+    for btree in extents.iter().copied() {
         let mut iter = btrees.iter(btree, 0, Bpos::MIN);
         let mut last = (0, 0);
         while let Some(key) = iter.next().unwrap() {
@@ -121,7 +133,6 @@ pub(crate) fn read(btrees: &Btrees) -> Model {
             }
         }
     }
-    model.counters = counters(btrees);
     model
 }
 

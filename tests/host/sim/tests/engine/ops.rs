@@ -3,6 +3,7 @@
 //! Random transactions.
 
 use super::{
+    history::Apply,
     model::{
         Model,
         BUFFERED,
@@ -55,6 +56,12 @@ pub(crate) struct Look {
 
 /// A transaction: changes, each with what is seen after it.
 pub(crate) type Steps = Vec<(Op, Option<Look>)>;
+
+impl Apply for Steps {
+    fn apply(&self, model: &mut Model) {
+        self.iter().for_each(|(op, _)| apply(model, op));
+    }
+}
 
 /// What random transactions are about.
 #[derive(Clone, Copy, Debug)]

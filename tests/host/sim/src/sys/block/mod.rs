@@ -102,6 +102,11 @@ impl BlockDevice {
         Self::new(Inner::new(name, Disk::from_memory(bytes), None))
     }
 
+    /// A device with these contents at first.
+    pub fn of_disk(name: &str, disk: Disk) -> Self {
+        Self::new(Inner::new(name, disk, None))
+    }
+
     /// A device that keeps a log of what is done to it, by the clock of `power`, for
     /// [`Replay`] to find out what a loss of power would have left.
     pub fn recorded(name: &str, disk: Disk, power: &Power) -> Self {
