@@ -22,7 +22,7 @@ use sim::{
         KeyBuf, //
     },
     error::{
-        Error,
+        Class,
         Result as BchResult, //
     },
     format::{
@@ -139,6 +139,46 @@ fn apply(model: &mut Model, change: &Change) {
     }
 }
 
+/// What a transaction changed in a model, the last change last.
+#[derive(Default)]
+struct Before {
+    keys: Vec<((BtreeId, Bpos), Option<Entry>)>,
+    sectors: Vec<((BtreeId, u64, u64), Option<u32>)>,
+}
+
+impl Before {
+    fn note(&mut self, model: &Model, change: &Change) {
+        match change {
+            Change::Set(btree, Bkey { p, .. }, _) | Change::Delete(btree, p) => {
+                let at = (*btree, *p);
+                self.keys.push((at, model.keys.get(&at).cloned()));
+            }
+            Change::Sectors {
+                inum, start, end, ..
+            } => {
+                let all = (*start..*end).map(|sector| (BtreeId::EXTENTS, *inum, sector));
+                let old = all.map(|at| (at, model.sectors.get(&at).copied()));
+                self.sectors.extend(old);
+            }
+        }
+    }
+
+    fn restore(self, model: &mut Model) {
+        for (at, old) in self.keys.into_iter().rev() {
+            match old {
+                Some(entry) => model.keys.insert(at, entry),
+                None => model.keys.remove(&at),
+            };
+        }
+        for (at, old) in self.sectors.into_iter().rev() {
+            match old {
+                Some(says) => model.sectors.insert(at, says),
+                None => model.sectors.remove(&at),
+            };
+        }
+    }
+}
+
 /// What random transactions are about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind<'a> {
@@ -156,14 +196,21 @@ pub(crate) struct Kind<'a> {
 impl Kind<'_> {
     /// A random transaction after what `model` has seen; it has seen that as well then.
     pub(crate) fn changes(&self, model: &mut Model, r: &mut Random) -> Changes {
+        self.changes_and_before(model, r).0
+    }
+
+    /// The same, with what `model` was.
+    fn changes_and_before(&self, model: &mut Model, r: &mut Random) -> (Changes, Before) {
+        let mut before = Before::default();
         let nr = 1 + r.below(self.changes);
-        (0..nr)
-            .map(|_| {
-                let change = self.change(model, r);
-                apply(model, &change);
-                change
-            })
-            .collect()
+        let changes = (0..nr).map(|_| {
+            let change = self.change(model, r);
+            before.note(model, &change);
+            apply(model, &change);
+            change
+        });
+        let changes = changes.collect();
+        (changes, before)
     }
 
     fn change(&self, model: &Model, r: &mut Random) -> Change {
@@ -302,16 +349,11 @@ impl SpaceFs {
     /// Runs random transactions while there is space for them; says how many there were.
     pub(crate) fn fill(&self, kind: &Kind<'_>, model: &mut Model, r: &mut Random, nr: u64) -> u64 {
         for done in 0..nr {
-            let before = model.clone();
-            let changes = kind.changes(model, r);
-            match self.try_run(&changes) {
-                Ok(_) => (),
-                Err(e) => {
-                    assert_eq!(e.class(), sim::error::Class::NoSpace, "{e}");
-                    assert!(e != Error::Io);
-                    *model = before;
-                    return done;
-                }
+            let (changes, before) = kind.changes_and_before(model, r);
+            if let Err(e) = self.try_run(&changes) {
+                assert_eq!(e.class(), Class::NoSpace, "{e}");
+                before.restore(model);
+                return done;
             }
         }
         nr

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Filesystems that were changed and shut down, for others to check. They go to the directory
+//! `BCACHEFS_RS_OUT`, as `SEED.0.img` and so on for each device, `BCACHEFS_RS_ROUNDS` of them from
+//! `BCACHEFS_RS_SEED` on; `tests/accepted` has the packaged tools look at them. Without a directory,
+//! only our own checker looks at one.
+
+mod engine;
+
+use engine::{
+    accept::{
+        Base,
+        Kind, //
+    },
+    setting,
+    space::{
+        disks,
+        open,
+        SpaceFs, //
+    },
+    Random, //
+};
+use sim::{
+    alloc::space::discard_buckets,
+    btree::write_back,
+    journal::live::Watermark,
+    sys::block::Disk, //
+};
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    path::{
+        Path,
+        PathBuf, //
+    },
+};
+
+const IMAGES: [&str; 5] = [
+    "engine-small",
+    "engine-unequal",
+    "engine-three",
+    "v113-repl2",
+    "v113-tree",
+];
+
+/// Bytes written at a time, if not all of them are 0.
+const PIECE: usize = 64 << 10;
+
+fn save(disk: &Disk, path: &Path) {
+    let file = File::create(path).unwrap();
+    file.set_len(disk.nr_sectors() * 512).unwrap();
+    let mut piece = vec![0; PIECE];
+    for at in (0..disk.nr_sectors()).step_by(PIECE / 512) {
+        let left = (disk.nr_sectors() - at) as usize * 512;
+        let piece = &mut piece[..left.min(PIECE)];
+        disk.read(at, piece).unwrap();
+        if piece.iter().any(|b| *b != 0) {
+            file.write_all_at(piece, at * 512).unwrap();
+        }
+    }
+}
+
+/// Changes a filesystem in one of many ways, and shuts it down.
+fn changed(seed: u64) -> SpaceFs {
+    let mut r = Random(seed);
+    let fs = open(disks(IMAGES[r.below(5) as usize]).expect("an image of the tree"));
+    let base = Base::of(&fs.view.btrees);
+    let kind = |thread| Kind {
+        base: &base,
+        positions: [60, 1000, 20_000][seed as usize % 3],
+        changes: 5,
+        thread,
+        deletes: 3,
+    };
+    let nr = [20, 300, 3000][r.below(3) as usize];
+    let empties = r.one_in(2);
+    let one = |fs: &SpaceFs, thread: u64| {
+        let (mut model, mut r) = (base.model.clone(), Random(seed << 4 | thread));
+        let kind = kind(thread);
+        fs.fill(&kind, &mut model, &mut r, nr);
+        if empties {
+            for changes in kind.undo(&model) {
+                fs.try_run(&changes).unwrap();
+            }
+        }
+    };
+    let threads = 1 + r.below(3);
+    match r.one_in(3) {
+        // Nobody writes back before the end, unless the journal is full.
+        true => {
+            let mut model = base.model.clone();
+            fs.fill(&kind(0), &mut model, &mut r, 40);
+            write_back(&fs.view.btrees, &fs.writer, u64::MAX).unwrap();
+            discard_buckets(fs.engine(), Watermark::Btree).unwrap();
+        }
+        false => fs.live(|fs| {
+            std::thread::scope(|s| {
+                for thread in 0..threads {
+                    let one = &one;
+                    s.spawn(move || one(fs, thread));
+                }
+            });
+        }),
+    }
+    fs.shut_down();
+    fs
+}
+
+#[test]
+fn filesystems_for_others() {
+    let out = std::env::var_os("BCACHEFS_RS_OUT").map(PathBuf::from);
+    let first = setting("BCACHEFS_RS_SEED", 1);
+    for seed in first..first + setting("BCACHEFS_RS_ROUNDS", 1) {
+        println!("BCACHEFS_RS_SEED={seed}");
+        let fs = changed(seed);
+        fs.check();
+        let Some(out) = &out else {
+            continue;
+        };
+        for (nr, disk) in fs.contents().iter().enumerate() {
+            save(disk, &out.join(format!("{seed}.{nr}.img")));
+        }
+    }
+}
