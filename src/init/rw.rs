@@ -29,6 +29,7 @@ use crate::{
         Vec, //
     },
     error::{
+        Class,
         Error,
         Result, //
     },
@@ -288,7 +289,12 @@ fn reclaim(btrees: &Btrees, writer: &Writer, stop: &Stop) {
             Ok(()) => continue,
             // While the journal is replayed; who does so makes room.
             Err(Error::JournalFull) => (),
-            Err(e) => pr_err!("{}: writing back: {e}", btrees.sb().name()),
+            Err(e) => {
+                pr_err!("{}: writing back: {e}", btrees.sb().name());
+                if e.class() == Class::NoSpace {
+                    writer.journal.held_up(e);
+                }
+            }
         }
         stop.sleep_ms(RECLAIM_MS);
     }

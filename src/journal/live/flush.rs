@@ -90,6 +90,20 @@ impl Shared {
         Progress::NoEntry
     }
 
+    /// Has an entry written with a flush, so that what is on disk says which entries are not needed
+    /// any more. Does not wait for it.
+    pub(super) fn flush_soon(&self) {
+        let progress = self.locked(|s| self.push(s, s.seq));
+        self.work.wake_all();
+        if matches!(progress, Progress::Done | Progress::NoEntry) {
+            // When there is no room now, there will be news.
+            let room = Reservation::u64s_for(0);
+            if let Ok(more) = self.try_reserve(room, Watermark::InteriorUpdates) {
+                more.must_flush();
+            }
+        }
+    }
+
     /// Closes the open entry, or has that done once no older one is being written: until then it
     /// can take more.
     ///
@@ -101,6 +115,16 @@ impl Shared {
             let seq = s.seq;
             s.entry(seq).expires_ns = 0;
         }
+    }
+
+    /// Has the open entry written, if room is short because of it alone.
+    pub(super) fn close_if_in_the_way(&self) {
+        self.locked(|s| {
+            if s.is_open_in_the_way() {
+                self.close_soon(s);
+            }
+        });
+        self.work.wake_all();
     }
 
     /// Waits until nothing is open or being written.

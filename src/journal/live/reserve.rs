@@ -20,6 +20,7 @@ use crate::{
             low_u32,
             sat_u32, //
         },
+        pr_err,
         time::monotonic_ns, //
     },
     error::{
@@ -179,7 +180,9 @@ impl Shared {
 
     /// Waits until a reservation of `u64s` words is likely to succeed. The caller must hold no
     /// lock, and no reservation. While an older journal is replayed, this fails with
-    /// [`Error::JournalFull`] rather than wait for the end of that.
+    /// [`Error::JournalFull`] rather than wait for the end of that. When the journal is full and
+    /// nothing of it can be written back, it fails with the reason, unless the caller is one of
+    /// those who write back.
     ///
     /// C: `bch2_journal_res_get()` with `JOURNAL_RES_GET_CHECK`.
     pub fn wait_for_space(&self, u64s: u32, watermark: Watermark) -> Result {
@@ -193,13 +196,29 @@ impl Shared {
                 return Err(self.refused(refusal));
             }
             let others = watermark < Watermark::Reclaim;
-            let (stuck, replaying) = self.locked(|s| (s.is_stuck(others), s.is_replaying()));
-            if stuck && self.changes() == seen {
-                return Err(match replaying {
-                    // Who replays can make room, by doing so in another order.
-                    true => self.refused(refusal),
-                    false => self.stuck(),
-                });
+            let (stuck, held_up, wants_flush, replaying) =
+                self.locked(|s| (s.is_stuck(others), s.held_up(), s.wants_flush(), s.is_replaying()));
+            if stuck && replaying {
+                // Who replays can make room, by doing so in another order.
+                match self.changes() == seen {
+                    true => return Err(self.refused(refusal)),
+                    false => continue,
+                }
+            }
+            if stuck {
+                // Somebody else may be writing back what he has taken of the journal already.
+                match self.changes_within(self.conf.stuck_ms, seen) {
+                    true => continue,
+                    false => return Err(self.stuck()),
+                }
+            }
+            if let Some(e) = held_up.filter(|_| others && refusal == Refusal::Full) {
+                return Err(e);
+            }
+            if wants_flush {
+                self.flush_soon();
+            } else if refusal == Refusal::Full {
+                self.close_if_in_the_way();
             }
             self.want_reclaim();
             self.wait_for_change(seen);
@@ -236,6 +255,11 @@ impl Shared {
     /// C: `journal_error_check_stuck()`.
     #[cold]
     pub fn stuck(&self) -> Error {
+        let name = self.st.name();
+        let (front, seq, flushed) = self.locked(|s| (s.pins.front(), s.seq, s.flushed));
+        pr_err!(
+            "{name}: no room in the journal: entries {front} to {seq} are kept, {flushed} is safe"
+        );
         self.halt(Error::JournalStuck);
         self.halted().unwrap_or(Error::Io)
     }

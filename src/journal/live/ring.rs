@@ -221,6 +221,11 @@ impl Ring {
         }
     }
 
+    /// Whether buckets are not needed any more, but what is on disk does not say so.
+    pub(super) fn wants_flush(&self) -> bool {
+        self.dirty_ondisk != self.dirty
+    }
+
     /// The start of the next bucket to discard.
     pub(super) fn to_discard(&self) -> Option<u64> {
         match self.discard != self.dirty_ondisk {

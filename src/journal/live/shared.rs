@@ -112,6 +112,11 @@ impl Shared {
         self.wait.wait(|| self.changes() != seen);
     }
 
+    /// The same, for so many milliseconds at most; whether there is news.
+    pub(super) fn changes_within(&self, ms: u64, seen: u64) -> bool {
+        self.wait.wait_timeout_ms(ms, || self.changes() != seen)
+    }
+
     fn notify(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.wait.wake_all();
@@ -272,6 +277,12 @@ impl Shared {
         self.reclaim.idle_timeout_ms(ms, || {
             self.reclaim_wanted.swap(false, Ordering::AcqRel) || stop()
         });
+    }
+
+    /// Nothing could be written back, because of `e`: who waits for room is told, and does not wait
+    /// until somebody makes room for that.
+    pub fn held_up(&self, e: Error) {
+        self.locked(|s| s.held_up = Some(e));
     }
 
     /// Has somebody write back what the journal holds.

@@ -286,6 +286,10 @@ fn conf(st: &SbState, start: &Start) -> Conf {
         replicas_needed: low_u8(sb.flag(flags::META_REPLICAS_REQ)).clamp(1, replicas),
         flush_delay_ns: ms(OptId::JournalFlushDelay),
         reclaim_delay_ns: ms(OptId::JournalReclaimDelay),
+        stuck_ms: st
+            .opts
+            .get(OptId::AllocatorStuckTimeout)
+            .saturating_mul(1000),
         may_skip_flush: sb.features().has(Features::JOURNAL_NO_FLUSH),
     }
 }

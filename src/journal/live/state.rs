@@ -21,7 +21,9 @@ use crate::{
         num::{
             low_u32,
             round_up_pow2,
-            u64_of, //
+            sat_u32,
+            u64_of,
+            usize_of, //
         },
         units::DevIdx,
         Vec, //
@@ -56,6 +58,9 @@ pub(super) struct Conf {
     pub(super) flush_delay_ns: u64,
     /// How long entries may wait for being written back, in nanoseconds.
     pub(super) reclaim_delay_ns: u64,
+    /// How long a journal without room may stay as it is while nothing is under way, in
+    /// milliseconds.
+    pub(super) stuck_ms: u64,
     /// Whether entries may be written without a flush.
     pub(super) may_skip_flush: bool,
 }
@@ -146,6 +151,9 @@ pub(super) struct State {
     pub(super) pins: Pins,
     entries: [Entry; BUFFERS],
     pub(super) rings: Vec<Ring>,
+    /// How large an entry becomes at most, unless a single reservation wants more: of a short
+    /// journal, one must not take all that is kept for writing it back.
+    entry_sectors: u32,
     /// The largest next entry, in sectors, or why there can be none.
     next_entry: Result<u32, Refusal>,
     /// Below it, nothing is reserved.
@@ -162,6 +170,8 @@ pub(super) struct State {
     replaying: Range<u64>,
     /// No entry is opened any more.
     pub(super) stopped: bool,
+    /// Why nothing can be written back, since that was last tried.
+    pub(super) held_up: Option<Error>,
     /// What ended it all.
     pub(super) halted: Option<Error>,
 }
@@ -184,6 +194,7 @@ impl State {
             pins,
             entries: [Entry::default(); BUFFERS],
             rings,
+            entry_sectors: 0,
             next_entry: Err(Refusal::NoDevice),
             watermark: Watermark::Stripe,
             can_discard: false,
@@ -193,6 +204,7 @@ impl State {
             last_reclaim_ns: now,
             replaying,
             stopped: false,
+            held_up: None,
             halted: None,
         }
     }
@@ -301,6 +313,7 @@ impl State {
         let ondisk = self.room(Free::CleanOnDisk, want);
         let clean = self.room(Free::Clean, want).total;
         let total = self.room(Free::Total, want).total;
+        self.entry_sectors = sat_u32(usize_of(total >> 3));
         self.next_entry = match now.next_entry {
             0 => Err(Refusal::Full),
             sectors => Ok(sectors),
@@ -333,7 +346,11 @@ impl State {
         if self.nr_unwritten() >= u64_of(BUFFERS) {
             return Err(Refusal::Busy);
         }
-        let sectors = self.next_entry?.min(conf.buffer_sectors);
+        let most = self.entry_sectors.max(Self::sectors_of(
+            conf,
+            u64s.max(1).saturating_add(conf.reserved_u64s),
+        ));
+        let sectors = self.next_entry?.min(conf.buffer_sectors).min(most);
         let words = Self::words_of(conf, sectors);
         if words < u64s.max(1) {
             return Err(Refusal::Full);
@@ -519,6 +536,7 @@ impl State {
             return false;
         }
         if self.pins.advance(self.ondisk) {
+            self.held_up = None;
             self.update_space(conf);
         }
         true
@@ -545,15 +563,36 @@ impl State {
         (
             (self.seq, self.ondisk, self.flushed, self.pins.front()),
             (self.next_entry, self.watermark, self.can_discard),
-            (self.halted, self.stopped),
+            (self.halted, self.stopped, self.held_up),
         )
     }
 
-    /// Whether nothing that is under way makes room: entries being written, buckets to discard, or
-    /// entries that others still have to write back.
+    /// Whether nothing that is under way makes room: entries being written, buckets to discard,
+    /// entries to be written with a flush, or those that others still have to write back.
     pub(super) fn is_stuck(&self, others_may_write_back: bool) -> bool {
         let waits_for_others = others_may_write_back && self.pins.front() <= self.seq;
-        self.is_quiet() && !self.can_discard && !waits_for_others
+        self.is_quiet() && !self.can_discard && !self.wants_flush() && !waits_for_others
+    }
+
+    /// Whether there is no room, and an entry with a flush would make some: in memory it is known
+    /// that more was written back than the last one says.
+    ///
+    /// C: `bch2_journal_reclaim_fast()` leaves this to the next flush, which is a second away at
+    /// most.
+    pub(super) fn wants_flush(&self) -> bool {
+        self.next_entry == Err(Refusal::Full) && self.rings.iter().any(Ring::wants_flush)
+    }
+
+    /// Whether the open entry is all that takes room: it has some for as much as it could get, which
+    /// is most of a short journal, until it is closed.
+    pub(super) fn is_open_in_the_way(&self) -> bool {
+        !self.is_quiet() && self.pins.front() == self.seq
+    }
+
+    /// Why what is not written back stays so, if nothing else that is under way makes room.
+    pub(super) fn held_up(&self) -> Option<Error> {
+        let under_way = !self.is_quiet() || self.can_discard || self.wants_flush();
+        self.held_up.filter(|_| !under_way)
     }
 
     /// Up to which entry should be written back, if any.

@@ -10,6 +10,7 @@ const CONF: Conf = Conf {
     replicas_needed: 1,
     flush_delay_ns: 1000,
     reclaim_delay_ns: 500,
+    stuck_ms: 0,
     may_skip_flush: true,
 };
 
