@@ -164,9 +164,11 @@ impl Workload {
             history.done(seq, changes);
             if r.one_in(12) {
                 journal.flush().unwrap();
+                // In this order: others go on.
+                let safe = journal.flushed();
                 let now = fs.power.now();
                 history.acknowledged(now);
-                flushed.push((now, journal.flushed()));
+                flushed.push((now, safe));
             }
             let is_low = !self.live && journal.watermark() > Watermark::Stripe;
             if r.one_in(self.write_back) || is_low {

@@ -338,7 +338,12 @@ fn stage(t: &mut Trans<'_>, change: &Change) -> TransResult {
 impl SpaceFs {
     /// Runs a transaction; the journal entry it is in.
     pub(crate) fn try_run(&self, changes: &Changes) -> BchResult<u64> {
-        self.engine().run(Watermark::Normal, |t| {
+        self.try_run_as(Watermark::Normal, changes)
+    }
+
+    /// The same with another watermark.
+    pub(crate) fn try_run_as(&self, watermark: Watermark, changes: &Changes) -> BchResult<u64> {
+        self.engine().run(watermark, |t| {
             for change in changes {
                 stage(t, change)?;
             }

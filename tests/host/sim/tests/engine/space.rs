@@ -23,7 +23,10 @@ use sim::{
         Arc,
         Vec as EnvVec, //
     },
-    error::Result as BchResult,
+    error::{
+        Class,
+        Result as BchResult, //
+    },
     format::opts::Opts,
     golden::images::{
         read_file,
@@ -173,14 +176,21 @@ impl SpaceFs {
                 while !stopped.load(Ordering::Relaxed) {
                     journal.wait_for_reclaim(5, || stopped.load(Ordering::Relaxed));
                     if let Some(target) = journal.reclaim_target() {
-                        write_back(&self.view.btrees, &self.writer, target).unwrap();
+                        // As a mount does.
+                        if let Err(e) = write_back(&self.view.btrees, &self.writer, target) {
+                            assert_eq!(e.class(), Class::NoSpace, "{e}");
+                            journal.held_up(e);
+                            std::thread::sleep(Duration::from_millis(2));
+                        }
                     }
                 }
             });
             s.spawn(move || {
                 while !stopped.load(Ordering::Relaxed) {
                     std::thread::sleep(Duration::from_millis(5));
-                    discard_buckets(self.engine(), Watermark::Btree).unwrap();
+                    if let Err(e) = discard_buckets(self.engine(), Watermark::Btree) {
+                        assert_eq!(e.class(), Class::NoSpace, "{e}");
+                    }
                 }
             });
             let _stop = Stop(&stop);

@@ -123,7 +123,7 @@ fn a_full_journal_says_so() {
     let Some(devices) = unpack("v113-empty") else {
         return;
     };
-    let live = start(devices, "");
+    let live = start(devices, "allocator_stuck_timeout=1");
     let kept = add_and(&live.journal, pos(0, 0), true);
     let room = Reservation::u64s_for(10_000);
     let mut quiet = false;
