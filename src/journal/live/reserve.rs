@@ -196,8 +196,14 @@ impl Shared {
                 return Err(self.refused(refusal));
             }
             let others = watermark < Watermark::Reclaim;
-            let (stuck, held_up, wants_flush, replaying) =
-                self.locked(|s| (s.is_stuck(others), s.held_up(), s.wants_flush(), s.is_replaying()));
+            let (stuck, held_up, wants_flush, replaying) = self.locked(|s| {
+                (
+                    s.is_stuck(others),
+                    s.held_up(),
+                    s.wants_flush(),
+                    s.is_replaying(),
+                )
+            });
             if stuck && replaying {
                 // Who replays can make room, by doing so in another order.
                 match self.changes() == seen {

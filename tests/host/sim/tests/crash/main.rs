@@ -2,7 +2,8 @@
 
 //! The power is lost while the whole engine, with its own allocator, changes small filesystems: what
 //! was acknowledged is there, in whole transactions and without gaps, nothing else is, all that is
-//! derived from keys is what it should be, and no number of a journal entry comes again.
+//! derived from keys is what it should be, and no number of a journal entry comes again. So it is
+//! after recovery, too.
 //!
 //! | file          | holds                                                     |
 //! |---------------|-----------------------------------------------------------|
@@ -31,7 +32,16 @@ use engine::{
 use entries::entries;
 use sim::{
     check::check_derived,
+    env::Vec as EnvVec,
+    format::opts::Opts,
+    init::{
+        Access,
+        Filesystem, //
+    },
     sys::block::{
+        BlockDevice,
+        Disk,
+        Medium,
         PowerCut,
         Replay, //
     },
@@ -49,11 +59,14 @@ use workload::{
     Workload, //
 };
 
+/// Of so many losses of power, what is left of one is mounted read-write.
+const RECOVERED: u64 = 5;
+
 impl Recording {
     /// Looks at what one loss of power leaves.
     fn check(&self, replays: &mut [Replay], cut: PowerCut) {
-        let disks = replays.iter_mut().map(|r| r.image(cut)).collect();
-        let found = look(devices(disks)).unwrap();
+        let disks: Vec<Disk> = replays.iter_mut().map(|r| r.image(cut)).collect();
+        let found = look(devices(disks.clone())).unwrap();
         self.check_numbers(&found, cut);
         let mut want = Model::default();
         for history in &self.threads {
@@ -67,6 +80,9 @@ impl Recording {
         walk_all(&found.view.btrees);
         let findings = check_derived(&found.view);
         assert!(findings.is_empty(), "{findings:#?}");
+        if cut.seed % RECOVERED == 0 {
+            recover(disks, &want, found.last_seq);
+        }
     }
 
     /// The numbers of journal entries only ever rise.
@@ -81,6 +97,25 @@ impl Recording {
         assert!(next > *newest, "{next} is next, but there is {newest}");
         assert!(all.contains_key(&last), "no entry {last}");
     }
+}
+
+/// What was left is mounted read-write and unmounted: nothing is lost, and nothing comes back.
+fn recover(disks: Vec<Disk>, want: &Model, last_seq: u64) {
+    let mut devs = EnvVec::new();
+    for dev in devices(disks) {
+        devs.push(dev).unwrap();
+    }
+    let media: Vec<Medium> = devs.iter().map(BlockDevice::medium).collect();
+    let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
+    want.compare(&read(&fs.view.btrees));
+    drop(fs);
+    let left = media.iter().map(Medium::contents).collect();
+    let found = look(devices(left)).unwrap();
+    assert!(found.view.sb().sb.is_clean());
+    assert!(found.last_seq > last_seq);
+    want.compare(&read(&found.view.btrees));
+    let findings = check_derived(&found.view);
+    assert!(findings.is_empty(), "recovered: {findings:#?}");
 }
 
 /// Looks at `cuts` moments, or at each one.
