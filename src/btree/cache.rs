@@ -61,7 +61,7 @@ enum Found {
 ///
 /// C: `struct btree_cache`.
 pub struct NodeCache {
-    shards: Vec<Mutex<Table<Entry>>>,
+    shards: Vec<Mutex<Table<NodeKey, Entry>>>,
     bytes: AtomicU64,
     nodes: AtomicUsize,
     max_bytes: u64,
@@ -112,7 +112,7 @@ impl NodeCache {
         self.reads.load(Ordering::Relaxed)
     }
 
-    fn shard(&self, key: &NodeKey) -> Result<&Mutex<Table<Entry>>> {
+    fn shard(&self, key: &NodeKey) -> Result<&Mutex<Table<NodeKey, Entry>>> {
         let nr = usize_of(key.hash ^ (key.hash >> 32)) & (SHARDS - 1);
         self.shards.get(nr).ok_or(Error::NoMemory)
     }
@@ -183,7 +183,7 @@ impl NodeCache {
     #[inline(never)]
     fn find_or_claim(
         &self,
-        shard: &Mutex<Table<Entry>>,
+        shard: &Mutex<Table<NodeKey, Entry>>,
         key: &NodeKey,
         mine: &Loading,
     ) -> Result<Found> {
@@ -218,7 +218,7 @@ impl NodeCache {
     #[inline(never)]
     fn settle(
         &self,
-        shard: &Mutex<Table<Entry>>,
+        shard: &Mutex<Table<NodeKey, Entry>>,
         key: &NodeKey,
         loaded: &Result<Option<Arc<Node>>>,
     ) {
@@ -270,7 +270,7 @@ impl NodeCache {
         freed
     }
 
-    fn reclaim_shard(&self, table: &mut Table<Entry>, nr: usize) -> usize {
+    fn reclaim_shard(&self, table: &mut Table<NodeKey, Entry>, nr: usize) -> usize {
         let mut freed = 0usize;
         let mut slot = 0usize;
         while slot < table.capacity() && freed < nr {

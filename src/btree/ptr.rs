@@ -4,7 +4,8 @@
 
 use super::{
     health::Place,
-    key_buf::KeyBuf, //
+    key_buf::KeyBuf,
+    table::TableKey, //
 };
 use crate::{
     env::{
@@ -63,6 +64,14 @@ pub struct NodeKey {
     pub btree: BtreeId,
     /// The node's level.
     pub level: u8,
+}
+
+impl TableKey for NodeKey {
+    fn hash(&self) -> u64 {
+        self.hash
+            .wrapping_add(u64::from(self.btree.0) << 8)
+            .wrapping_add(u64::from(self.level))
+    }
 }
 
 impl NodePtr {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The hash table of one shard of the node cache: open addressing, linear probing. It grows only
-//! where the caller says, as nothing may be allocated under the shard's lock.
+//! The hash table of one shard of a cache: open addressing, linear probing. It grows only where the
+//! caller says, as nothing may be allocated under the shard's lock.
 
-use super::ptr::NodeKey;
 use crate::{
     env::{
         num::usize_of,
@@ -12,19 +11,25 @@ use crate::{
     error::Result, //
 };
 
-/// A table of values of type `T`.
+/// What values are found by.
+pub(super) trait TableKey: Copy + PartialEq {
+    /// A number that is the same for the same key, and most often another one for others.
+    fn hash(&self) -> u64;
+}
+
+/// A table of values of type `T` by keys of type `K`.
 #[derive(Debug)]
-pub(super) struct Table<T> {
-    slots: Vec<Option<(NodeKey, T)>>,
+pub(super) struct Table<K, T> {
+    slots: Vec<Option<(K, T)>>,
     len: usize,
 }
 
 /// Memory for a larger table.
-pub(super) struct Room<T>(Vec<Option<(NodeKey, T)>>);
+pub(super) struct Room<K, T>(Vec<Option<(K, T)>>);
 
 const MIN_SLOTS: usize = 64;
 
-impl<T> Table<T> {
+impl<K: TableKey, T> Table<K, T> {
     /// A table that has no room yet.
     pub(super) const fn new() -> Self {
         Self {
@@ -50,7 +55,7 @@ impl<T> Table<T> {
     }
 
     /// Memory for twice as many elements as a table of `capacity` slots has.
-    pub(super) fn room(capacity: usize) -> Result<Room<T>> {
+    pub(super) fn room(capacity: usize) -> Result<Room<K, T>> {
         let n = capacity.saturating_mul(2).max(MIN_SLOTS);
         let mut slots = Vec::with_capacity(n)?;
         for _ in 0..n {
@@ -60,7 +65,7 @@ impl<T> Table<T> {
     }
 
     /// Moves to larger memory; gives the old back, for the caller to free without the lock.
-    pub(super) fn grow(&mut self, mut room: Room<T>) -> Room<T> {
+    pub(super) fn grow(&mut self, mut room: Room<K, T>) -> Room<K, T> {
         if room.0.len() <= self.slots.len() {
             return room;
         }
@@ -74,12 +79,8 @@ impl<T> Table<T> {
         room
     }
 
-    fn home(&self, key: &NodeKey) -> usize {
-        let mixed = key
-            .hash
-            .wrapping_add(u64::from(key.btree.0) << 8)
-            .wrapping_add(u64::from(key.level))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    fn home(&self, key: &K) -> usize {
+        let mixed = key.hash().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         usize_of(mixed >> 20) & self.mask()
     }
 
@@ -87,7 +88,7 @@ impl<T> Table<T> {
         self.slots.len().wrapping_sub(1)
     }
 
-    fn slot_of(&self, key: &NodeKey) -> Option<usize> {
+    fn slot_of(&self, key: &K) -> Option<usize> {
         let mut at = self.home(key);
         for _ in 0..self.slots.len() {
             match self.slots.get(at)? {
@@ -100,14 +101,14 @@ impl<T> Table<T> {
     }
 
     /// The element with this key.
-    pub(super) fn get_mut(&mut self, key: &NodeKey) -> Option<&mut T> {
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut T> {
         let at = self.slot_of(key)?;
         self.slots.get_mut(at)?.as_mut().map(|(_, value)| value)
     }
 
     /// Adds an element; the key must not be in the table yet. Gives the value back when there is
     /// no room.
-    pub(super) fn insert(&mut self, key: NodeKey, value: T) -> Option<T> {
+    pub(super) fn insert(&mut self, key: K, value: T) -> Option<T> {
         let mut at = self.home(&key);
         for _ in 0..self.slots.len() {
             match self.slots.get_mut(at) {
@@ -123,7 +124,7 @@ impl<T> Table<T> {
     }
 
     /// Takes the element with this key out.
-    pub(super) fn remove(&mut self, key: &NodeKey) -> Option<T> {
+    pub(super) fn remove(&mut self, key: &K) -> Option<T> {
         let at = self.slot_of(key)?;
         self.remove_at(at)
     }
@@ -163,7 +164,10 @@ impl<T> Table<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::btree_id::BtreeId;
+    use crate::{
+        btree::ptr::NodeKey,
+        format::btree_id::BtreeId, //
+    };
     use std::collections::HashMap;
 
     #[test]
