@@ -12,6 +12,7 @@ use super::{
     },
     iter::Iter,
     key_buf::KeyBuf,
+    key_cache::KeyCache,
     node::{
         Body,
         Node, //
@@ -121,9 +122,10 @@ pub struct Btrees {
     roots: Vec<SpinLock<RootState>>,
     check: KeyCheck,
     cache: Arc<NodeCache>,
+    keys: Arc<KeyCache>,
     /// Reads of nodes run here.
     tasks: WorkQueue,
-    _shrinker: Shrinker<NodeCache>,
+    _shrinkers: (Shrinker<NodeCache>, Shrinker<KeyCache>),
     /// Which btrees were found damaged.
     pub health: Health,
 }
@@ -135,7 +137,11 @@ impl Btrees {
     /// C: `read_btree_roots()`.
     pub fn start(st: Arc<SbState>, journal: JournalContents) -> Result<Self> {
         let cache = Arc::try_new(NodeCache::new()?)?;
-        let shrinker = Shrinker::register(c"bcachefs-btree-cache", cache.clone())?;
+        let keys = Arc::try_new(KeyCache::try_new()?)?;
+        let shrinkers = (
+            Shrinker::register(c"bcachefs-btree-cache", cache.clone())?,
+            Shrinker::register(c"bcachefs-key-cache", keys.clone())?,
+        );
         let mut this = Self {
             check: journal.check,
             st,
@@ -143,8 +149,9 @@ impl Btrees {
             blacklist: journal.blacklist,
             roots: Vec::with_capacity(usize::from(BTREE_ID_NR_MAX))?,
             cache,
+            keys,
             tasks: WorkQueue::try_new(c"bcachefs-read")?,
-            _shrinker: shrinker,
+            _shrinkers: shrinkers,
             health: Health::try_new()?,
         };
         for id in (0..BTREE_ID_NR_MAX).map(BtreeId) {
@@ -327,6 +334,11 @@ impl Btrees {
     /// The nodes in memory.
     pub fn cache(&self) -> &NodeCache {
         &self.cache
+    }
+
+    /// Keys with values that may be newer than those in their nodes.
+    pub fn key_cache(&self) -> &KeyCache {
+        &self.keys
     }
 
     fn reader(&self) -> Reader<'_> {

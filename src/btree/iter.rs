@@ -9,6 +9,10 @@ use super::{
     },
     health,
     key_buf::KeyBuf,
+    key_cache::{
+        CachedKey,
+        Newest, //
+    },
     node::Node, //
 };
 use crate::{
@@ -58,6 +62,8 @@ enum Step {
     End,
     /// The node is no longer part of its btree.
     Gone,
+    /// The next key is being changed by somebody else.
+    Busy(Arc<CachedKey>),
 }
 
 /// Walks over the keys of one level of a btree in order. The overlay is merged in: its keys
@@ -67,6 +73,8 @@ enum Step {
 /// In place of a key whose value was found invalid, there is one of type `error`: it hides what is
 /// older as the key itself would, and nobody takes the place for empty. Above level 0 it is left
 /// out; lookups look after that themselves.
+///
+/// Of a key that was changed in the key cache, the value is from there: nobody has to think of it.
 ///
 /// The iterator keeps the nodes on the path to its place, so that the next key, and keys nearby,
 /// cost no lookup from the root. It holds a lock only while it copies a key; when the node has
@@ -79,6 +87,8 @@ pub struct Iter<'a> {
     overlay: Option<Arc<JournalKeys>>,
     btree: BtreeId,
     level: u8,
+    /// Its keys can be in the key cache.
+    cached: bool,
     /// The nodes on the way to `pos`, by level.
     path: [Option<Arc<Node>>; DEPTH],
     /// The overlay's keys of this level.
@@ -113,6 +123,7 @@ impl<'a> Iter<'a> {
             overlay,
             btree,
             level,
+            cached: level == 0 && btree.uses_key_cache(),
             path: [const { None }; DEPTH],
             range: range.unwrap_or_default(),
             place: Place::default(),
@@ -257,6 +268,7 @@ impl<'a> Iter<'a> {
                     self.path = [const { None }; DEPTH];
                     self.placed = false;
                 }
+                Step::Busy(key) => drop(key.read()),
             }
         }
         Ok(None)
@@ -289,6 +301,22 @@ impl<'a> Iter<'a> {
             match (stored, over_pos) {
                 (None, None) => return Ok(Step::End),
                 (Some(slot), over) if over.is_none_or(|p| slot.key.k.p < p) => {
+                    let newest = match self.cached && !slot.invalid {
+                        true => {
+                            let keys = self.btrees.key_cache();
+                            keys.newest(self.btree, slot.key.k.p, &mut self.buf)?
+                        }
+                        false => Newest::Stored,
+                    };
+                    match newest {
+                        Newest::Stored => (),
+                        Newest::Copied => {
+                            self.place = slot.next;
+                            self.current = Current::Node;
+                            return Ok(Step::Key(self.buf.k));
+                        }
+                        Newest::Busy(key) => return Ok(Step::Busy(key)),
+                    }
                     if !slot.invalid {
                         self.buf.set(&slot.key)?;
                     } else if self.level == 0 {

@@ -12,6 +12,7 @@
 //! | `interior/`  | replacing nodes: split, rewrite, new roots                              |
 //! | `iter.rs`    | [`Iter`]: keys in order, journal overlay included                       |
 //! | `key_buf.rs` | [`KeyBuf`]: a key outside of a node                                     |
+//! | `key_cache/` | keys that change often, outside of their nodes                          |
 //! | `node.rs`    | [`Node`]: one node in memory                                            |
 //! | `ptr.rs`     | [`ptr::NodePtr`]: what a parent says about a node                       |
 //! | `read.rs`    | from sectors on a device to a [`Node`], everything checked              |
@@ -35,6 +36,7 @@ pub mod health;
 pub mod interior;
 mod iter;
 mod key_buf;
+mod key_cache;
 mod node;
 pub mod ptr;
 mod read;
@@ -51,6 +53,7 @@ pub use btrees::{
 };
 pub use iter::Iter;
 pub use key_buf::KeyBuf;
+pub use key_cache::KeyCache;
 pub use node::Node;
 pub use reclaim::{
     write_back,

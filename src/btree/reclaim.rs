@@ -4,6 +4,7 @@
 
 use super::{
     flush_write_buffer,
+    key_cache::flush_changed,
     trans::{
         Hooks,
         Writer, //
@@ -21,12 +22,13 @@ use crate::{
 /// Nodes written before the next ones are looked for.
 const BATCH: usize = 64;
 
-/// Writes back what pins a journal entry up to `seq`: keys of the write buffer go to their nodes,
-/// nodes to the disk. What others bring meanwhile may stay.
+/// Writes back what pins a journal entry up to `seq`: keys of the write buffer and of the key cache
+/// go to their nodes, nodes to the disk. What others bring meanwhile may stay.
 ///
 /// C: `journal_flush_pins()`.
 pub fn write_back<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Result {
     flush_write_buffer(btrees, writer)?;
+    flush_changed(btrees, writer, seq)?;
     loop {
         let mut nodes = Vec::new();
         btrees.cache().dirty_up_to(seq, &mut nodes, BATCH)?;
@@ -51,7 +53,8 @@ pub fn write_back_all<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
         let newest = writer.journal.newest();
         write_back(btrees, writer, newest)?;
         writer.journal.flush()?;
-        let held = !writer.buffer.is_empty() || btrees.cache().has_dirty()?;
+        let in_keys = !writer.buffer.is_empty() || btrees.key_cache().nr_changed() != 0;
+        let held = in_keys || btrees.cache().has_dirty()?;
         if !held {
             return Ok(());
         }

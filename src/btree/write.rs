@@ -28,7 +28,6 @@ use crate::{
         Arc, //
     },
     error::{
-        Class,
         Error,
         Result, //
     },
@@ -82,9 +81,7 @@ pub fn write_node<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node
                 "can not change the pointer to a btree node ({}): {e}",
                 node.ptr
             );
-            if e != Error::NoMemory && e.class() != Class::NoSpace {
-                writer.journal.halt(e);
-            }
+            writer.fatal(e);
             let mut guard = IntentGuard::lock(node.clone());
             let body = guard.write();
             match pin {

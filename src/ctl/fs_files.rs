@@ -47,6 +47,10 @@ pub(super) const INTERNAL: &[File] = &[
         show: btree_cache,
     },
     File {
+        name: "btree_key_cache",
+        show: btree_key_cache,
+    },
+    File {
         name: "damage",
         show: damage::show,
     },
@@ -91,6 +95,10 @@ fn btree_cache(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
     writeln!(to, "{:<32}{bytes} ({nodes})", "live:")?;
     writeln!(to, "{:<32}{}", "limit:", Human(cache.max_bytes()))?;
     writeln!(to, "{:<32}{}", "read since mount:", cache.nr_reads())
+}
+
+fn btree_key_cache(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
+    write!(to, "{}", fs.view.btrees.key_cache())
 }
 
 /// C: `bch2_disk_groups_to_text()`.

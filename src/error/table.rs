@@ -201,6 +201,7 @@ errors! {
     NodeWriteNoDevice, Io, EROFS, "no device of a btree node is there to write it to";
     NodeNoIdentity, Unsupported, EOPNOTSUPP, "a btree node with a pointer of the first version can not be replaced";
     NodeNoPlace, NoSpace, ENOSPC, "there is no place for a new btree node";
+    BtreeKeyCacheCoherency, Coherency, EIO, "a key that was changed in the key cache is not in its btree node";
     KeyUnusable, Key, EIO, "a key that is to be changed was found damaged";
     TransKeyInvalid, Key, EINVAL, "a key that is to be written can not be right";
     TransTooBig, InvalidArg, EINVAL, "a transaction changes more of one btree node than fits it";

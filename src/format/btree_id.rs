@@ -34,6 +34,8 @@ const SNAPSHOT_FIELD: u8 = 1 << 2;
 const DATA: u8 = 1 << 3;
 /// Updates go through the write buffer.
 const WRITE_BUFFER: u8 = 1 << 4;
+/// Updates go to the key cache.
+const KEY_CACHE: u8 = 1 << 5;
 
 macro_rules! btrees {
     ($($name:ident = $nr:literal, $text:literal, [$($flag:ident)*], [$($ty:ident)*];)*) => {
@@ -57,14 +59,14 @@ macro_rules! btrees {
 btrees! {
     EXTENTS = 0, "extents", [EXTENTS SNAPSHOTS DATA],
         [WHITEOUT EXTENT_WHITEOUT ERROR COOKIE EXTENT RESERVATION REFLINK_P INLINE_DATA];
-    INODES = 1, "inodes", [SNAPSHOTS], [WHITEOUT INODE INODE_V2 INODE_V3 INODE_GENERATION];
+    INODES = 1, "inodes", [SNAPSHOTS KEY_CACHE], [WHITEOUT INODE INODE_V2 INODE_V3 INODE_GENERATION];
     DIRENTS = 2, "dirents", [SNAPSHOTS], [WHITEOUT HASH_WHITEOUT DIRENT];
     XATTRS = 3, "xattrs", [SNAPSHOTS], [WHITEOUT COOKIE HASH_WHITEOUT XATTR];
-    ALLOC = 4, "alloc", [], [ALLOC ALLOC_V2 ALLOC_V3 ALLOC_V4];
+    ALLOC = 4, "alloc", [KEY_CACHE], [ALLOC ALLOC_V2 ALLOC_V3 ALLOC_V4];
     QUOTAS = 5, "quotas", [], [QUOTA];
     STRIPES = 6, "stripes", [DATA], [STRIPE];
     REFLINK = 7, "reflink", [EXTENTS DATA], [REFLINK_V INDIRECT_INLINE_DATA ERROR];
-    SUBVOLUMES = 8, "subvolumes", [], [SUBVOLUME];
+    SUBVOLUMES = 8, "subvolumes", [KEY_CACHE], [SUBVOLUME];
     SNAPSHOTS = 9, "snapshots", [], [SNAPSHOT];
     LRU = 10, "lru", [WRITE_BUFFER], [SET];
     FREESPACE = 11, "freespace", [EXTENTS], [SET];
@@ -73,7 +75,7 @@ btrees! {
     BUCKET_GENS = 14, "bucket_gens", [], [BUCKET_GENS];
     SNAPSHOT_TREES = 15, "snapshot_trees", [], [SNAPSHOT_TREE];
     DELETED_INODES = 16, "deleted_inodes", [SNAPSHOT_FIELD WRITE_BUFFER], [SET];
-    LOGGED_OPS = 17, "logged_ops", [],
+    LOGGED_OPS = 17, "logged_ops", [KEY_CACHE],
         [LOGGED_OP_TRUNCATE LOGGED_OP_FINSERT LOGGED_OP_STRIPE_UPDATE INODE_ALLOC_CURSOR];
     RECONCILE_WORK = 18, "reconcile_work", [SNAPSHOT_FIELD WRITE_BUFFER], [SET COOKIE];
     SUBVOLUME_CHILDREN = 19, "subvolume_children", [], [SET];
@@ -124,6 +126,12 @@ impl BtreeId {
     /// Whether updates go through the write buffer. C: `btree_type_uses_write_buffer()`.
     pub fn uses_write_buffer(self) -> bool {
         self.has(WRITE_BUFFER)
+    }
+
+    /// Whether updates go to the key cache. C: `btree_id_cached()`.
+    #[inline]
+    pub fn uses_key_cache(self) -> bool {
+        self.has(KEY_CACHE)
     }
 
     /// The key types allowed in a leaf, as [`KeyType::bit`]s, besides `deleted`; everything for

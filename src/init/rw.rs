@@ -282,7 +282,7 @@ fn reclaim(btrees: &Btrees, writer: &Writer, stop: &Stop) {
             .wait_for_reclaim(RECLAIM_MS, || stop.requested());
         let target = match writer.journal.reclaim_target() {
             Some(target) => target,
-            None if writer.buffer.is_full() => 0,
+            None if writer.buffer.is_full() || btrees.key_cache().wants_flush() => 0,
             None => continue,
         };
         match write_back(btrees, writer, target) {

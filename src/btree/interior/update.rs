@@ -235,6 +235,7 @@ fn replace<H: Hooks>(
             }
             Err((TransError::Restart, Before::Root(btree))) => next = Some(What::Root(btree)),
             Err((TransError::Restart, Before::Unlocked(node))) => drop(IntentGuard::lock(node)),
+            Err((TransError::Restart, Before::KeyUnlocked(key))) => drop(IntentGuard::lock(key)),
             Err((TransError::Restart, Before::Nothing)) => (),
             Err((TransError::Restart, Before::Pointless)) => break Ok(Outcome::Gone),
             Err((TransError::Restart, before)) => break Ok(Outcome::Again(before)),

@@ -19,6 +19,10 @@ use crate::{
             self,
             Replacement, //
         },
+        key_cache::{
+            flush_some,
+            CachedKey, //
+        },
         Btrees,
         KeyBuf,
         Node, //
@@ -42,6 +46,10 @@ pub(in crate::btree) enum Before {
     Nothing,
     /// Somebody else holds this node.
     Unlocked(Arc<Node>),
+    /// Somebody else holds this cached key.
+    KeyUnlocked(Arc<CachedKey>),
+    /// Too many cached keys wait for being brought to their nodes.
+    KeysFlushed,
     /// The journal has no room for so many words.
     JournalRoom(u32),
     /// A node has no room for the keys it is to get, so many words.
@@ -89,7 +97,8 @@ pub struct Trans<'a, H> {
     /// Nodes that this transaction replaces: the new ones are used in their place.
     pub(in crate::btree) replaced: &'a [Replacement],
     pub(in crate::btree) nodes: Vec<IntentGuard<Node>>,
-    pub(super) staged: Staged,
+    pub(in crate::btree) cached: Vec<IntentGuard<CachedKey>>,
+    pub(in crate::btree) staged: Staged,
     pub(super) buffered: Vec<(BtreeId, KeyBuf)>,
     pub(in crate::btree) roots: Vec<RootChange>,
     /// Nodes that were small after the commit.
@@ -144,6 +153,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
             watermark,
             replaced,
             nodes: Vec::new(),
+            cached: Vec::new(),
             staged: Staged::default(),
             buffered: Vec::new(),
             roots: Vec::new(),
@@ -163,7 +173,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
     ///
     /// C: `trans_maybe_inject_restart()`.
     #[inline]
-    pub(super) fn step(&mut self) -> TransResult {
+    pub(in crate::btree) fn step(&mut self) -> TransResult {
         let step = self.step;
         self.step = step.saturating_add(1);
         match wants_restart(self.attempt, step) {
@@ -187,6 +197,11 @@ impl<'a, H: Hooks> Trans<'a, H> {
                 drop(IntentGuard::lock(node));
                 Ok(())
             }
+            Before::KeyUnlocked(key) => {
+                drop(IntentGuard::lock(key));
+                Ok(())
+            }
+            Before::KeysFlushed => flush_some(self.btrees, self.writer),
             Before::JournalRoom(u64s) => self.writer.journal.wait_for_space(u64s, self.watermark),
             Before::Split(node, u64s) => {
                 interior::split(self.btrees, self.writer, self.watermark, node, u64s)
@@ -224,6 +239,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
             }
         }
         self.nodes.clear();
+        self.cached.clear();
         self.staged.clear();
         self.buffered.clear();
         self.roots.clear();
@@ -243,12 +259,15 @@ impl<'a, H: Hooks> Trans<'a, H> {
         level: u8,
         key: KeyBuf,
     ) -> TransResult {
-        let (node, pos) = (self.lock(btree, level, key.k.p)?, key.k.p);
+        let pos = key.k.p;
+        let locked = self.lock_key(btree, level, pos)?;
         let update = self.staged.add(btree, level, key)?;
-        update.node = Some(node);
-        if let Some(seen) = self.seen.as_ref().filter(|s| s.node == node) {
-            if seen.found == pos || seen.spot.pos() == pos {
-                update.spot = Some(seen.spot);
+        if let Locked::Node(node) = locked {
+            update.node = Some(node);
+            if let Some(seen) = self.seen.as_ref().filter(|s| s.node == node) {
+                if seen.found == pos || seen.spot.pos() == pos {
+                    update.spot = Some(seen.spot);
+                }
             }
         }
         Ok(())
@@ -288,6 +307,11 @@ impl<'a, H: Hooks> Trans<'a, H> {
     /// Changed roots.
     pub fn root_changes(&self) -> &[RootChange] {
         &self.roots
+    }
+
+    /// Whether it may wait for a lock.
+    pub(in crate::btree) fn holds_nothing(&self) -> bool {
+        self.nodes.is_empty() && self.cached.is_empty()
     }
 
     /// The node of a level that covers `pos`, locked for intent: its index in `nodes`.
@@ -374,7 +398,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
     fn intent(&mut self, node: Arc<Node>) -> TransResult<IntentGuard<Node>> {
         match IntentGuard::try_lock(&node) {
             Some(guard) => Ok(guard),
-            None if self.nodes.is_empty() => Ok(IntentGuard::lock(node)),
+            None if self.holds_nothing() => Ok(IntentGuard::lock(node)),
             None => {
                 self.before = Before::Unlocked(node);
                 Err(TransError::Restart)

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     btree::{
         interior::Replacement,
+        key_cache::put_changed,
         node::Body,
         write_buffer::Room,
         Btrees,
@@ -74,6 +75,7 @@ impl<H: Hooks> Trans<'_, H> {
         }
         H::derive(self)?;
         self.validate()?;
+        self.assign_cached()?;
         let targets = self.targets()?;
         self.check_room(targets.iter())?;
         self.step()?;
@@ -114,6 +116,9 @@ impl<H: Hooks> Trans<'_, H> {
             let Some(u) = self.staged.nth(at) else {
                 break;
             };
+            if u.stays_in_cache() {
+                continue;
+            }
             let (btree, level, pos) = (u.btree, u.level, u.key.k.p);
             let value_u64s = u.key.value().len();
             let node = match u.node {
@@ -174,6 +179,7 @@ impl<H: Hooks> Trans<'_, H> {
     #[inline(never)]
     fn apply(&mut self, targets: &Few<Target, 4>) -> TransResult<u64> {
         let total = self.journal_u64s();
+        let mut changed = self.btrees.key_cache().room(self.nr_to_change())?;
         // Readers inside hold their lock for a copy only.
         let mut guards = Guards::new();
         for (at, node) in self.nodes.iter_mut().enumerate() {
@@ -212,19 +218,14 @@ impl<H: Hooks> Trans<'_, H> {
         }
         let buffered = core::mem::take(&mut self.buffered);
         let (writer, mut guards) = (self.writer, guards);
-        let done = insert_all(
-            self.btrees,
-            writer,
-            &self.staged,
-            targets,
-            &mut guards,
-            &mut res,
-        )
-        .and_then(|()| switch_roots(self.btrees, &self.roots, &mut res))
-        .and_then(|()| match buffer {
-            Some(mut room) => add_buffered(writer, buffered, &mut room, &mut res),
-            None => Ok(()),
-        });
+        let (staged, cached) = (&mut self.staged, &mut self.cached);
+        let done = insert_all(self.btrees, writer, staged, targets, &mut guards, &mut res)
+            .and_then(|()| put_changed(self.btrees, writer, staged, cached, &mut changed, &mut res))
+            .and_then(|()| switch_roots(self.btrees, &self.roots, &mut res))
+            .and_then(|()| match buffer {
+                Some(mut room) => add_buffered(writer, buffered, &mut room, &mut res),
+                None => Ok(()),
+            });
         if let Err(e) = done {
             // Can not happen, as memory was reserved, here and in the journal. A part is done and a
             // part is not, so none of this may reach the disk.
@@ -265,7 +266,7 @@ fn insert_all<H: Hooks>(
     guards: &mut Guards<'_>,
     res: &mut Reservation<'_>,
 ) -> Result {
-    let mut updates = staged.iter();
+    let mut updates = staged.iter().filter(|u| !u.stays_in_cache());
     for t in targets.iter() {
         let Some(Some(guard)) = guards.get_mut(t.node) else {
             continue;
@@ -319,6 +320,18 @@ impl<H: Hooks> Trans<'_, H> {
         (oldest, newest): (u64, u64),
     ) -> TransResult {
         let at = self.lock(btree, level, key.k.p)?;
+        self.insert_journalled_at(at, key, (oldest, newest))?;
+        self.reset();
+        Ok(())
+    }
+
+    /// The same in a locked node, which stays locked.
+    pub(in crate::btree) fn insert_journalled_at(
+        &mut self,
+        at: usize,
+        key: &KeyBuf,
+        (oldest, newest): (u64, u64),
+    ) -> TransResult {
         let target = Target {
             node: at,
             nr: 1,
@@ -327,6 +340,8 @@ impl<H: Hooks> Trans<'_, H> {
         self.check_room(core::iter::once(&target))?;
         if let Some(guard) = self.nodes.get_mut(at) {
             let mut body = guard.write();
+            let (btree, level) = (guard.node().btree, guard.node().level);
+            let mut body = guard.write();
             body.insert(None, key)?;
             self.btrees.note_written(btree, level, key.k.p);
             note_pin(&mut body, oldest, newest, &self.writer.journal);
@@ -334,7 +349,6 @@ impl<H: Hooks> Trans<'_, H> {
         if key.is_deleted() {
             self.note_small(core::slice::from_ref(&target));
         }
-        self.reset();
         Ok(())
     }
 }
@@ -351,11 +365,17 @@ impl Target {
 
 /// Adds a key to the journal and to its node.
 fn insert(body: &mut Body, update: &Update, res: &mut Reservation<'_>) -> Result {
-    add_to(res, update.btree, update.level, &update.key)?;
+    add_to_journal(res, update.btree, update.level, &update.key)?;
     body.insert(update.spot.as_ref(), &update.key)
 }
 
-fn add_to(res: &mut Reservation<'_>, btree: BtreeId, level: u8, key: &KeyBuf) -> Result {
+/// Adds a key to the journal.
+pub(in crate::btree) fn add_to_journal(
+    res: &mut Reservation<'_>,
+    btree: BtreeId,
+    level: u8,
+    key: &KeyBuf,
+) -> Result {
     res.add_key(btree, level, key.header()?.words(), key.value())
 }
 
@@ -371,7 +391,7 @@ fn add_buffered<H: Hooks>(
             key.k.version = res.version();
             writer.hooks.counted(&key.key());
         }
-        add_to(res, btree, 0, &key)?;
+        add_to_journal(res, btree, 0, &key)?;
         room.add(&writer.journal, btree, key, res.seq())?;
     }
     Ok(())

@@ -33,10 +33,12 @@ pub(super) use attempt::{
     Before,
     RootChange, //
 };
+pub(super) use commit::add_to_journal;
 pub use result::{
     TransError,
     TransResult, //
 };
+pub(super) use staged::Staged;
 pub use staged::Update;
 pub use writer::{
     Hooks,

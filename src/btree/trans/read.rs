@@ -10,7 +10,10 @@ use super::{
     TransResult, //
 };
 use crate::{
-    btree::KeyBuf,
+    btree::{
+        key_cache::Locked,
+        KeyBuf, //
+    },
     error::Error,
     format::{
         bpos::Bpos,
@@ -34,7 +37,7 @@ impl<H: Hooks> Trans<'_, H> {
         level: u8,
         pos: Bpos,
     ) -> TransResult<Option<KeyBuf>> {
-        let at = self.lock(btree, level, pos)?;
+        let at = self.lock_key(btree, level, pos)?;
         if let Some(update) = self.staged.get(btree, level, pos) {
             let key = KeyBuf::copy_of(&update.key.key())?;
             return Ok((!key.is_deleted()).then_some(key));
@@ -42,15 +45,23 @@ impl<H: Hooks> Trans<'_, H> {
         self.stored(at, level, pos)
     }
 
-    /// The key at exactly `pos` as it is in its node, without what is staged: what an update there
+    /// The key at exactly `pos` as of the last commit, without what is staged: what an update there
     /// replaces.
     pub fn old(&mut self, btree: BtreeId, level: u8, pos: Bpos) -> TransResult<Option<KeyBuf>> {
-        let at = self.lock(btree, level, pos)?;
+        let at = self.lock_key(btree, level, pos)?;
         self.stored(at, level, pos)
     }
 
-    /// The key at exactly `pos` in a locked node, or laid over it, without what is staged.
-    fn stored(&mut self, node: usize, level: u8, pos: Bpos) -> TransResult<Option<KeyBuf>> {
+    /// The key at exactly `pos`, which is locked, in the cache, or in its node or laid over that,
+    /// without what is staged.
+    fn stored(&mut self, at: Locked, level: u8, pos: Bpos) -> TransResult<Option<KeyBuf>> {
+        let node = match at {
+            Locked::Node(node) => node,
+            Locked::Cached(at) => {
+                let key = self.cached.get(at).map(|k| KeyBuf::copy_of(&k.key()));
+                return Ok(key.transpose()?);
+            }
+        };
         let Some(body) = self.nodes.get(node) else {
             return Ok(None);
         };
@@ -101,12 +112,13 @@ impl<H: Hooks> Trans<'_, H> {
                 }
                 (Some((_, true)), _) => return unusable(),
                 (Some((key, false)), _) => {
+                    let stored = KeyBuf::copy_of(&key)?;
                     self.seen = Some(Seen {
                         node: at,
                         spot,
-                        found: key.k.p,
+                        found: stored.k.p,
                     });
-                    return Ok(Some(KeyBuf::copy_of(&key)?));
+                    return self.newest(btree, stored).map(Some);
                 }
                 (None, _) if end == Bpos::MAX => break,
                 (None, _) => pos = end.successor(),

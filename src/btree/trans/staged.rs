@@ -33,9 +33,16 @@ pub struct Update {
     /// known.
     pub(super) node: Option<usize>,
     pub(super) spot: Option<Spot>,
+    /// The key is in the cache: its index among the cached keys that are held. Known at commit.
+    pub(in crate::btree) cached: Option<usize>,
 }
 
 impl Update {
+    /// Whether it changes a cached key, and not its node. Deletions change the node.
+    pub(in crate::btree) fn stays_in_cache(&self) -> bool {
+        self.cached.is_some() && !self.key.is_deleted()
+    }
+
     fn place(&self) -> (BtreeId, u8, Bpos) {
         (self.btree, self.level, self.key.k.p)
     }
@@ -43,7 +50,7 @@ impl Update {
 
 /// Updates by btree, level and position; one for each place at most.
 #[derive(Debug, Default)]
-pub(super) struct Staged(Vec<Update>);
+pub(in crate::btree) struct Staged(Vec<Update>);
 
 impl Staged {
     fn find(&self, place: (BtreeId, u8, Bpos)) -> (usize, bool) {
@@ -56,7 +63,7 @@ impl Staged {
         let (at, there) = self.find((btree, level, key.k.p));
         if there {
             if let Some(old) = self.0.get_mut(at) {
-                (old.key, old.stamp) = (key, false);
+                (old.key, old.stamp, old.cached) = (key, false, None);
             }
         } else {
             let update = Update {
@@ -66,6 +73,7 @@ impl Staged {
                 stamp: false,
                 node: None,
                 spot: None,
+                cached: None,
             };
             self.0.insert(at, update)?;
         }
@@ -86,7 +94,7 @@ impl Staged {
     }
 
     /// All, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Update> {
+    pub(in crate::btree) fn iter(&self) -> impl Iterator<Item = &Update> {
         self.0.iter()
     }
 
@@ -97,7 +105,7 @@ impl Staged {
     }
 
     /// All, in order, to change what does not change the order.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Update> {
+    pub(in crate::btree) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Update> {
         self.0.iter_mut()
     }
 

@@ -17,7 +17,11 @@ use crate::{
         Arc,
         Vec, //
     },
-    error::Result,
+    error::{
+        Class,
+        Error,
+        Result, //
+    },
     format::{
         bkey::Key,
         btree_id::BtreeId, //
@@ -99,5 +103,19 @@ impl<H: Hooks> Writer<H> {
             interior: Mutex::try_new(())?,
             settled: WaitQueue::new(),
         })
+    }
+}
+
+impl<H> Writer<H> {
+    /// Something failed that has to be done before others can go on: ends writing because of `e`,
+    /// unless it may be done the next time, for want of memory or space. The filesystem goes
+    /// emergency read-only then.
+    ///
+    /// C: `bch2_fs_fatal_error()`.
+    #[cold]
+    pub(in crate::btree) fn fatal(&self, e: Error) {
+        if !matches!(e.class(), Class::NoMemory | Class::NoSpace) {
+            self.journal.halt(e);
+        }
     }
 }

@@ -47,6 +47,8 @@ impl Counter {
     pub const DATA_READ_INLINE: u8 = 80;
     /// Sectors of holes read.
     pub const DATA_READ_HOLE: u8 = 81;
+    /// Keys taken into the key cache.
+    pub const BTREE_KEY_CACHE_FILL: u8 = 107;
 
     /// Whether it counts sectors, not events. C: `TYPE_SECTORS`.
     pub fn is_sectors(&self) -> bool {
