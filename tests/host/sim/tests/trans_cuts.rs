@@ -158,6 +158,7 @@ impl Workload {
 fn drop_nodes(fs: &Fs, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         fs.btrees.cache().scan(8);
+        fs.btrees.key_cache().scan(8);
         std::thread::sleep(Duration::from_micros(500));
     }
 }

@@ -30,8 +30,10 @@ use sim::{
         trans::run,
         write_back,
         write_back_all,
+        Btrees,
         KeyBuf, //
     },
+    error::Result as BchResult,
     format::{
         bkey::Bkey,
         bpos::Bpos,
@@ -54,8 +56,9 @@ use std::sync::atomic::{
 const WRITERS: u64 = 6;
 /// Whose keys nobody changes.
 const STILL: u64 = 7;
-/// A btree of numbers that all threads count up.
-const NUMBERS: BtreeId = BtreeId::RECONCILE_SCAN;
+/// Btrees of numbers that all threads count up: the same in both. The second one is in the key
+/// cache.
+const NUMBERS: [BtreeId; 2] = [BtreeId::RECONCILE_SCAN, BtreeId::SUBVOLUMES];
 
 fn transactions() -> u64 {
     setting("BCACHEFS_RS_TRANSACTIONS", 1_500)
@@ -72,22 +75,34 @@ fn kind(sizes: Sizes, thread: u64) -> Kind {
 }
 
 /// Where a number is: in all leaves.
-fn number(r: &mut Random) -> Bpos {
-    Bpos::new(1 + r.below(40), 8 * r.below(20), 0)
+fn number(r: &mut Random) -> [Bpos; 2] {
+    let (a, b) = (1 + r.below(40), r.below(20));
+    [Bpos::new(a, 8 * b, 0), Bpos::new(0, a * 20 + b, 0)]
+}
+
+/// A key with a number.
+fn with_number(btree: BtreeId, p: Bpos, nr: u64) -> BchResult<KeyBuf> {
+    let (key_type, words) = match btree {
+        BtreeId::SUBVOLUMES => (KeyType::SUBVOLUME, vec![1 << 32, nr]),
+        _ => (KeyType::COOKIE, vec![nr]),
+    };
+    let k = Bkey {
+        key_type,
+        p,
+        ..Bkey::default()
+    };
+    let bytes: Vec<u8> = words.iter().flat_map(|w: &u64| w.to_le_bytes()).collect();
+    KeyBuf::of(k, &bytes)
 }
 
 /// Counts some numbers up, in one transaction.
 fn count(fs: &Fs, r: &mut Random) -> u64 {
-    let at: Vec<Bpos> = (0..1 + r.below(4)).map(|_| number(r)).collect();
+    let at: Vec<[Bpos; 2]> = (0..1 + r.below(4)).map(|_| number(r)).collect();
     run(&fs.btrees, &fs.writer, Watermark::Normal, |t| {
-        for p in &at {
-            let old = t.get(NUMBERS, *p)?.map_or(0, |k| k.value()[0]);
-            let k = Bkey {
-                key_type: KeyType::COOKIE,
-                p: *p,
-                ..Bkey::default()
-            };
-            t.update(NUMBERS, KeyBuf::of(k, &(old + 1).to_le_bytes())?)?;
+        for (btree, p) in at.iter().flat_map(|at| NUMBERS.into_iter().zip(*at)) {
+            let old = t.get(btree, p)?;
+            let old = old.map_or(0, |k| *k.value().last().unwrap());
+            t.update(btree, with_number(btree, p, old + 1)?)?;
         }
         t.commit()
     })
@@ -95,14 +110,16 @@ fn count(fs: &Fs, r: &mut Random) -> u64 {
     at.len() as u64
 }
 
-/// What the numbers are together.
-fn sum(fs: &Fs) -> u64 {
-    let mut iter = fs.btrees.iter(NUMBERS, 0, Bpos::MIN);
-    let mut sum = 0;
-    while let Some(key) = iter.next().unwrap() {
-        sum += u64::from_le_bytes(key.v.try_into().unwrap());
-    }
-    sum
+/// What the numbers are together, in each btree.
+fn sums(btrees: &Btrees) -> [u64; 2] {
+    NUMBERS.map(|btree| {
+        let mut iter = btrees.iter(btree, 0, Bpos::MIN);
+        let mut sum = 0;
+        while let Some(key) = iter.next().unwrap() {
+            sum += u64::from_le_bytes(*key.v.last_chunk().unwrap());
+        }
+        sum
+    })
 }
 
 /// Reads everything again and again: what nobody changes is there, once, and in order.
@@ -187,6 +204,7 @@ fn threads_on(sizes: Sizes, shrink: bool) {
             let shrinker = s.spawn(|| {
                 while shrink && !stop.load(Ordering::Relaxed) {
                     fs.btrees.cache().scan(64);
+                    fs.btrees.key_cache().scan(64);
                     std::thread::yield_now();
                 }
             });
@@ -211,14 +229,19 @@ fn threads_on(sizes: Sizes, shrink: bool) {
     flush_write_buffer(&fs.btrees, &fs.writer).unwrap();
     println!("in memory");
     model.check(&fs.btrees);
-    assert_eq!(sum(&fs), counted);
+    assert_eq!(sums(&fs.btrees), [counted; 2]);
     println!("from the journal");
     fs.writer.journal.flush().unwrap();
-    model.check(&read(copy(&medium)).unwrap().btrees);
+    let found = read(copy(&medium)).unwrap();
+    model.check(&found.btrees);
+    assert_eq!(sums(&found.btrees), [counted; 2]);
     println!("from the nodes");
     write_back_all(&fs.btrees, &fs.writer).unwrap();
     let found = read(copy(&medium)).unwrap();
     model.check(&found.btrees);
+    assert_eq!(sums(&found.btrees), [counted; 2]);
+    assert_eq!(fs.btrees.key_cache().nr_changed(), 0);
+    println!("{}", fs.btrees.key_cache());
     walk_all(&found.btrees);
     walk_all(&fs.btrees);
     fs.writer.hooks.check(&fs.btrees);

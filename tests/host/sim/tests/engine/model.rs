@@ -19,10 +19,13 @@ use sim::{
 use std::collections::BTreeMap;
 
 /// Btrees of keys that no other key refers to.
-pub(crate) const POINTS: [BtreeId; 3] = [
+pub(crate) const POINTS: [BtreeId; 5] = [
     BtreeId::XATTRS,
     BtreeId::DIRENTS,
     BtreeId::SUBVOLUME_CHILDREN,
+    // These two are in the key cache.
+    BtreeId::LOGGED_OPS,
+    BtreeId::INODES,
 ];
 /// Extents: some are joined with those beside, some are not.
 pub(crate) const EXTENTS: [BtreeId; 2] = [BtreeId::FREESPACE, BtreeId::EXTENTS];

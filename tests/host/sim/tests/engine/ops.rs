@@ -92,6 +92,11 @@ impl Kind {
             BtreeId::SUBVOLUME_CHILDREN => Bpos::new(1 + inode, 1 + offset, 0),
             // The time of an LRU is in the inode's low bits.
             BtreeId::LRU => Bpos::new(1 + inode, offset, 0),
+            BtreeId::LOGGED_OPS => Bpos::new(1 + inode, offset, 0),
+            BtreeId::INODES => {
+                let nr = (4096 + inode) % (1 << 57) * 64 + offset;
+                Bpos::new(0, nr, u32::MAX)
+            }
             _ => Bpos::new(4096 + inode, offset, u32::MAX),
         }
     }
@@ -99,7 +104,7 @@ impl Kind {
     fn op(&self, r: &mut Random) -> Op {
         match r.below(10) {
             0..5 => {
-                let btree = POINTS[r.below(3) as usize];
+                let btree = POINTS[r.below(POINTS.len() as u64) as usize];
                 let p = self.pos(btree, r);
                 if r.one_in(4) {
                     return Op::Delete(btree, p);
@@ -107,6 +112,9 @@ impl Kind {
                 let (key_type, words) = match btree {
                     BtreeId::XATTRS => (KeyType::COOKIE, 1 + r.below(self.words)),
                     BtreeId::DIRENTS => (KeyType::HASH_WHITEOUT, 0),
+                    // Long ones have memory of their own.
+                    BtreeId::LOGGED_OPS => (KeyType::LOGGED_OP_TRUNCATE, 3 + r.below(16)),
+                    BtreeId::INODES => (KeyType::INODE_GENERATION, 1 + r.below(self.words)),
                     _ => (KeyType::SET, 0),
                 };
                 let value = (0..words).map(|_| r.next()).collect();
@@ -201,7 +209,7 @@ impl Kind {
     }
 
     fn look(&self, model: &Model, r: &mut Random) -> Option<Look> {
-        let btree = POINTS[r.below(3) as usize];
+        let btree = POINTS[r.below(POINTS.len() as u64) as usize];
         let from = self.pos(btree, r);
         let until = match r.below(3) {
             0 => from,
