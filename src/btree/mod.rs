@@ -53,7 +53,10 @@ pub use btrees::{
 };
 pub use iter::Iter;
 pub use key_buf::KeyBuf;
-pub use key_cache::KeyCache;
+pub use key_cache::{
+    flush_key_cache,
+    KeyCache, //
+};
 pub use node::Node;
 pub use reclaim::{
     write_back,

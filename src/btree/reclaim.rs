@@ -3,7 +3,7 @@
 //! Writing back what the journal holds.
 
 use super::{
-    flush_write_buffer,
+    flush_key_cache, flush_write_buffer,
     key_cache::flush_changed,
     trans::{
         Hooks,
@@ -29,6 +29,7 @@ const BATCH: usize = 64;
 pub fn write_back<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Result {
     flush_write_buffer(btrees, writer)?;
     flush_changed(btrees, writer, seq)?;
+    flush_key_cache(btrees, writer)?;
     loop {
         let mut nodes = Vec::new();
         btrees.cache().dirty_up_to(seq, &mut nodes, BATCH)?;

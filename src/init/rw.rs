@@ -16,6 +16,7 @@ use crate::{
         Usage, //
     },
     btree::{
+        flush_key_cache,
         replay,
         write_back,
         write_back_all,
@@ -280,12 +281,12 @@ fn reclaim(btrees: &Btrees, writer: &Writer, stop: &Stop) {
         writer
             .journal
             .wait_for_reclaim(RECLAIM_MS, || stop.requested());
-        let target = match writer.journal.reclaim_target() {
-            Some(target) => target,
-            None if writer.buffer.is_full() || btrees.key_cache().wants_flush() => 0,
-            None => continue,
+        let done = match writer.journal.reclaim_target() {
+            Some(target) => write_back(btrees, writer, target),
+            None if writer.buffer.is_full() => write_back(btrees, writer, 0),
+            None => flush_key_cache(btrees, writer),
         };
-        match write_back(btrees, writer, target) {
+        match done {
             Ok(()) => continue,
             // While the journal is replayed; who does so makes room.
             Err(Error::JournalFull) => (),

@@ -143,19 +143,28 @@ impl KeyCache {
         self.shards.iter().map(|s| s.lock().keys.capacity()).sum()
     }
 
-    /// How many changed keys are too many, and should go to their leaves soon.
-    ///
-    /// C: `bch2_nr_btree_keys_need_flush()`.
-    pub(in crate::btree) fn nr_to_flush(&self) -> usize {
-        self.nr_changed()
-            .saturating_sub(1024usize.saturating_add(self.nr_keys() / 2))
+    /// How many changed keys there may be without anybody doing something about it.
+    fn quota(&self) -> usize {
+        1024usize.saturating_add(self.nr_keys() / 2)
     }
 
-    /// Whether there are more changed keys than there should be: [`write_back`] helps.
+    /// How many changed keys should go to their leaves: none until there are too many, and then
+    /// some more than these, so that it is not one for each that comes.
     ///
-    /// [`write_back`]: crate::btree::write_back
+    /// C: `bch2_nr_btree_keys_need_flush()`.
+    pub(super) fn nr_to_flush(&self) -> usize {
+        let (nr, quota) = (self.nr_changed(), self.quota());
+        match nr > quota {
+            true => nr.saturating_sub(quota).saturating_add(quota / 4),
+            false => 0,
+        }
+    }
+
+    /// Whether there are too many changed keys: [`flush_key_cache`] helps.
+    ///
+    /// [`flush_key_cache`]: crate::btree::flush_key_cache
     pub fn wants_flush(&self) -> bool {
-        self.nr_to_flush() != 0
+        self.nr_changed() > self.quota()
     }
 
     /// Whether there are so many that who makes more has to bring some to their leaves.
@@ -256,19 +265,22 @@ impl KeyCache {
         })
     }
 
-    /// The value of a locked key is of journal entry `seq` now, which the caller has reserved.
+    /// The value of a locked key is of journal entry `seq` now, which the caller has reserved. Says
+    /// whether that makes one more changed key.
     pub(super) fn changed(
         &self,
         key: &IntentGuard<CachedKey>,
         seq: u64,
         journal: &Journal,
         room: &mut Room<'_>,
-    ) {
-        if CachedKey::set_changed(key, seq, journal) {
-            self.nr_changed.fetch_add(1, Ordering::Relaxed);
-            room.left = room.left.saturating_sub(1);
-            self.changed.lock().push(seq, key.node().clone());
+    ) -> bool {
+        if !CachedKey::set_changed(key, seq, journal) {
+            return false;
         }
+        self.nr_changed.fetch_add(1, Ordering::Relaxed);
+        room.left = room.left.saturating_sub(1);
+        self.changed.lock().push(seq, key.node().clone());
+        true
     }
 
     /// The leaf of a locked key has its value.

@@ -36,9 +36,8 @@ use crate::{
 /// Keys taken at a time.
 const BATCH: usize = 128;
 
-/// Brings changed keys that pin a journal entry up to `seq` to their nodes, and of the others as
-/// many as are too many, the oldest first. Those that somebody else is just at are left to him, and
-/// what others bring meanwhile may stay.
+/// Brings changed keys that pin a journal entry up to `seq` to their nodes. Those that somebody
+/// else is just at are left to him, and what others bring meanwhile may stay.
 ///
 /// C: `journal_flush_pins()`, for key cache pins.
 pub(in crate::btree) fn flush_changed<H: Hooks>(
@@ -46,20 +45,24 @@ pub(in crate::btree) fn flush_changed<H: Hooks>(
     writer: &Writer<H>,
     seq: u64,
 ) -> Result {
-    let cache = btrees.key_cache();
-    let mut left = cache.nr_waiting();
-    while left != 0 {
-        match flush_batch(btrees, writer, seq, BATCH)? {
+    let nr = btrees.key_cache().nr_waiting();
+    flush_up_to(btrees, writer, seq, nr)
+}
+
+/// When there are too many changed keys, brings some to their nodes, the oldest first.
+pub fn flush_key_cache<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
+    let nr = btrees.key_cache().nr_to_flush();
+    flush_up_to(btrees, writer, u64::MAX, nr)
+}
+
+fn flush_up_to<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, until: u64, mut nr: usize) -> Result {
+    while nr != 0 {
+        match flush_batch(btrees, writer, until, nr.min(BATCH))? {
             0 => break,
-            nr => left = left.saturating_sub(nr),
+            done => nr = nr.saturating_sub(done),
         }
     }
-    loop {
-        let nr = cache.nr_to_flush().min(BATCH);
-        if nr == 0 || flush_batch(btrees, writer, u64::MAX, nr)? == 0 {
-            return Ok(());
-        }
-    }
+    Ok(())
 }
 
 /// Brings some changed keys to their nodes: for who wants to make more, when there are too many. He

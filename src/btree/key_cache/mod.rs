@@ -32,6 +32,7 @@ pub(super) use cache::{
     Newest,
     Room, //
 };
+pub use flush::flush_key_cache;
 pub(super) use flush::{
     flush_changed,
     flush_some, //

@@ -190,7 +190,8 @@ impl<H: Hooks> Trans<'_, H> {
             };
         }
         let is_urgent = self.watermark.rank() >= Watermark::Reclaim.rank();
-        if !is_urgent && self.btrees.key_cache().is_crowded() && self.nr_to_change() != 0 {
+        let is_crowded = !is_urgent && self.btrees.key_cache().is_crowded();
+        if is_crowded && !core::mem::take(&mut self.has_flushed) && self.nr_to_change() != 0 {
             self.before = Before::KeysFlushed;
             return Err(TransError::Restart);
         }
@@ -224,6 +225,7 @@ pub(in crate::btree) fn put_changed<H: Hooks>(
         return Ok(());
     }
     let (cache, journal) = (btrees.key_cache(), &writer.journal);
+    let mut is_more = false;
     for u in staged.iter_mut() {
         let Some(key) = u.cached.and_then(|at| held.get_mut(at)) else {
             continue;
@@ -235,9 +237,9 @@ pub(in crate::btree) fn put_changed<H: Hooks>(
         add_to_journal(res, u.btree, u.level, &u.key)?;
         // What was there goes with the update: freed when nobody waits for it.
         core::mem::swap(&mut *key.write(), &mut u.key);
-        cache.changed(key, res.seq(), journal, room);
+        is_more |= cache.changed(key, res.seq(), journal, room);
     }
-    if cache.nr_to_flush() != 0 {
+    if is_more && cache.wants_flush() {
         journal.want_reclaim();
     }
     Ok(())

@@ -112,6 +112,8 @@ pub struct Trans<'a, H> {
     root: Option<Arc<Node>>,
     /// What was looked up last.
     pub(super) seen: Option<Seen>,
+    /// It did its share for that not too many cached keys wait.
+    pub(in crate::btree) has_flushed: bool,
     /// How many attempts there were before this one, and how many steps this one has done.
     pub(in crate::btree) attempt: u32,
     step: u32,
@@ -163,6 +165,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
             recent_spot: None,
             root: None,
             seen: None,
+            has_flushed: false,
             attempt: 0,
             step: 0,
         }
@@ -201,7 +204,10 @@ impl<'a, H: Hooks> Trans<'a, H> {
                 drop(IntentGuard::lock(key));
                 Ok(())
             }
-            Before::KeysFlushed => flush_some(self.btrees, self.writer),
+            Before::KeysFlushed => {
+                self.has_flushed = true;
+                flush_some(self.btrees, self.writer)
+            }
             Before::JournalRoom(u64s) => self.writer.journal.wait_for_space(u64s, self.watermark),
             Before::Split(node, u64s) => {
                 interior::split(self.btrees, self.writer, self.watermark, node, u64s)

@@ -108,13 +108,13 @@ impl<H: Hooks> Writer<H> {
 
 impl<H> Writer<H> {
     /// Something failed that has to be done before others can go on: ends writing because of `e`,
-    /// unless it may be done the next time, for want of memory or space. The filesystem goes
+    /// unless it may be done the next time, for want of memory or space now. The filesystem goes
     /// emergency read-only then.
     ///
     /// C: `bch2_fs_fatal_error()`.
     #[cold]
     pub(in crate::btree) fn fatal(&self, e: Error) {
-        if !matches!(e.class(), Class::NoMemory | Class::NoSpace) {
+        if !matches!(e.class(), Class::NoMemory | Class::NoSpace | Class::Again) {
             self.journal.halt(e);
         }
     }
