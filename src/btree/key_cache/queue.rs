@@ -150,7 +150,7 @@ mod tests {
                 2 => {
                     let until = step / 8;
                     let want = model.first().copied().filter(|s| *s <= until);
-                    assert_eq!(q.pop(until).map(|(a, b)| (a, b)), want.map(|s| (s, s)));
+                    assert_eq!(q.pop(until), want.map(|s| (s, s)));
                     if want.is_some() {
                         model.remove(0);
                         q.release(1);
