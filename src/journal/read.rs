@@ -78,12 +78,13 @@ fn nothing(st: &SbState) -> Result<JournalContents> {
 /// come to its end, entries may be there that it wrote; their numbers are not used again.
 #[inline(never)]
 pub fn of_new(st: &SbState) -> Result<JournalContents> {
-    let found = scan_all(st, true)?;
+    let (found, _) = scan_all(st, true)?;
     let mut contents = nothing(st)?;
     contents.clean = false;
     contents.highest_seq = found.iter().map(|f| f.seq).max().unwrap_or(0);
     contents.last_seq = contents.highest_seq;
-    contents.keys.finish();
+    contents.first_seq = contents.last_seq.saturating_add(1);
+    contents.keys.finish()?;
     Ok(contents)
 }
 

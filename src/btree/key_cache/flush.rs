@@ -139,7 +139,7 @@ fn flush_pos<H: Hooks>(
         return Ok(None);
     };
     let leaf = t.nodes.get(at);
-    if let Some(leaf) = leaf.filter(|leaf| leaf.get(pos).is_none()) {
+    if let Some(leaf) = leaf.filter(|leaf| leaf.get(&leaf.keys().spot(&pos)).is_none()) {
         report_lost(leaf, key, &held);
         return Err(Error::BtreeKeyCacheCoherency.into());
     }

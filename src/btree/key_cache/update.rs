@@ -78,10 +78,8 @@ impl<H: Hooks> Trans<'_, H> {
             let others = self.nodes.len();
             let node = self.lock(btree, 0, pos)?;
             if let Some(key) = self.fill(node, btree, pos)? {
-                if self.nodes.len() > others {
-                    // The cached key protects it from here on.
-                    self.nodes.truncate(others);
-                }
+                // The cached key protects it from here on.
+                self.let_go(others);
                 let at = self.cached.len();
                 self.cached.push(key)?;
                 return Ok(Locked::Cached(at));
@@ -90,9 +88,7 @@ impl<H: Hooks> Trans<'_, H> {
             if self.btrees.key_cache().find(btree, pos).is_none() {
                 return Ok(Locked::Node(node));
             }
-            if self.nodes.len() > others {
-                self.nodes.truncate(others);
-            }
+            self.let_go(others);
         }
     }
 
@@ -135,7 +131,7 @@ impl<H: Hooks> Trans<'_, H> {
             // key is one of the leaf.
             return Ok(None);
         }
-        let stored = match self.nodes.get(node).and_then(|n| n.get(pos)) {
+        let stored = match self.nodes.get(node).and_then(|n| n.get(&n.keys().spot(&pos))) {
             Some((key, false)) => KeyBuf::copy_of(&key)?,
             // What is damaged can be overwritten, but not read.
             Some((_, true)) | None => return Ok(None),

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     algo::node_keys::Spot,
     btree::{
+        key_cache::Locked,
         interior::{
             self,
             Replacement, //
@@ -397,6 +398,12 @@ impl<'a, H: Hooks> Trans<'a, H> {
             spot,
         });
         Ok(Some(at))
+    }
+
+    /// Lets go of all nodes but the first `nr`.
+    pub(in crate::btree) fn let_go(&mut self, nr: usize) {
+        self.nodes.truncate(nr);
+        self.seen = self.seen.take().filter(|s| s.node < nr);
     }
 
     /// The intent lock of a node. Waits for it when that is allowed.

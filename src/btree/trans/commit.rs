@@ -237,16 +237,16 @@ impl<H: Hooks> Trans<'_, H> {
         kill_replaced(self.replaced, &guards);
         drop(guards);
         if self.replaced.is_empty() && self.staged.iter().any(|u| u.key.is_deleted()) {
-            self.note_small(targets);
+            self.note_small(targets.iter());
         }
         Ok(seq)
     }
 
     /// Notes which nodes are to be merged.
     #[inline(never)]
-    fn note_small(&mut self, targets: &[Target]) {
+    fn note_small<'t>(&mut self, targets: impl Iterator<Item = &'t Target>) {
         let node_sectors = self.btrees.sb().sb.node_sectors();
-        for node in targets.iter().filter_map(|t| self.nodes.get(t.node)) {
+        for node in targets.filter_map(|t| self.nodes.get(t.node)) {
             let limit = node.node().merge_limit(node, node_sectors);
             let is_small = node.keys().live_u64s() < limit && !self.btrees.is_root(node.node());
             if is_small && self.small.push(node.node().clone()).is_err() {
@@ -339,7 +339,6 @@ impl<H: Hooks> Trans<'_, H> {
         };
         self.check_room(core::iter::once(&target))?;
         if let Some(guard) = self.nodes.get_mut(at) {
-            let mut body = guard.write();
             let (btree, level) = (guard.node().btree, guard.node().level);
             let mut body = guard.write();
             body.insert(None, key)?;
@@ -347,7 +346,7 @@ impl<H: Hooks> Trans<'_, H> {
             note_pin(&mut body, oldest, newest, &self.writer.journal);
         }
         if key.is_deleted() {
-            self.note_small(core::slice::from_ref(&target));
+            self.note_small(core::iter::once(&target));
         }
         Ok(())
     }
