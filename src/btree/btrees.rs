@@ -245,7 +245,8 @@ impl Btrees {
 
     /// Whether this node is the root of its btree.
     pub(super) fn is_root(&self, node: &Arc<Node>) -> bool {
-        let is = |root: &RootState| matches!(root, RootState::Node(root) if Arc::ptr_eq(root, node));
+        let is =
+            |root: &RootState| matches!(root, RootState::Node(root) if Arc::ptr_eq(root, node));
         // All others cover less, except for one that is all that a root points to.
         node.covers_all()
             && self

@@ -131,7 +131,11 @@ impl<H: Hooks> Trans<'_, H> {
             // key is one of the leaf.
             return Ok(None);
         }
-        let stored = match self.nodes.get(node).and_then(|n| n.get(&n.keys().spot(&pos))) {
+        let stored = match self
+            .nodes
+            .get(node)
+            .and_then(|n| n.get(&n.keys().spot(&pos)))
+        {
             Some((key, false)) => KeyBuf::copy_of(&key)?,
             // What is damaged can be overwritten, but not read.
             Some((_, true)) | None => return Ok(None),

@@ -15,11 +15,11 @@ use super::{
 use crate::{
     algo::node_keys::Spot,
     btree::{
-        key_cache::Locked,
         interior::{
             self,
             Replacement, //
         },
+        key_cache::Locked,
         key_cache::{
             flush_some,
             CachedKey, //
@@ -338,7 +338,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
         if let Some(at) = self.nodes.iter().position(held) {
             return Ok(at);
         }
-        if let Some(at) = self.lock_recent(&covers)? {
+        if let Some(at) = self.lock_recent(covers)? {
             return Ok(at);
         }
         loop {

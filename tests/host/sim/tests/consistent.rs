@@ -71,7 +71,7 @@ fn try_churn(
 }
 
 /// Deletes all that [`churn`] made.
-fn empty(fs: &Fs) {
+fn empty(fs: &SpaceFs) {
     let mut iter = fs
         .view
         .btrees
@@ -108,7 +108,10 @@ fn what_is_left_is_consistent() {
         fs.shut_down();
         fs.check();
         let used = fs.writer.hooks.usage_base();
-        println!("{name}: {} sectors of nodes, then {}", full.btree, used.btree);
+        println!(
+            "{name}: {} sectors of nodes, then {}",
+            full.btree, used.btree
+        );
         if name != "v113-many" {
             // There, the nodes have room for all.
             continue;

@@ -165,7 +165,11 @@ fn buckets_run_out() {
 #[test]
 fn a_filesystem_is_filled() {
     // All of them take a minute.
-    let nr = if setting("BCACHEFS_RS_ROUNDS", 1) > 1 { 3 } else { 1 };
+    let nr = if setting("BCACHEFS_RS_ROUNDS", 1) > 1 {
+        3
+    } else {
+        1
+    };
     for name in &FILLED[..nr] {
         let fs = open(disks(name).unwrap());
         let base = Base::of(&fs.view.btrees);
