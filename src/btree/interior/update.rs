@@ -99,8 +99,9 @@ pub(in crate::btree) fn merge<H: Hooks>(
     watermark: Watermark,
     mut node: Arc<Node>,
 ) {
-    // Whoever is in a hurry because space is short must not take any.
-    if watermark >= Watermark::InteriorUpdates {
+    // Whoever is in a hurry because space is short must not take any; and as long as keys are laid
+    // over the btrees, nodes are not what they seem.
+    if watermark >= Watermark::InteriorUpdates || btrees.overlay().is_some() {
         return;
     }
     let node_sectors = btrees.sb().sb.node_sectors();
