@@ -583,8 +583,8 @@ impl State {
         self.next_entry == Err(Refusal::Full) && self.rings.iter().any(Ring::wants_flush)
     }
 
-    /// Whether the open entry is all that takes room: it has some for as much as it could get, which
-    /// is most of a short journal, until it is closed.
+    /// Whether the open entry is all that takes room: until it is closed, it has as much as it may
+    /// ever need, which is most of a short journal.
     pub(super) fn is_open_in_the_way(&self) -> bool {
         !self.is_quiet() && self.pins.front() == self.seq
     }

@@ -2,8 +2,8 @@
 
 //! Filesystems that were changed and shut down, for others to check. They go to the directory
 //! `BCACHEFS_RS_OUT`, as `SEED.0.img` and so on for each device, `BCACHEFS_RS_ROUNDS` of them from
-//! `BCACHEFS_RS_SEED` on; `tests/accepted` has the packaged tools look at them. Without a directory,
-//! only our own checker looks at one.
+//! `BCACHEFS_RS_SEED` on; `tests/accepted` has the packaged tools look at them. Without a
+//! directory, only our own checker looks at one.
 
 mod engine;
 

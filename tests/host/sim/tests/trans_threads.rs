@@ -33,6 +33,7 @@ use sim::{
         Btrees,
         KeyBuf, //
     },
+    env::restart_often,
     error::Result as BchResult,
     format::{
         bkey::Bkey,
@@ -156,10 +157,11 @@ fn reader(fs: &Fs, still: &Model, stop: &AtomicBool) -> u64 {
 }
 
 fn threads(node: u32, block: u32, shrink: bool) {
-    threads_on(Sizes::new(node, block), shrink);
+    threads_on(Sizes::new(node, block), shrink, 0);
 }
 
-fn threads_on(sizes: Sizes, shrink: bool) {
+/// With transactions that are started over at each of their first steps, if `restarts` is not 0.
+fn threads_on(sizes: Sizes, shrink: bool, restarts: u32) {
     let seed = setting("BCACHEFS_RS_SEED", 1);
     println!("BCACHEFS_RS_SEED={seed}");
     let dev = BlockDevice::from_memory("sim", empty(sizes));
@@ -176,6 +178,7 @@ fn threads_on(sizes: Sizes, shrink: bool) {
         );
         flush_write_buffer(&fs.btrees, &fs.writer).unwrap();
         let one = |thread: u64| {
+            restart_often(restarts);
             let (mut model, mut r) = (Model::default(), Random(seed << 8 | thread));
             let mut counted = 0;
             for nr in 0..transactions() {
@@ -276,7 +279,13 @@ fn a_short_journal() {
         journal: 6,
         ..Sizes::new(8 << 10, 512)
     };
-    threads_on(sizes, true);
+    threads_on(sizes, true, 0);
+}
+
+#[test]
+fn transactions_start_over_at_every_step() {
+    threads_on(Sizes::new(4 << 10, 512), true, 12);
+    threads_on(Sizes::new(16 << 10, 4096), false, 40);
 }
 
 #[test]

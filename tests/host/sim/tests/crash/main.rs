@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The power is lost while the whole engine, with its own allocator, changes small filesystems: what
-//! was acknowledged is there, in whole transactions and without gaps, nothing else is, all that is
+//! The power is lost while the whole engine, with its own allocator, changes small filesystems:
+//! what was acknowledged is there, in whole transactions and without gaps, nothing else is, all that is
 //! derived from keys is what it should be, and no number of a journal entry comes again. So it is
 //! after recovery, too.
 //!
@@ -11,7 +11,7 @@
 //! | `entries.rs`  | the journal entries on a device, by another way           |
 //! | `found.txt`   | workloads in which something was found once               |
 //!
-//! `BCACHEFS_RS_ROUNDS` multiplies how many workloads there are, `BCACHEFS_RS_SEED` is the first one.
+//! `BCACHEFS_RS_ROUNDS` multiplies how many workloads there are, `BCACHEFS_RS_SEED` is the first.
 
 #[path = "../engine/mod.rs"]
 mod engine;

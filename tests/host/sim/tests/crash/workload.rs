@@ -129,6 +129,18 @@ impl Workload {
                     }
                 });
             }
+            if !self.live {
+                // Only what somebody waits for: otherwise the order would not be the same again.
+                let (journal, stopped) = (&fs.writer.journal, &stop);
+                s.spawn(move || {
+                    while !stopped.load(Ordering::Relaxed) {
+                        journal.wait_for_reclaim(20, || stopped.load(Ordering::Relaxed));
+                        if journal.watermark() > Watermark::Stripe {
+                            write_back(&fs.view.btrees, &fs.writer, journal.newest()).unwrap();
+                        }
+                    }
+                });
+            }
             if self.threads == 1 {
                 let (history, safe) = self.one(fs, base, 0);
                 flushed.extend(safe);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Random transactions on a filesystem that a check accepts afterwards: names that were deleted and
-//! values without a name in directories and files that there are, quotas, and space that is reserved
-//! in files, far behind their ends, with what that means for the inode.
+//! values without a name in directories and files that there are, quotas, and space that is
+//! reserved in files, far behind their ends, with what that means for the inode.
 
 use super::{
     history::Apply,
