@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The power is lost while the whole engine, with its own allocator, changes small filesystems:
-//! what was acknowledged is there, in whole transactions and without gaps, nothing else is, all that is
-//! derived from keys is what it should be, and no number of a journal entry comes again. So it is
-//! after recovery, too.
+//! what was acknowledged is there, in whole transactions and without gaps, nothing else is, all
+//! that is derived from keys is what it should be, and no number of a journal entry comes again. So
+//! it is after recovery, too.
 //!
 //! | file          | holds                                                     |
 //! |---------------|-----------------------------------------------------------|
