@@ -186,6 +186,8 @@ impl Shared {
     ///
     /// C: `bch2_journal_res_get()` with `JOURNAL_RES_GET_CHECK`.
     pub fn wait_for_space(&self, u64s: u32, watermark: Watermark) -> Result {
+        // An attempt at writing back may have begun before there was space; the next one has not.
+        let latest = self.locked(|s| s.nr_held_up).saturating_add(1);
         loop {
             let seen = self.changes();
             let refusal = match self.get(u64s, watermark, Want::Room) {
@@ -199,7 +201,7 @@ impl Shared {
             let (stuck, held_up, wants_flush, replaying) = self.locked(|s| {
                 (
                     s.is_stuck(others),
-                    s.held_up(),
+                    s.held_up().filter(|_| s.nr_held_up > latest),
                     s.wants_flush(),
                     s.is_replaying(),
                 )

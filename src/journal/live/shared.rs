@@ -282,7 +282,10 @@ impl Shared {
     /// Nothing could be written back, because of `e`: who waits for room is told, and does not wait
     /// until somebody makes room for that.
     pub fn held_up(&self, e: Error) {
-        self.locked(|s| s.held_up = Some(e));
+        self.locked(|s| {
+            s.held_up = Some(e);
+            s.nr_held_up = s.nr_held_up.wrapping_add(1);
+        });
     }
 
     /// Has somebody write back what the journal holds.

@@ -172,6 +172,8 @@ pub(super) struct State {
     pub(super) stopped: bool,
     /// Why nothing can be written back, since that was last tried.
     pub(super) held_up: Option<Error>,
+    /// How often that was so.
+    pub(super) nr_held_up: u64,
     /// What ended it all.
     pub(super) halted: Option<Error>,
 }
@@ -205,6 +207,7 @@ impl State {
             replaying,
             stopped: false,
             held_up: None,
+            nr_held_up: 0,
             halted: None,
         }
     }
@@ -563,7 +566,7 @@ impl State {
         (
             (self.seq, self.ondisk, self.flushed, self.pins.front()),
             (self.next_entry, self.watermark, self.can_discard),
-            (self.halted, self.stopped, self.held_up),
+            (self.halted, self.stopped, self.nr_held_up),
         )
     }
 
