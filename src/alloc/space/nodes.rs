@@ -72,6 +72,9 @@ use crate::{
 
 /// Places that are kept for the next who wants some.
 const SPARE_PLACES: usize = 8;
+/// How often buckets are made free for one who wants a place. Each time there can be some that
+/// others, whose need is more urgent, take and empty again for ever.
+const ATTEMPTS: u32 = 8;
 /// Devices there can be.
 const DEVS: usize = 256;
 
@@ -165,11 +168,13 @@ pub(super) fn alloc_nodes(
         other => other,
     };
     places.reserve(nr)?;
+    let mut attempts = 0..ATTEMPTS;
     while places.len() < nr {
         match alloc_one(space, engine, watermark)? {
             Ok(place) => places.push(place)?,
             Err(refusal) => {
-                if !refusal.can_wait() || !make_free(engine, watermark)? {
+                let may_try = refusal.can_wait() && attempts.next().is_some();
+                if !may_try || !make_free(engine, watermark)? {
                     return Err(refusal.error());
                 }
             }
