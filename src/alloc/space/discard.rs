@@ -39,6 +39,16 @@ use crate::{
 
 /// Buckets looked at at a time.
 const BATCH: usize = 64;
+/// Words of the journal that making a bucket free takes, at most: its key, and what follows.
+const FREE_U64S: u32 = 256;
+
+/// Whether who makes buckets free may wait for room in the journal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Waits,
+    /// He may be the one who makes room there, and wants a bucket for that.
+    No,
+}
 
 /// Makes buckets free that wait to be discarded. Those that were emptied by what is not on disk
 /// yet are left, and counted: how many became free, and how many wait for the journal. `watermark`
@@ -46,6 +56,10 @@ const BATCH: usize = 64;
 ///
 /// C: `bch2_do_discards_work()`.
 pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usize, usize)> {
+    discard(engine, watermark, Patience::Waits)
+}
+
+fn discard(engine: Engine<'_>, watermark: Watermark, patience: Patience) -> Result<(usize, usize)> {
     let space = &engine.writer.hooks;
     let waits = |dev: &Device| space.nr_to_discard(dev.idx) != 0;
     if !space.st.devices().any(waits) {
@@ -72,6 +86,10 @@ pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usiz
             return Ok((free, waiting));
         };
         for pos in found {
+            let journal = &engine.writer.journal;
+            if patience == Patience::No && !journal.has_room(FREE_U64S, watermark) {
+                return Ok((free, waiting));
+            }
             match discard_one(engine, watermark, pos)? {
                 Done::Free => free = free.saturating_add(1),
                 Done::Waits => waiting = waiting.saturating_add(1),
@@ -83,14 +101,20 @@ pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usiz
 }
 
 /// Makes buckets free, with a flush of the journal if that helps. Says whether there are more than
-/// before.
+/// before. Does not wait for room in the journal.
 pub(super) fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
-    let (free, waiting) = discard_buckets(engine, watermark)?;
-    if free != 0 || waiting == 0 {
+    let (free, waiting) = discard(engine, watermark, Patience::No)?;
+    let can_flush = || {
+        engine
+            .writer
+            .journal
+            .has_room(FREE_U64S, Watermark::Reclaim)
+    };
+    if free != 0 || waiting == 0 || !can_flush() {
         return Ok(free != 0);
     }
     engine.writer.journal.flush()?;
-    let (free, _) = discard_buckets(engine, watermark)?;
+    let (free, _) = discard(engine, watermark, Patience::No)?;
     Ok(free != 0)
 }
 

@@ -178,6 +178,11 @@ impl Shared {
         }
     }
 
+    /// Whether a reservation of `u64s` words would succeed now.
+    pub fn has_room(&self, u64s: u32, watermark: Watermark) -> bool {
+        self.get(u64s, watermark, Want::Room).is_ok()
+    }
+
     /// Waits until a reservation of `u64s` words is likely to succeed. The caller must hold no
     /// lock, and no reservation. While an older journal is replayed, this fails with
     /// [`Error::JournalFull`] rather than wait for the end of that. When the journal is full and
