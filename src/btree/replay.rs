@@ -133,14 +133,6 @@ fn replay_key<H: Hooks>(
 ) -> Result {
     let (btree, level, key, seq) = keys.with_origin(at)?;
     let pos = key.k.p;
-    if btrees
-        .root_node(btree)
-        .is_some_and(|root| root.level < level)
-    {
-        // The btree was lowered since.
-        keys.note_written(btree, level, pos);
-        return Ok(());
-    }
     let key = KeyBuf::copy_of(&key)?;
     let done = run(btrees, writer, Watermark::Reclaim, |t| {
         t.lock(btree, level, pos)?;

@@ -34,7 +34,10 @@ use crate::{
                 FileType,
                 Target, //
             },
-            inode::Inode,
+            inode::{
+                Inode,
+                ROOT_INUM, //
+            },
             kinds::StrHashType,
             subvolume::ROOT_SUBVOL, //
         },
@@ -42,10 +45,8 @@ use crate::{
     sb::SbState,
 };
 
-/// The inode number of the root directory. C: `BCACHEFS_ROOT_INO`.
-pub const ROOT_INO: u64 = 4096;
-/// The first one after it.
-const LOST_AND_FOUND_INO: u64 = ROOT_INO + 1;
+/// The first inode number after that of the root directory.
+const LOST_AND_FOUND_INO: u64 = ROOT_INUM + 1;
 const LOST_AND_FOUND: &[u8] = b"lost+found";
 
 /// Adds the keys of the root directory, which holds `lost+found`, to `keys`.
@@ -53,7 +54,7 @@ const LOST_AND_FOUND: &[u8] = b"lost+found";
 /// C: the end of `bch2_fs_initialize()`.
 pub fn first_directories(st: &SbState, snapshot: u32, keys: &mut Vec<(BtreeId, KeyBuf)>) -> Result {
     let root = Inode {
-        inum: ROOT_INO,
+        inum: ROOT_INUM,
         snapshot,
         mode: 0o040755,
         subvol: ROOT_SUBVOL,
@@ -63,14 +64,14 @@ pub fn first_directories(st: &SbState, snapshot: u32, keys: &mut Vec<(BtreeId, K
     };
     let at = SubvolInum {
         subvol: ROOT_SUBVOL,
-        inum: ROOT_INO,
+        inum: ROOT_INUM,
     };
     let offset = hash_info(at, &root)?.dirent(LOST_AND_FOUND);
     let lost = Inode {
         inum: LOST_AND_FOUND_INO,
         snapshot,
         mode: 0o040700,
-        dir: ROOT_INO,
+        dir: ROOT_INUM,
         dir_offset: offset,
         ..new_inode(st)
     };
@@ -87,7 +88,7 @@ pub fn first_directories(st: &SbState, snapshot: u32, keys: &mut Vec<(BtreeId, K
     let len = dirent.encode(&mut value).ok_or(Error::Overflow)?;
     let k = Bkey {
         key_type: KeyType::DIRENT,
-        p: Bpos::new(ROOT_INO, offset, snapshot),
+        p: Bpos::new(ROOT_INUM, offset, snapshot),
         ..Bkey::default()
     };
     let key = KeyBuf::of(k, value.get(..len).unwrap_or(&value))?;

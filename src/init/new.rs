@@ -18,11 +18,11 @@ use crate::{
         Vec, //
     },
     error::Result,
-    format::btree_id::BtreeId,
-    fs::first::{
-        first_directories,
-        ROOT_INO, //
+    format::{
+        btree_id::BtreeId,
+        values::inode::ROOT_INUM, //
     },
+    fs::first::first_directories,
     journal::live::Watermark,
     snapshots::{
         first_subvolume,
@@ -49,7 +49,7 @@ pub(super) fn set_up(engine: Engine<'_>) -> Result {
 
 fn add_first_keys(engine: Engine<'_>) -> Result {
     let mut keys: Vec<(BtreeId, KeyBuf)> = Vec::new();
-    first_subvolume(ROOT_INO, &mut keys)?;
+    first_subvolume(ROOT_INUM, &mut keys)?;
     first_directories(engine.btrees.sb(), FIRST_SNAPSHOT, &mut keys)?;
     engine.run(Watermark::Reclaim, |t| {
         for (btree, key) in &keys {
