@@ -181,6 +181,15 @@ fn queued(nr: u64) -> Result<u64> {
     Ok(ran.get())
 }
 
+/// Calls of one kind inside of each other: how many there were.
+fn nested(queue: &WorkQueue, more: u64) -> u64 {
+    let inner = || match more.checked_sub(1) {
+        Some(more) => nested(queue, more).wrapping_add(1),
+        None => 1,
+    };
+    queue.call(inner).unwrap_or(0)
+}
+
 #[kernel::macros::kunit_tests(bcachefs_tasks)]
 mod tests {
     use super::*;
@@ -210,6 +219,12 @@ mod tests {
     #[test]
     fn a_queue_runs_all_before_it_goes() {
         assert_eq!(queued(100).ok(), Some(100));
+    }
+
+    #[test]
+    fn calls_inside_of_calls() {
+        let queue = WorkQueue::try_new(c"bcachefs-test").ok();
+        assert_eq!(queue.map(|queue| nested(&queue, 9)), Some(10));
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl WorkQueue {
     {
         let item = Item {
             work: bindings::work_struct::default(),
-            run: f,
+            run: Some(f),
         };
         let item = Box::try_new(item)?.into_raw();
         // SAFETY: The item is ours until it is queued, then `run::<F>` takes it over. It does not
@@ -110,10 +110,14 @@ unsafe fn run_call<F: FnOnce() -> R, R>(at: Borrowed) {
 }
 
 /// A closure in a queue.
+///
+/// It is there until the closure has returned: the kernel takes an item at the same address, with
+/// the same function, for the one that is running, and waits for that to end before it begins. Who
+/// waits in the one for the other would do so for ever.
 #[repr(C)]
 struct Item<F> {
     work: bindings::work_struct,
-    run: F,
+    run: Option<F>,
 }
 
 /// Runs an item.
@@ -124,7 +128,9 @@ struct Item<F> {
 unsafe extern "C" fn run<F: FnOnce()>(work: *mut bindings::work_struct) {
     // SAFETY: By the function's contract; the work is the first field. Nobody looks at it once its
     // function was called.
-    let item = unsafe { Box::from_raw(work.cast::<Item<F>>()) }.into_inner();
+    let mut item = unsafe { Box::from_raw(work.cast::<Item<F>>()) };
     let _scope = NoFs::enter();
-    (item.run)();
+    if let Some(f) = item.run.take() {
+        f();
+    }
 }
