@@ -220,7 +220,10 @@ fn rand_delete(engine: Engine<'_>, nr: u64) -> Result {
     let mut random = Random::new();
     repeat(engine, nr, |t, _| {
         match t.next(BTREE, pos(random.next()), LAST)? {
-            Some(key) => t.delete(BTREE, key.k.p),
+            Some(key) => {
+                t.use_reserve();
+                t.delete(BTREE, key.k.p)
+            }
             None => Ok(()),
         }
     })
@@ -255,5 +258,8 @@ fn seq_overwrite(engine: Engine<'_>, _: u64) -> Result {
 }
 
 fn seq_delete(engine: Engine<'_>, _: u64) -> Result {
-    each(engine, |t, key| t.delete(BTREE, key.k.p))
+    each(engine, |t, key| {
+        t.use_reserve();
+        t.delete(BTREE, key.k.p)
+    })
 }

@@ -95,6 +95,8 @@ pub struct Trans<'a, H> {
     pub writer: &'a Writer<H>,
     /// How far down the reserves of the journal and of space this may go.
     pub watermark: Watermark,
+    /// Nodes may be made from what is kept in reserve.
+    uses_reserve: bool,
     /// Nodes that this transaction replaces: the new ones are used in their place.
     pub(in crate::btree) replaced: &'a [Replacement],
     pub(in crate::btree) nodes: Vec<IntentGuard<Node>>,
@@ -154,6 +156,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
             btrees,
             writer,
             watermark,
+            uses_reserve: false,
             replaced,
             nodes: Vec::new(),
             cached: Vec::new(),
@@ -169,6 +172,22 @@ impl<'a, H: Hooks> Trans<'a, H> {
             has_flushed: false,
             attempt: 0,
             step: 0,
+        }
+    }
+
+    /// Nodes that this transaction needs may be made from the space that is kept in reserve: it frees
+    /// space, or what it takes was reserved before.
+    ///
+    /// C: `BCH_TRANS_COMMIT_no_enospc`.
+    pub fn use_reserve(&mut self) {
+        self.uses_reserve = true;
+    }
+
+    /// How far down the reserves of space this may go.
+    fn space_watermark(&self) -> Watermark {
+        match self.uses_reserve {
+            true => self.watermark.max(Watermark::Btree),
+            false => self.watermark,
         }
     }
 
@@ -211,10 +230,10 @@ impl<'a, H: Hooks> Trans<'a, H> {
             }
             Before::JournalRoom(u64s) => self.writer.journal.wait_for_space(u64s, self.watermark),
             Before::Split(node, u64s) => {
-                interior::split(self.btrees, self.writer, self.watermark, node, u64s)
+                interior::split(self.btrees, self.writer, self.space_watermark(), node, u64s)
             }
             Before::Root(btree) => {
-                interior::make_root(self.btrees, self.writer, self.watermark, btree)
+                interior::make_root(self.btrees, self.writer, self.space_watermark(), btree)
             }
             Before::Settled(node) => {
                 self.writer.settled.wait(|| node.is_settled());
@@ -225,13 +244,15 @@ impl<'a, H: Hooks> Trans<'a, H> {
 
     /// Merges nodes that have become small.
     #[inline]
-    fn merge_small(&mut self) {
+    pub(super) fn merge_small(&mut self) {
         if self.small.is_empty() {
             return;
         }
         self.reset();
         for node in core::mem::take(&mut self.small) {
-            interior::merge(self.btrees, self.writer, self.watermark, node);
+            // In the end it frees space.
+            let watermark = self.watermark.max(Watermark::Btree);
+            interior::merge(self.btrees, self.writer, watermark, node);
         }
     }
 

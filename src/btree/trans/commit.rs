@@ -81,6 +81,7 @@ impl<H: Hooks> Trans<'_, H> {
         self.step()?;
         let seq = self.apply(&targets)?;
         self.reset();
+        self.merge_small();
         Ok(seq)
     }
 
@@ -248,8 +249,12 @@ impl<H: Hooks> Trans<'_, H> {
         let node_sectors = self.btrees.sb().sb.node_sectors();
         for node in targets.filter_map(|t| self.nodes.get(t.node)) {
             let limit = node.node().merge_limit(node, node_sectors);
-            let is_small = node.keys().live_u64s() < limit && !self.btrees.is_root(node.node());
-            if is_small && self.small.push(node.node().clone()).is_err() {
+            let node = match node.keys().live_u64s() < limit {
+                true => node.node(),
+                false => continue,
+            };
+            let is_noted = self.small.iter().any(|n| Arc::ptr_eq(n, node));
+            if !is_noted && !self.btrees.is_root(node) && self.small.push(node.clone()).is_err() {
                 // It stays small, until more is deleted.
                 return;
             }

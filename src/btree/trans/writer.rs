@@ -57,7 +57,8 @@ pub trait Hooks: Sized + Send + Sync {
     /// C: `bch2_accounting_mem_mod_locked()`.
     fn counted(&self, delta: &Key<'_>);
 
-    /// Appends places for `nr` new nodes to `places`. Waits when that is certain to help.
+    /// Appends places for `nr` new nodes to `places`. Waits when that is certain to help. Below
+    /// [`Watermark::Btree`], what is kept in reserve for who frees space is not touched.
     ///
     /// C: `bch2_btree_reserve_get()`.
     fn alloc_nodes(
