@@ -61,10 +61,16 @@ impl Reservations {
     ///
     /// C: `bch2_disk_reservation_add()`.
     pub fn take(&mut self, available: u64, sectors: u64) -> Result<Reserved> {
-        if available.saturating_sub(self.taken) < sectors {
-            return Err(Error::DiskReservation);
-        }
+        self.check(available, sectors)?;
         Ok(self.take_anyway(sectors))
+    }
+
+    /// Whether [`take`](Self::take) would succeed.
+    pub fn check(&self, available: u64, sectors: u64) -> Result {
+        match available.saturating_sub(self.taken) < sectors {
+            true => Err(Error::DiskReservation),
+            false => Ok(()),
+        }
     }
 
     /// Reserves `sectors` whether they are there or not: for what frees space, or can not be

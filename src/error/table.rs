@@ -207,6 +207,7 @@ errors! {
     TransTooBig, InvalidArg, EINVAL, "a transaction changes more of one btree node than fits it";
     ExtentOtherSnapshot, Unsupported, EOPNOTSUPP, "overwriting extents of other snapshots is not supported yet";
     ExtentCut, Key, EIO, "an extent that is partly overwritten is damaged";
+    BackpointerInvalid, Key, EIO, "the backpointer of a btree node can not be read";
     AllocKeyInvalid, Key, EIO, "the state of a bucket that is to change can not be read";
     FreeBucketUnreadable, Key, EIO, "the state of a bucket that may be free can not be read";
     StripeUnreadable, Key, EIO, "a stripe that data belongs to can not be read";

@@ -8,11 +8,11 @@ use crate::{
         space::{
             complete_freespace,
             discard_buckets,
+            keep_buckets_free,
             Engine,
             Space,
             Writer, //
         },
-        Capacity,
         Usage, //
     },
     btree::{
@@ -34,13 +34,10 @@ use crate::{
         Error,
         Result, //
     },
-    format::{
-        opts::OptId,
-        sb::{
-            flags,
-            Superblock,
-            Version, //
-        },
+    format::sb::{
+        flags,
+        Superblock,
+        Version, //
     },
     journal::live::{
         Journal,
@@ -216,9 +213,7 @@ impl ReadWrite {
 
     /// Space in use, as of the last commit.
     pub(super) fn usage(&self) -> Usage {
-        let st = self.btrees.sb();
-        let capacity = Capacity::of(st, st.opts.get(OptId::GcReservePercent));
-        Usage::of(&self.writer.hooks.usage_base(), &capacity)
+        self.writer.hooks.usage()
     }
 
     /// What it takes to run transactions.
@@ -248,10 +243,13 @@ impl ReadWrite {
     }
 
     fn end_threads(&self) {
-        let threads = core::mem::take(&mut *self.threads.lock());
-        threads.iter().for_each(Thread::ask_to_stop);
-        self.journal().want_reclaim();
-        threads.into_iter().for_each(Thread::stop);
+        // The one that writes back was the first, and is the last: others may wait for it.
+        let mut threads = core::mem::take(&mut *self.threads.lock());
+        while let Some(thread) = threads.pop() {
+            thread.ask_to_stop();
+            self.journal().want_reclaim();
+            thread.stop();
+        }
     }
 
     fn shut_down(&self, st: &SbState) -> Result {
@@ -301,7 +299,7 @@ fn reclaim(btrees: &Btrees, writer: &Writer, stop: &Stop) {
     }
 }
 
-/// Makes emptied buckets free.
+/// Makes emptied buckets free, and empties some when few are.
 ///
 /// C: `bch2_do_discards_work()`.
 fn discard(btrees: &Btrees, writer: &Writer, stop: &Stop) {
@@ -309,6 +307,9 @@ fn discard(btrees: &Btrees, writer: &Writer, stop: &Stop) {
     while !stop.requested() && writer.journal.halted().is_none() {
         if let Err(e) = discard_buckets(engine, Watermark::Btree) {
             pr_err!("{}: discarding buckets: {e}", btrees.sb().name());
+        }
+        if let Err(e) = keep_buckets_free(engine) {
+            pr_err!("{}: emptying buckets: {e}", btrees.sb().name());
         }
         stop.sleep_ms(DISCARD_MS);
     }

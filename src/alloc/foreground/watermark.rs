@@ -57,7 +57,10 @@ impl DevSpace {
         div_or_zero(rounded, per_bucket)
     }
 
-    /// Buckets that writes of this kind have to leave. C: `bch2_dev_buckets_reserved()`.
+    /// Buckets that writes of this kind have to leave. Who empties buckets leaves some for writing
+    /// back the journal, without which nothing becomes free; C lets both take all.
+    ///
+    /// C: `bch2_dev_buckets_reserved()`.
     pub fn reserved(&self, watermark: Watermark) -> u64 {
         let part = self.nr_buckets >> 6;
         let btree = self.btree_reserve();
@@ -66,7 +69,8 @@ impl DevSpace {
             Watermark::Normal => [0, part, btree, btree],
             Watermark::CopyGc => [0, 0, btree, btree],
             Watermark::Btree => [0, 0, 0, btree],
-            Watermark::BtreeCopyGc | Watermark::Reclaim | Watermark::InteriorUpdates => [0; 4],
+            Watermark::BtreeCopyGc => [0, 0, 0, btree >> 1],
+            Watermark::Reclaim | Watermark::InteriorUpdates => [0; 4],
         };
         terms.into_iter().fold(0, u64::saturating_add)
     }

@@ -4,6 +4,7 @@
 //! from one index to the other.
 
 use super::{
+    evacuate::evacuate_nodes,
     look::alloc_of,
     space::{
         Engine,
@@ -35,12 +36,44 @@ use crate::{
     },
     journal::live::Watermark,
     sb::Device,
+    sys::wait::WaitQueue,
+};
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering, //
 };
 
 /// Buckets looked at at a time.
 const BATCH: usize = 64;
 /// Words of the journal that making a bucket free takes, at most: its key, and what follows.
 const FREE_U64S: u32 = 256;
+
+/// Milliseconds that one waits for another who makes buckets free, and who may wait for him.
+const OTHERS_MS: u64 = 100;
+
+/// Counts buckets that became free.
+#[derive(Default)]
+pub(super) struct Freed {
+    nr: AtomicU64,
+    waiters: WaitQueue,
+}
+
+impl Freed {
+    fn add(&self) {
+        self.nr.fetch_add(1, Ordering::AcqRel);
+        self.waiters.wake_all();
+    }
+
+    pub(super) fn nr(&self) -> u64 {
+        self.nr.load(Ordering::Acquire)
+    }
+
+    /// Waits for a moment until there were more than `before`; whether there were.
+    fn exceeds(&self, before: u64) -> bool {
+        let more = || self.nr() > before;
+        self.waiters.wait_timeout_ms(OTHERS_MS, more)
+    }
+}
 
 /// Whether who makes buckets free may wait for room in the journal.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,7 +124,10 @@ fn discard(engine: Engine<'_>, watermark: Watermark, patience: Patience) -> Resu
                 return Ok((free, waiting));
             }
             match discard_one(engine, watermark, pos)? {
-                Done::Free => free = free.saturating_add(1),
+                Done::Free => {
+                    free = free.saturating_add(1);
+                    space.freed.add();
+                }
                 Done::Waits => waiting = waiting.saturating_add(1),
                 Done::No => (),
             }
@@ -100,10 +136,29 @@ fn discard(engine: Engine<'_>, watermark: Watermark, patience: Patience) -> Resu
     }
 }
 
-/// Makes buckets free, with a flush of the journal if that helps. Says whether there are more than
-/// before. Does not wait for room in the journal.
+/// Makes buckets free, with a flush of the journal if that helps; when there are none, moves nodes
+/// out of one that has few. Says whether there are more than before. Does not wait for room in the
+/// journal.
 pub(super) fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
+    let space = &engine.writer.hooks;
+    let before = space.freed.nr();
+    if free_emptied(engine, watermark)? {
+        return Ok(true);
+    }
+    if evacuate_nodes(engine)? {
+        return free_emptied(engine, watermark);
+    }
+    let others = space.evacuating.try_lock().is_none();
+    Ok(others && space.freed.exceeds(before))
+}
+
+fn free_emptied(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
+    let space = &engine.writer.hooks;
+    let before = space.freed.nr();
     let (free, waiting) = discard(engine, watermark, Patience::No)?;
+    if (free, waiting) == (0, 0) && space.discarding.try_lock().is_none() {
+        return Ok(space.freed.exceeds(before));
+    }
     let can_flush = || {
         engine
             .writer

@@ -10,11 +10,13 @@
 //! | `look.rs`    | what triggers have to know, as the transaction sees it                    |
 //! | `nodes.rs`   | places for btree nodes                                                    |
 //! | `discard.rs` | emptied buckets become free                                              |
+//! | `evacuate.rs` | buckets with few nodes in them are emptied                              |
 //! | `freespace.rs` | the index of free space of a device that has none yet                    |
 //! | `metadata.rs` | buckets of superblocks and of the journal                               |
 
 mod derive;
 mod discard;
+mod evacuate;
 mod freespace;
 mod look;
 mod metadata;
@@ -23,6 +25,7 @@ mod nodes;
 mod space;
 
 pub use discard::discard_buckets;
+pub use evacuate::keep_buckets_free;
 pub use freespace::{
     complete_freespace,
     count_new_devices, //

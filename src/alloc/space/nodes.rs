@@ -163,7 +163,11 @@ pub(super) fn alloc_nodes(
     places: &mut Vec<NodePlace>,
 ) -> Result {
     let watermark = match watermark {
-        Watermark::Stripe | Watermark::Normal => Watermark::Btree,
+        Watermark::Stripe | Watermark::Normal => {
+            space.check_room_for_nodes(nr)?;
+            // Some buckets more are left for who frees space.
+            Watermark::CopyGc
+        }
         Watermark::CopyGc => Watermark::BtreeCopyGc,
         other => other,
     };

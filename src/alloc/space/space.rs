@@ -4,6 +4,7 @@
 
 use super::{
     derive::derive,
+    discard::Freed,
     metadata::Metadata,
     nodes::{
         alloc_nodes,
@@ -18,6 +19,9 @@ use crate::{
             OPEN_BUCKETS, //
         },
         live_usage::LiveUsage,
+        reserve::Reservations,
+        Capacity,
+        Usage,
         UsageBase, //
     },
     btree::{
@@ -31,6 +35,7 @@ use crate::{
         KeyBuf, //
     },
     env::{
+        num::u64_of,
         units::DevIdx,
         Arc,
         Vec, //
@@ -40,6 +45,7 @@ use crate::{
         bkey::Key,
         btree_id::BtreeId,
         data_type::DataType,
+        opts::OptId,
         sb::members::MemberState,
         values::{
             accounting::{
@@ -73,6 +79,11 @@ pub struct Space {
     pub(super) nodes: Mutex<NodePlaces>,
     /// Held by who discards: one at a time is enough.
     pub(super) discarding: Mutex<()>,
+    /// Held by who empties buckets of nodes. When there was nothing to be gained by it: how many
+    /// buckets had become free by then.
+    pub(super) evacuating: Mutex<Option<u64>>,
+    /// Buckets that became free, and who waits for more.
+    pub(super) freed: Freed,
     /// Buckets that are never taken.
     pub(super) metadata: Metadata,
 }
@@ -116,6 +127,8 @@ impl Space {
             open: SpinLock::try_new(OpenBuckets::new(OPEN_BUCKETS)?)?,
             nodes: Mutex::try_new(NodePlaces::try_new(btrees.sb())?)?,
             discarding: Mutex::try_new(())?,
+            evacuating: Mutex::try_new(None)?,
+            freed: Freed::default(),
             metadata: Metadata::of(btrees.sb())?,
         })
     }
@@ -137,6 +150,22 @@ impl Space {
         let absent = |dev: DevIdx| self.st.sb.member(dev.0).map(|m| m.bucket_sectors());
         let usage = self.usage.lock();
         usage.base(|dev| bucket(dev).or_else(|| absent(dev)).unwrap_or(0))
+    }
+
+    /// Space in use, as of the last commit.
+    pub fn usage(&self) -> Usage {
+        let capacity = Capacity::of(&self.st, self.st.opts.get(OptId::GcReservePercent));
+        Usage::of(&self.usage_base(), &capacity)
+    }
+
+    /// Whether there is space for `nr` more nodes, without what is kept in reserve.
+    ///
+    /// C: `bch2_disk_reservation_get()` in `bch2_btree_update_start()`.
+    pub(super) fn check_room_for_nodes(&self, nr: usize) -> Result {
+        let copies = self.st.opts.get(OptId::MetadataReplicas);
+        let each = u64::from(self.st.sb.node_sectors()).saturating_mul(copies);
+        let sectors = each.saturating_mul(u64_of(nr));
+        Reservations::new().check(self.usage().available(), sectors)
     }
 
     /// Whether the index of free space of a device is not complete.

@@ -30,6 +30,7 @@ mod update;
 
 pub use place::NodePlace;
 pub(super) use replace::Replacement;
+pub use update::move_node;
 pub(super) use update::{
     make_root,
     merge,

@@ -39,7 +39,8 @@ use crate::{
     },
     format::{
         bpos::Bpos,
-        btree_id::BtreeId, //
+        btree_id::BtreeId,
+        values::extent_entry::Ptr, //
     },
     journal::live::Watermark,
     sys::six::IntentGuard, //
@@ -75,6 +76,27 @@ pub(in crate::btree) fn split<H: Hooks>(
     writer.tasks.call(update)?
 }
 
+/// Moves the node of `level` that covers `pos`, if one of its copies is where `is_there` says.
+/// Whether it did.
+///
+/// C: `bch2_btree_node_rewrite()`.
+pub fn move_node<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    watermark: Watermark,
+    (btree, level, pos): (BtreeId, u8, Bpos),
+    is_there: impl Fn(&Ptr) -> bool,
+) -> Result<bool> {
+    let Some(node) = btrees.find_node(btree, level, pos)? else {
+        return Ok(false);
+    };
+    if !node.ptr.copies().any(|ptr| is_there(&ptr)) {
+        return Ok(false);
+    }
+    split(btrees, writer, watermark, node, 0)?;
+    Ok(true)
+}
+
 /// Makes the root of a btree that has none.
 ///
 /// C: `bch2_btree_root_alloc_fake()`.
@@ -102,6 +124,10 @@ pub(in crate::btree) fn merge<H: Hooks>(
     // Whoever is in a hurry because space is short must not take any; and as long as keys are laid
     // over the btrees, nodes are not what they seem.
     if watermark >= Watermark::InteriorUpdates || btrees.overlay().is_some() {
+        return;
+    }
+    // It can wait until the journal has room again.
+    if !writer.journal.has_room(1, watermark) {
         return;
     }
     let node_sectors = btrees.sb().sb.node_sectors();

@@ -175,8 +175,8 @@ impl<'a, H: Hooks> Trans<'a, H> {
         }
     }
 
-    /// Nodes that this transaction needs may be made from the space that is kept in reserve: it frees
-    /// space, or what it takes was reserved before.
+    /// Nodes that this transaction needs may be made from the space that is kept in reserve: it
+    /// frees space, or what it takes was reserved before.
     ///
     /// C: `BCH_TRANS_COMMIT_no_enospc`.
     pub fn use_reserve(&mut self) {

@@ -169,11 +169,15 @@ impl SpaceFs {
 
     /// Calls `f` while other threads write back what the journal holds, and discard.
     pub(crate) fn live<T>(&self, f: impl FnOnce(&Self) -> T) -> T {
-        let stop = AtomicBool::new(false);
+        let (stop, discards) = (AtomicBool::new(false), AtomicBool::new(true));
         std::thread::scope(|s| {
             let (stopped, journal) = (&stop, &self.writer.journal);
+            let discards = &discards;
             s.spawn(move || {
-                while !stopped.load(Ordering::Relaxed) {
+                // Who discards may wait for this thread.
+                let goes_on =
+                    || !stopped.load(Ordering::Relaxed) || discards.load(Ordering::Relaxed);
+                while goes_on() {
                     journal.wait_for_reclaim(5, || stopped.load(Ordering::Relaxed));
                     if let Some(target) = journal.reclaim_target() {
                         // As a mount does.
@@ -192,6 +196,7 @@ impl SpaceFs {
                         assert_eq!(e.class(), Class::NoSpace, "{e}");
                     }
                 }
+                discards.store(false, Ordering::Relaxed);
             });
             let _stop = Stop(&stop);
             f(self)
