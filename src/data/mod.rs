@@ -8,6 +8,7 @@
 //! | `segments.rs`   | a file as a sequence of segments, each from one place             |
 //! | `decode.rs`     | from what was read to data: checking it, decompressing it         |
 //! | `decompress.rs` | how compressed data is framed                                     |
+//! | `inode.rs`      | inodes in transactions                                           |
 //! | `fiemap.rs`     | [`fiemap`]: where the data is on the devices                      |
 //! | `read.rs`       | [`read_sync`]: synchronous reads, retries from other replicas     |
 //! | `read_async.rs` | reads into the page cache (kernel build only)                     |
@@ -21,6 +22,7 @@
 mod decode;
 pub mod decompress;
 pub mod fiemap;
+pub mod inode;
 mod plan;
 mod read;
 #[cfg(kernel)]

@@ -12,6 +12,7 @@ use crate::{
         Timespec, //
     },
     btree::KeyBuf,
+    data::inode::inode_key,
     env::{
         random_u64,
         time::real_seconds,
@@ -93,15 +94,6 @@ pub fn first_directories(st: &SbState, snapshot: u32, keys: &mut Vec<(BtreeId, K
     };
     let key = KeyBuf::of(k, value.get(..len).unwrap_or(&value))?;
     keys.push((BtreeId::DIRENTS, key))
-}
-
-fn inode_key(inode: &Inode) -> Result<KeyBuf> {
-    let k = Bkey {
-        key_type: KeyType::INODE_V3,
-        p: Bpos::new(0, inode.inum, inode.snapshot),
-        ..Bkey::default()
-    };
-    KeyBuf::of(k, inode.encode().as_bytes())
 }
 
 /// What all new inodes have.

@@ -3,7 +3,10 @@
 //! Finding inodes.
 
 use crate::{
-    data::FileId,
+    data::{
+        inode::known,
+        FileId, //
+    },
     env::pr_err,
     error::{
         Error,
@@ -74,24 +77,17 @@ pub fn root(view: &View) -> Result<SubvolInum> {
 pub fn find(view: &View, at: SubvolInum) -> Result<Inode> {
     let pos = Bpos::new(0, at.inum, at.snapshot(view)?);
     let found = view.lookup(BtreeId::INODES, pos)?;
-    let decoded = match &found {
-        None => Ok(None),
+    let (place, decoded) = match &found {
+        None => return known(view, Ok(None), |_| ()),
         Some(f) if f.key().k.key_type == KeyType::ERROR => {
             // What is wrong with it was reported when it was read.
             view.sb().damage.count(Lost::Inode);
             return Err(Error::InodeLost);
         }
-        Some(f) => Inode::decode(&f.key()).map_err(|invalid| (f.place(), invalid)),
+        Some(f) => (f.place(), Inode::decode(&f.key())),
     };
-    match decoded {
-        Ok(Some(inode)) => Ok(inode),
-        // Nothing, or what remains of a deleted inode.
-        Ok(None) => Err(Error::InodeNotFound),
-        Err((place, invalid)) => {
-            pr_err!("{at} (btree inodes {place}): {invalid}");
-            view.btrees.bad_key(place, invalid);
-            view.sb().damage.count(Lost::Inode);
-            Err(Error::InodeInvalid)
-        }
-    }
+    known(view, decoded, |invalid| {
+        pr_err!("{at} (btree inodes {place}): {invalid}");
+        view.btrees.bad_key(place, invalid);
+    })
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Snapshots and subvolumes, for reading.
+//! Snapshots and subvolumes: what each sees of the btrees, and changes of that.
 //!
 //! | file            | holds                                                             |
 //! |-----------------|-------------------------------------------------------------------|
 //! | `first.rs`      | the snapshot tree and the subvolume to begin with                 |
 //! | `subvolumes.rs` | the subvolumes in memory                                          |
 //! | `table.rs`      | [`Table`]: the snapshot trees in memory, who descends from whom    |
+//! | `trans.rs`      | transactions on what one snapshot sees                             |
 //! | `view.rs`       | [`View`]: what one snapshot sees of the btrees                     |
 //! | `visible.rs`    | [`VisibleIter`]: the walk behind it                                |
 //!
@@ -18,6 +19,7 @@
 mod first;
 mod subvolumes;
 mod table;
+mod trans;
 mod view;
 mod visible;
 
@@ -26,5 +28,11 @@ pub use first::{
     FIRST_SNAPSHOT, //
 };
 pub use table::Table;
+pub use trans::{
+    delete_visible,
+    lookup_visible,
+    next_visible,
+    update_visible, //
+};
 pub use view::View;
 pub use visible::VisibleIter;
