@@ -146,6 +146,22 @@ pub fn decode(stored: &[u8]) -> Result<Option<Vec<AclEntry>>> {
     Ok(Some(entries))
 }
 
+/// A list as it is stored.
+///
+/// C: `bch2_acl_to_xattr()`.
+pub fn encode(entries: &[AclEntry]) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(entries.len().saturating_mul(8).saturating_add(4))?;
+    out.extend_from_slice(&STORED_VERSION)?;
+    for e in entries {
+        out.extend_from_slice(&e.tag.number().to_le_bytes())?;
+        out.extend_from_slice(&e.perm.to_le_bytes())?;
+        if e.tag.has_id() {
+            out.extend_from_slice(&e.id.to_le_bytes())?;
+        }
+    }
+    Ok(out)
+}
+
 /// A list in the form that user space gets and sets it in.
 ///
 /// C: `struct posix_acl_xattr_header` and `struct posix_acl_xattr_entry`.
@@ -208,6 +224,7 @@ mod tests {
                 (Tag::Other, 1, NO_ID),
             ]
         );
+        assert_eq!(encode(&entries).unwrap().as_ref() as &[u8], STORED);
         let shown = to_xattr(&entries).unwrap();
         assert_eq!(shown.len(), 4 + 5 * 8);
         assert_eq!(shown[..4], XATTR_VERSION);

@@ -66,7 +66,7 @@ impl Entry<'_> {
 /// The offset of the first entry proper; those below stand for `.` and `..`.
 pub const FIRST_OFFSET: u64 = FIRST_DIRENT_OFFSET;
 
-fn target_of(view: &View, dir: SubvolInum, target: Target) -> Result<SubvolInum> {
+pub(super) fn target_of(view: &View, dir: SubvolInum, target: Target) -> Result<SubvolInum> {
     match target {
         Target::Inode(inum) => Ok(SubvolInum {
             subvol: dir.subvol,

@@ -119,7 +119,7 @@ fn new_inode(st: &SbState) -> Inode {
 /// How names in new directories are hashed.
 ///
 /// C: `bch2_str_hash_opt_to_type()`.
-fn str_hash(st: &SbState) -> StrHashType {
+pub(super) fn str_hash(st: &SbState) -> StrHashType {
     match st.opts.get(OptId::StrHash) {
         0 => StrHashType::CRC32C,
         1 => StrHashType::CRC64,

@@ -12,6 +12,7 @@
 //! | `xattr.rs`   | extended attributes                                                     |
 //! | `options.rs` | options of an inode as extended attributes                              |
 //! | `acl.rs`     | access control lists                                                    |
+//! | `change/`    | changing all this                                                       |
 //! | `cookie.rs`  | positions in directories for callers with 31 bits for them              |
 //! | `handle.rs`  | handles of files, and the directories above them                        |
 //! | `quota.rs`   | quotas: limits, and what is in use                                     |
@@ -26,6 +27,7 @@ mod fold;
 mod probe;
 
 pub mod acl;
+pub mod change;
 pub mod cookie;
 pub mod dirent;
 pub mod first;

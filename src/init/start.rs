@@ -36,7 +36,13 @@ use crate::{
         },
         values::subvolume::ROOT_SUBVOL, //
     },
-    fs::quota::Quotas,
+    fs::{
+        change::{
+            Changes,
+            Numbers, //
+        },
+        quota::Quotas, //
+    },
     journal::{
         self,
         live::Start, //
@@ -62,6 +68,8 @@ pub struct Filesystem {
     usage: Usage,
     /// Quotas as of the mount, or why they are not known.
     quotas: Result<Quotas>,
+    /// Numbers of new inodes.
+    numbers: Numbers,
     /// What it takes to change something; there for good once the filesystem was read-write.
     rw: Option<ReadWrite>,
 }
@@ -173,12 +181,43 @@ impl Filesystem {
             (Some(from), None) => Some(Self::go_read_write(&view, from)?),
             (None, None) => None,
         };
-        Ok(Self {
+        let opts = &view.sb().opts;
+        let numbers = Numbers::try_new(opts.is_on(OptId::Inodes32bit), true)?;
+        let fs = Self {
             view,
             journal: span,
             usage,
             quotas,
+            numbers,
             rw,
+        };
+        if access == Access::Write {
+            fs.remove_dead()?;
+        }
+        Ok(fs)
+    }
+
+    /// Removes inodes that nobody has a name or an open file of.
+    ///
+    /// C: the recovery pass `delete_dead_inodes`.
+    #[inline(never)]
+    fn remove_dead(&self) -> Result {
+        let nr = self.changes()?.remove_dead()?;
+        if nr != 0 {
+            pr_info!(
+                "{}: removed {nr} inodes without names",
+                self.view.sb().name()
+            );
+        }
+        Ok(())
+    }
+
+    /// What it takes to change files, while that is possible.
+    pub fn changes(&self) -> Result<Changes<'_>> {
+        Ok(Changes {
+            view: &self.view,
+            engine: self.read_write()?.engine(),
+            numbers: &self.numbers,
         })
     }
 

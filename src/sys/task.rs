@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Threads of the kernel.
+//! Threads of the kernel, and processors.
 
 pub use super::stop::Stop;
 use super::{
@@ -10,6 +10,7 @@ use super::{
 use crate::{
     bindings,
     env::{
+        num,
         Arc,
         Box, //
     },
@@ -27,10 +28,26 @@ use core::{
     fmt,
     ptr::NonNull, //
 };
-use kernel::str::{
-    CStrExt as _,
-    CString, //
+use kernel::{
+    cpu::{
+        nr_cpu_ids,
+        CpuId, //
+    },
+    str::{
+        CStrExt as _,
+        CString, //
+    },
 };
+
+/// The processor that this runs on; the next moment it may be another one.
+pub fn cpu() -> usize {
+    num::usize_of_u32(CpuId::current().as_u32())
+}
+
+/// How many processors there may be.
+pub fn nr_cpus() -> usize {
+    num::usize_of_u32(nr_cpu_ids())
+}
 
 /// A thread. Dropping it tells it to stop, and waits until it has returned; it must not be dropped
 /// by the thread itself.

@@ -107,6 +107,7 @@ pub struct Trans<'a, H> {
     /// Nodes that were small after the commit.
     pub(super) small: Vec<Arc<Node>>,
     pub(in crate::btree) before: Before,
+    pub(super) committed: Committed,
     /// A node it had locked before, and where it has looked something up there: the next one it
     /// wants may be the same, and what it looks up the next key.
     recent: Option<Arc<Node>>,
@@ -120,6 +121,16 @@ pub struct Trans<'a, H> {
     /// How many attempts there were before this one, and how many steps this one has done.
     pub(in crate::btree) attempt: u32,
     step: u32,
+}
+
+/// When a transaction was committed. Of two that changed, or read, the same key, the later one is the
+/// greater one; the default is before all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Committed {
+    /// The journal entry.
+    pub seq: u64,
+    /// The place in it.
+    pub(super) at: u32,
 }
 
 /// Calls `f` until it neither asks for a restart nor fails. What `f` does to the outside must not
@@ -165,6 +176,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
             roots: Vec::new(),
             small: Vec::new(),
             before: Before::Nothing,
+            committed: Committed::default(),
             recent: None,
             recent_spot: None,
             root: None,
@@ -330,6 +342,11 @@ impl<'a, H: Hooks> Trans<'a, H> {
     /// The updates so far, in order of btree, level and position; those of pointers to nodes, too.
     pub fn updates(&self) -> impl Iterator<Item = &Update> {
         self.staged.iter()
+    }
+
+    /// When it was committed.
+    pub fn committed(&self) -> Committed {
+        self.committed
     }
 
     /// Changed roots.

@@ -5,6 +5,7 @@
 use super::{
     attempt::{
         Before,
+        Committed,
         RootChange, //
     },
     staged::{
@@ -213,7 +214,8 @@ impl<H: Hooks> Trans<'_, H> {
             }
             Err(e) => return Err(e.into()),
         };
-        let seq = res.seq();
+        let (seq, at) = res.place();
+        self.committed = Committed { seq, at };
         for u in self.staged.iter_mut().filter(|u| u.stamp) {
             self.writer.hooks.stamp(u.btree, &mut u.key, seq);
         }

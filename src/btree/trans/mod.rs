@@ -27,6 +27,7 @@ mod writer;
 
 pub use attempt::{
     run,
+    Committed,
     Trans, //
 };
 pub(super) use attempt::{

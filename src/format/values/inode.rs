@@ -145,6 +145,16 @@ impl InodeFlags {
     pub const fn has(self, flags: InodeFlags) -> bool {
         self.0 & flags.0 == flags.0
     }
+
+    /// These and `flags`.
+    pub const fn with(self, flags: InodeFlags) -> Self {
+        Self(self.0 | flags.0)
+    }
+
+    /// These without `flags`.
+    pub const fn without(self, flags: InodeFlags) -> Self {
+        Self(self.0 & !flags.0)
+    }
 }
 
 impl fmt::Display for InodeFlags {

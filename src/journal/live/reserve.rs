@@ -82,6 +82,11 @@ impl Reservation<'_> {
         self.seq
     }
 
+    /// Where in the journal what is added next goes: the entry, and a word of it.
+    pub fn place(&self) -> (u64, u32) {
+        (self.seq, self.at)
+    }
+
     /// A version for a key that is added next: higher than those of all keys added before, by
     /// anybody.
     ///

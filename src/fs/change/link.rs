@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One name more for an inode, and one less.
+
+use super::{
+    dirents::Dir,
+    inode::{
+        add_link,
+        add_subdirs,
+        inherit,
+        links_parent,
+        remove_link,
+        touch, //
+    },
+    At,
+    Changes, //
+};
+use crate::{
+    btree::trans::Committed,
+    data::inode::{
+        inode_get,
+        inode_put, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::values::{
+        dirent::{
+            FileType,
+            Target, //
+        },
+        inode::Inode,
+    },
+    fs::SubvolInum,
+    journal::live::Watermark,
+};
+
+/// What became of a directory, and of what it has, or had, a name of.
+#[derive(Clone, Copy, Debug)]
+pub struct Linked {
+    /// The directory.
+    pub dir: Inode,
+    /// The other inode.
+    pub inode: Inode,
+    /// When that was.
+    pub at: Committed,
+}
+
+impl Changes<'_> {
+    /// Gives `target`, which is no directory, a name in the directory `dir`.
+    ///
+    /// C: `bch2_link_trans()`.
+    pub fn link(
+        &self,
+        dir: SubvolInum,
+        name: &[u8],
+        target: SubvolInum,
+        now: u64,
+    ) -> Result<Linked> {
+        if dir.subvol != target.subvol {
+            return Err(Error::LinkOtherSubvolume);
+        }
+        let (dir, file) = (self.at(dir)?, self.at(target)?);
+        let ((dir, inode), at) = self.run(Watermark::Normal, |t| {
+            let mut inode = inode_get(t, self.view, file.file())?;
+            let mut into = inode_get(t, self.view, dir.file())?;
+            inode.ctime = now;
+            add_link(&mut inode)?;
+            if inherit(&mut inode, &into) {
+                return Err(Error::LinkOtherOptions.into());
+            }
+            let entries = Dir::of(self, dir, &into)?;
+            let offset = entries.free(t, name)?;
+            let to = (Target::Inode(inode.inum), FileType::of_mode(inode.mode));
+            entries.put(t, offset, name, to)?;
+            (inode.dir, inode.dir_offset) = (into.inum, offset);
+            touch(&mut into, now);
+            inode_put(t, &into)?;
+            inode_put(t, &inode)?;
+            Ok((into, inode))
+        })?;
+        Ok(Linked { dir, inode, at })
+    }
+
+    /// Takes the name `name` out of the directory `dir`. What has no name any more is to be removed
+    /// once it is not used. [`Error::DirNotEmpty`] for a directory that holds something.
+    ///
+    /// C: `bch2_unlink_trans()`.
+    pub fn unlink(&self, dir: SubvolInum, name: &[u8], now: u64) -> Result<Linked> {
+        let dir = self.at(dir)?;
+        let ((dir, inode), at) = self.run(Watermark::CopyGc, |t| {
+            let mut from = inode_get(t, self.view, dir.file())?;
+            let entries = Dir::of(self, dir, &from)?;
+            let entry = entries.get(t, name)?;
+            if entry.file_type == FileType::SUBVOL {
+                return Err(Error::SubvolumeDeleteUnsupported.into());
+            }
+            let file = At {
+                id: entry.leads_to,
+                snapshot: dir.snapshot,
+            };
+            let mut inode = inode_get(t, self.view, file.file())?;
+            if inode.is_dir() {
+                Dir::of(self, file, &inode)?.check_empty(t)?;
+            }
+            remove_link(&mut inode)?;
+            forget_place(&mut inode, from.inum, entry.pos.offset);
+            touch(&mut from, now);
+            inode.ctime = now;
+            if links_parent(&inode) {
+                add_subdirs(&mut from, -1)?;
+            }
+            let leads_on = entries.leads_on(t, entry.pos.offset)?;
+            entries.delete(t, entry.pos.offset, leads_on)?;
+            inode_put(t, &from)?;
+            inode_put(t, &inode)?;
+            Ok((from, inode))
+        })?;
+        Ok(Linked { dir, inode, at })
+    }
+}
+
+/// The entry at `offset` of the directory `dir` does not lead to `inode` any more.
+pub(super) fn forget_place(inode: &mut Inode, dir: u64, offset: u64) {
+    if (inode.dir, inode.dir_offset) == (dir, offset) {
+        (inode.dir, inode.dir_offset) = (0, 0);
+    }
+}

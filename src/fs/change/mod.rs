@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Changing names, inodes and attributes. Nothing of the VFS.
+//!
+//! | file         | holds                                                                  |
+//! |--------------|------------------------------------------------------------------------|
+//! | `create.rs`  | new files and directories                                               |
+//! | `dirents.rs` | the entries of a directory                                              |
+//! | `hash.rs`    | keys at the hash of a name                                              |
+//! | `inode.rs`   | inodes: link counts, flags, options                                     |
+//! | `link.rs`    | one name more, and one less                                             |
+//! | `numbers.rs` | [`Numbers`]: inode numbers for new inodes                                |
+//! | `remove.rs`  | inodes that are gone, with all they have                                |
+//! | `rename.rs`  | other names                                                             |
+//! | `symlink.rs` | what symbolic links hold                                                |
+//! | `xattr.rs`   | extended attributes and access control lists                            |
+//!
+//! Each operation is one transaction; it is there as a whole after a power cut, or not at all. Only
+//! removing an inode takes several, the last of which is the inode's: until then it is listed in
+//! the btree `deleted_inodes`, and removed at the next mount.
+
+mod create;
+mod dirents;
+mod hash;
+mod inode;
+mod link;
+mod numbers;
+mod remove;
+mod rename;
+mod symlink;
+mod xattr;
+
+pub use self::{
+    create::{
+        Created,
+        NewFile, //
+    },
+    inode::Flags,
+    link::Linked,
+    numbers::Numbers,
+    rename::{
+        Mode,
+        Renamed,
+        Side, //
+    },
+    xattr::SetMode, //
+};
+
+use super::SubvolInum;
+use crate::{
+    alloc::space::{
+        Engine,
+        Trans, //
+    },
+    btree::trans::{
+        Committed,
+        TransResult, //
+    },
+    data::{
+        inode::{
+            inode_get,
+            inode_put, //
+        },
+        FileId, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::values::inode::Inode,
+    journal::live::Watermark,
+    snapshots::View,
+    sys::reclaim::NoFs, //
+};
+
+/// What it takes to change files.
+#[derive(Clone, Copy)]
+pub struct Changes<'a> {
+    /// What is there.
+    pub view: &'a View,
+    /// Transactions.
+    pub engine: Engine<'a>,
+    /// Numbers of new inodes.
+    pub numbers: &'a Numbers,
+}
+
+/// An inode in a subvolume, of which it is known that it may be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct At {
+    id: SubvolInum,
+    snapshot: u32,
+}
+
+impl At {
+    const fn file(self) -> FileId {
+        FileId {
+            inum: self.id.inum,
+            snapshot: self.snapshot,
+        }
+    }
+}
+
+impl Changes<'_> {
+    /// An inode that is going to be changed. [`Error::SubvolumeReadOnly`] when its subvolume is not
+    /// to be.
+    ///
+    /// C: `bch2_subvol_is_ro()`.
+    fn at(&self, id: SubvolInum) -> Result<At> {
+        let subvol = self.view.subvolume(id.subvol)?;
+        if subvol.read_only {
+            return Err(Error::SubvolumeReadOnly);
+        }
+        Ok(At {
+            id,
+            snapshot: subvol.snapshot,
+        })
+    }
+
+    /// Runs `f` and commits what it staged. Says when that was.
+    fn run<T>(
+        &self,
+        watermark: Watermark,
+        mut f: impl FnMut(&mut Trans<'_>) -> TransResult<T>,
+    ) -> Result<(T, Committed)> {
+        // Freeing memory could otherwise end in removing inodes, here.
+        let _scope = NoFs::enter();
+        self.engine.run(watermark, |t| {
+            let value = f(t)?;
+            t.commit()?;
+            Ok((value, t.committed()))
+        })
+    }
+
+    /// Changes an inode.
+    ///
+    /// C: `bch2_write_inode()`.
+    pub fn change(
+        &self,
+        id: SubvolInum,
+        mut f: impl FnMut(&mut Inode) -> Result,
+    ) -> Result<(Inode, Committed)> {
+        let at = self.at(id)?;
+        self.run(Watermark::CopyGc, |t| {
+            let old = inode_get(t, self.view, at.file())?;
+            let mut inode = old;
+            f(&mut inode)?;
+            if inode != old {
+                inode_put(t, &inode)?;
+            }
+            Ok(inode)
+        })
+    }
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Other names.
+
+use super::{
+    dirents::{
+        Dir,
+        Entry,
+        Name, //
+    },
+    inode::{
+        add_subdirs,
+        inherit,
+        links_parent,
+        remove_link,
+        touch, //
+    },
+    link::forget_place,
+    At,
+    Changes,
+    NewFile, //
+};
+use crate::{
+    alloc::space::Trans,
+    btree::trans::{
+        Committed,
+        TransResult, //
+    },
+    data::inode::{
+        inode_get,
+        inode_put, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::values::inode::Inode,
+    fs::SubvolInum,
+    journal::live::Watermark,
+};
+
+/// What is to become of what has the new name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// There is nothing.
+    Free,
+    /// It loses the name.
+    Replace,
+    /// It gets the old name.
+    Exchange,
+}
+
+/// One side of a renaming.
+#[derive(Clone, Copy, Debug)]
+pub struct Side<'a> {
+    /// The directory.
+    pub dir: SubvolInum,
+    /// The name in it.
+    pub name: &'a [u8],
+}
+
+/// What became of those involved.
+#[derive(Clone, Copy, Debug)]
+pub struct Renamed {
+    /// The directory with the old name.
+    pub old_dir: Inode,
+    /// The directory with the new name, if that is another one.
+    pub new_dir: Option<Inode>,
+    /// What has the new name now.
+    pub inode: Inode,
+    /// What had it before.
+    pub other: Option<Inode>,
+    /// When that was.
+    pub at: Committed,
+}
+
+/// Entries that are going to change.
+struct Moved {
+    /// The entry with the old name, as it was.
+    from: Entry,
+    /// That with the new one, if there was one.
+    to: Option<Entry>,
+    /// Where the old and the new name are now.
+    old_offset: u64,
+    new_offset: u64,
+}
+
+impl Changes<'_> {
+    /// Renames. `whiteout` is put in the old place, if given.
+    ///
+    /// C: `bch2_rename_trans()`, `bch2_rename2()`.
+    pub fn rename(
+        &self,
+        old: Side<'_>,
+        new: Side<'_>,
+        mode: Mode,
+        whiteout: Option<&NewFile<'_>>,
+        now: u64,
+    ) -> Result<Renamed> {
+        let (from, to) = (self.at(old.dir)?, self.at(new.dir)?);
+        loop {
+            let (renamed, at) = self.run(Watermark::Normal, |t| {
+                let mut done = self.rename_in(t, (from, old.name), (to, new.name), mode, now)?;
+                if let Some(file) = whiteout {
+                    let name = Some(old.name);
+                    if self.make(t, from, &mut done.old_dir, name, file)?.is_none() {
+                        return Ok(None);
+                    }
+                }
+                for inode in [
+                    Some(&done.old_dir),
+                    done.new_dir.as_ref(),
+                    done.other.as_ref(),
+                ] {
+                    if let Some(inode) = inode {
+                        inode_put(t, inode)?;
+                    }
+                }
+                inode_put(t, &done.inode)?;
+                Ok(Some(done))
+            })?;
+            match renamed {
+                Some(renamed) => return Ok(Renamed { at, ..renamed }),
+                None => self.numbers.search(&self.view.btrees)?,
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn rename_in(
+        &self,
+        t: &mut Trans<'_>,
+        (from, old_name): (At, &[u8]),
+        (to, new_name): (At, &[u8]),
+        mode: Mode,
+        now: u64,
+    ) -> TransResult<Renamed> {
+        let mut old_dir = inode_get(t, self.view, from.file())?;
+        let mut new_dir = match from == to {
+            true => None,
+            false => Some(inode_get(t, self.view, to.file())?),
+        };
+        let is_same = new_dir.is_none();
+        let old_entries = Dir::of(self, from, &old_dir)?;
+        let new_entries = Dir::of(self, to, new_dir.as_ref().unwrap_or(&old_dir))?;
+        let old = (&old_entries, old_name);
+        let moved = self.move_entry(t, old, (&new_entries, new_name), is_same, mode)?;
+        let Moved {
+            from: was,
+            to: had,
+            old_offset,
+            new_offset,
+        } = moved;
+        let at = |id: SubvolInum| -> Result<At> {
+            let snapshot = self.view.subvolume(id.subvol)?.snapshot;
+            Ok(At { id, snapshot })
+        };
+        let mut inode = inode_get(t, self.view, at(was.leads_to)?.file())?;
+        let mut other = match &had {
+            Some(entry) => Some(inode_get(t, self.view, at(entry.leads_to)?.file())?),
+            None => None,
+        };
+        if from.id.subvol != to.id.subvol {
+            // Roots of subvolumes could go, but no others.
+            return Err(Error::RenameOtherSubvolume.into());
+        }
+        (inode.dir, inode.dir_offset) = (to.id.inum, new_offset);
+        if let (Some(other), Some(had)) = (&mut other, &had) {
+            match mode {
+                Mode::Exchange => {
+                    (other.dir, other.dir_offset) = (from.id.inum, old_offset);
+                }
+                _ => {
+                    forget_place(other, to.id.inum, had.pos.offset);
+                    self.check_replaced(t, &inode, other, at(had.leads_to)?)?;
+                }
+            }
+        }
+        inherit_both(
+            &mut inode,
+            other.as_mut(),
+            (&old_dir, new_dir.as_ref()),
+            mode,
+        )?;
+        count_subdirs(
+            &inode,
+            other.as_ref(),
+            (&mut old_dir, new_dir.as_mut()),
+            mode,
+        )?;
+        if let Some(other) = &mut other {
+            if mode == Mode::Replace {
+                remove_link(other)?;
+            }
+            other.ctime = now;
+        }
+        touch(&mut old_dir, now);
+        if let Some(dir) = &mut new_dir {
+            touch(dir, now);
+        }
+        inode.ctime = now;
+        Ok(Renamed {
+            old_dir,
+            new_dir,
+            inode,
+            other,
+            at: Committed::default(),
+        })
+    }
+
+    /// Whether `other` may lose its name to `inode`.
+    fn check_replaced(
+        &self,
+        t: &mut Trans<'_>,
+        inode: &Inode,
+        other: &Inode,
+        at: At,
+    ) -> TransResult {
+        if other.is_subvol_root() {
+            return Err(Error::RenameOverSubvolume.into());
+        }
+        if inode.is_dir() != other.is_dir() {
+            return Err(Error::RenameOtherKind.into());
+        }
+        match other.is_dir() {
+            true => Dir::of(self, at, other)?.check_empty(t),
+            false => Ok(()),
+        }
+    }
+
+    /// Stages what becomes of the entries.
+    ///
+    /// C: `bch2_dirent_rename()`.
+    #[inline(never)]
+    fn move_entry(
+        &self,
+        t: &mut Trans<'_>,
+        (old, old_name): (&Dir<'_>, &[u8]),
+        (new, new_name): (&Dir<'_>, &[u8]),
+        is_same: bool,
+        mode: Mode,
+    ) -> TransResult<Moved> {
+        let from = old.get(t, old_name)?;
+        let (to, place) = match new.find(t, new_name)? {
+            Name::Free(_) if mode != Mode::Free => return Err(Error::RenameTargetGone.into()),
+            Name::Taken(_) if mode == Mode::Free => return Err(Error::RenameTargetThere.into()),
+            Name::Free(_) => (None, new.free(t, new_name)?),
+            Name::Taken(entry) => {
+                let offset = entry.pos.offset;
+                (Some(entry), offset)
+            }
+        };
+        let own = from.pos.offset;
+        let value = (from.target, from.file_type);
+        let moved = |from, to, new_offset| Moved {
+            from,
+            to,
+            old_offset: own,
+            new_offset,
+        };
+        if let (Mode::Exchange, Some(entry)) = (mode, &to) {
+            new.put(t, place, new_name, value)?;
+            old.put(t, own, old_name, (entry.target, entry.file_type))?;
+            old.delete_above(t, &from)?;
+            new.delete_above(t, entry)?;
+            return Ok(moved(from, to, place));
+        }
+        // The way from where the new name is looked for first to where it is goes over the old one.
+        let leads_there = is_same && new.hash_of(new_name) <= own && own < place;
+        if leads_there && to.is_none() {
+            new.put(t, own, new_name, value)?;
+            old.delete_above(t, &from)?;
+            return Ok(moved(from, to, own));
+        }
+        let leads_on = leads_there || old.leads_on(t, own)?;
+        new.put(t, place, new_name, value)?;
+        old.delete(t, own, leads_on)?;
+        old.delete_above(t, &from)?;
+        if let Some(entry) = &to {
+            new.delete_above(t, entry)?;
+        }
+        Ok(moved(from, to, place))
+    }
+}
+
+/// Options that come from the directory above. A directory would have to hand them down.
+fn inherit_both(
+    inode: &mut Inode,
+    other: Option<&mut Inode>,
+    (old_dir, new_dir): (&Inode, Option<&Inode>),
+    mode: Mode,
+) -> Result {
+    let mut differs = inherit(inode, new_dir.unwrap_or(old_dir)) && inode.is_dir();
+    if let (Mode::Exchange, Some(other)) = (mode, other) {
+        differs |= inherit(other, old_dir) && other.is_dir();
+    }
+    match differs {
+        true => Err(Error::RenameOtherOptions),
+        false => Ok(()),
+    }
+}
+
+/// What names the directories have by those in them.
+fn count_subdirs(
+    inode: &Inode,
+    other: Option<&Inode>,
+    (old_dir, new_dir): (&mut Inode, Option<&mut Inode>),
+    mode: Mode,
+) -> Result {
+    let (mut in_old, mut in_new) = (0i32, 0i32);
+    if links_parent(inode) {
+        (in_old, in_new) = (-1, 1);
+    }
+    if other.is_some_and(links_parent) {
+        in_new = in_new.saturating_sub(1);
+        if mode == Mode::Exchange {
+            in_old = in_old.saturating_add(1);
+        }
+    }
+    match new_dir {
+        Some(new_dir) => {
+            add_subdirs(old_dir, in_old)?;
+            add_subdirs(new_dir, in_new)
+        }
+        None => add_subdirs(old_dir, in_old.saturating_add(in_new)),
+    }
+}
