@@ -98,10 +98,11 @@ impl Changes<'_> {
         let at = self.at(dir)?;
         loop {
             let (made, committed) = self.run(Watermark::Normal, |t| {
-                let mut dir = inode_get(t, self.view, at.file())?;
-                let Some(inode) = self.make(t, at, &mut dir, name, new)? else {
+                let Some(inum) = self.numbers.take(t)? else {
                     return Ok(None);
                 };
+                let mut dir = inode_get(t, self.view, at.file())?;
+                let inode = self.make(t, inum, (at, &mut dir), name, new)?;
                 if name.is_some() {
                     inode_put(t, &dir)?;
                 }
@@ -125,22 +126,18 @@ impl Changes<'_> {
         }
     }
 
-    /// Stages all of a new file but the directory's inode. `None`, with nothing staged, when there
-    /// is no number at hand.
+    /// Stages all of a new file, which gets the number `inum`, but the directory's inode.
     ///
     /// C: `bch2_create_trans()`.
     #[inline(never)]
     pub(super) fn make(
         &self,
         t: &mut Trans<'_>,
-        at: At,
-        dir: &mut Inode,
+        inum: u64,
+        (at, dir): (At, &mut Inode),
         name: Option<&[u8]>,
         new: &NewFile<'_>,
-    ) -> TransResult<Option<Inode>> {
-        let Some(inum) = self.numbers.take(t)? else {
-            return Ok(None);
-        };
+    ) -> TransResult<Inode> {
         let mut inode = self.new_inode(at, inum, new);
         inherit(&mut inode, dir);
         let file = At {
@@ -169,7 +166,7 @@ impl Changes<'_> {
             symlink::put(t, self.view, &mut inode, to)?;
         }
         inode_put(t, &inode)?;
-        Ok(Some(inode))
+        Ok(inode)
     }
 
     /// C: `bch2_inode_init()`.

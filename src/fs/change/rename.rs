@@ -100,12 +100,17 @@ impl Changes<'_> {
         let (from, to) = (self.at(old.dir)?, self.at(new.dir)?);
         loop {
             let (renamed, at) = self.run(Watermark::Normal, |t| {
+                // Before anything is staged: what is, is committed.
+                let whiteout = match whiteout {
+                    Some(file) => match self.numbers.take(t)? {
+                        Some(inum) => Some((inum, file)),
+                        None => return Ok(None),
+                    },
+                    None => None,
+                };
                 let mut done = self.rename_in(t, (from, old.name), (to, new.name), mode, now)?;
-                if let Some(file) = whiteout {
-                    let name = Some(old.name);
-                    if self.make(t, from, &mut done.old_dir, name, file)?.is_none() {
-                        return Ok(None);
-                    }
+                if let Some((inum, file)) = whiteout {
+                    self.make(t, inum, (from, &mut done.old_dir), Some(old.name), file)?;
                 }
                 for inode in [
                     Some(&done.old_dir),

@@ -66,7 +66,9 @@ impl Workload<'_> {
     /// Any inode that has a name.
     fn any(&mut self) -> SubvolInum {
         let dir = self.dir();
-        let entries: Vec<_> = self.model.0[&dir].entries.values().collect();
+        let entries = self.model.0[&dir].entries.values();
+        // Not what may be read-only.
+        let entries: Vec<_> = entries.filter(|e| e.subvol == dir.subvol).collect();
         match entries.is_empty() {
             true => dir,
             false => *entries[self.r.below(entries.len() as u64) as usize],
