@@ -46,6 +46,7 @@
 #include "glue.h"
 #include "names.h"
 #include "nodes.h"
+#include "owners.h"
 #include "kobject.h"
 #include "tasks.h"
 

@@ -116,6 +116,24 @@ pub fn user_flags(inode: &Inode, folds_case: bool) -> u32 {
     out
 }
 
+/// Flags from how user space numbers them; `None` when there are others that can not be set.
+///
+/// C: `bch2_ioc_setflags()`.
+pub fn flags_of_user(flags: u32) -> Option<InodeFlags> {
+    // That is an option, which this does not change.
+    reverse(flags & !FLAG_CASEFOLD, &FLAG_NUMBERS)
+}
+
+fn reverse(flags: u32, numbers: &[(InodeFlags, u32)]) -> Option<InodeFlags> {
+    let (mut left, mut out) = (flags, InodeFlags::default());
+    for (flag, number) in numbers {
+        if flags & number != 0 {
+            (left, out) = (left & !number, out.with(*flag));
+        }
+    }
+    (left == 0).then_some(out)
+}
+
 /// The same flags as `FS_IOC_FSGETXATTR` numbers them.
 const XFLAG_NUMBERS: [(InodeFlags, u32); 5] = [
     (InodeFlags::IMMUTABLE, 0x8),
@@ -126,6 +144,8 @@ const XFLAG_NUMBERS: [(InodeFlags, u32); 5] = [
 ];
 /// C: `FS_XFLAG_PROJINHERIT`.
 const XFLAG_PROJINHERIT: u32 = 0x200;
+/// Shown by the VFS. C: `FS_XFLAG_HASATTR`.
+const XFLAG_HAS_ATTR: u32 = 0x8000_0000;
 /// The bit of the project in [`Inode::fields_set`].
 const PROJECT_IS_SET: u16 = 1 << 2;
 
@@ -144,6 +164,18 @@ pub fn user_xflags(inode: &Inode) -> u32 {
         out |= XFLAG_PROJINHERIT;
     }
     out
+}
+
+/// Flags from how `FS_IOC_FSSETXATTR` numbers them, as [`flags_of_user`], and whether the project
+/// is to be one that was set here.
+///
+/// C: `bch2_ioc_fssetxattr()`.
+pub fn flags_of_user_x(flags: u32) -> (Option<InodeFlags>, bool) {
+    let on = reverse(
+        flags & !(XFLAG_PROJINHERIT | XFLAG_HAS_ATTR),
+        &XFLAG_NUMBERS,
+    );
+    (on, flags & XFLAG_PROJINHERIT != 0)
 }
 
 /// What `statfs` shows.
@@ -213,6 +245,14 @@ mod tests {
             casefold: 2,
             ..Inode::default()
         };
+        assert_eq!(
+            flags_of_user(0x20 | FLAG_CASEFOLD),
+            Some(InodeFlags::APPEND)
+        );
+        assert_eq!(flags_of_user(0x1), None);
+        let on = InodeFlags::SYNC.with(InodeFlags::NODUMP);
+        assert_eq!(flags_of_user_x(0x2a0), (Some(on), true));
+        assert_eq!(flags_of_user_x(0x1), (None, false));
         assert_eq!(INODE_OPTIONS[2], "project");
         assert_eq!(user_flags(&project, true), FLAG_CASEFOLD);
         assert_eq!(user_xflags(&project), 0x200);

@@ -261,6 +261,16 @@ impl Filesystem {
         }
     }
 
+    /// Waits until the journal entry `seq`, and all before it, are safe.
+    ///
+    /// C: `bch2_journal_flush_seq()`.
+    pub fn sync_seq(&self, seq: u64) -> Result {
+        match &self.rw {
+            Some(rw) if self.state().get() != State::ReadOnly => rw.journal().flush_seq(seq),
+            _ => Ok(()),
+        }
+    }
+
     /// Goes read-only: everything is written, and the superblock says that the filesystem is clean.
     /// Nobody may be changing anything. Nothing happens when it is read-only already.
     ///

@@ -48,7 +48,7 @@ impl Attributes for Bcachefs {
     const XATTRS: &'static [Option<&'static XattrHandler<Self>>] = &xattr::HANDLERS;
 
     fn stat(inode: &INode<Self>, stat: &mut Stat<'_>) {
-        let i = &inode.data().inode;
+        let i = &inode.data().inode();
         let birth = inode.sb().data().times.timespec(i.otime);
         stat.set_birth_time(birth.sec, birth.nsec);
         stat.set_subvolume(u64::from(inode.key().subvol));
@@ -71,7 +71,7 @@ impl Attributes for Bcachefs {
     }
 
     fn flags(inode: &INode<Self>) -> FileFlags {
-        let i = &inode.data().inode;
+        let i = &inode.data().inode();
         let project = option(i.project).and_then(|v| u32::try_from(v).ok());
         FileFlags {
             flags: user_flags(i, folds_case(inode.sb().data().fs.view.sb(), i)),
@@ -82,7 +82,7 @@ impl Attributes for Bcachefs {
 
     fn read_link(inode: &INode<Self>) -> Result<Vec<u8>> {
         let view = &inode.sb().data().fs.view;
-        symlink::target(view, inode.key(), &inode.data().inode)
+        symlink::target(view, inode.key(), &inode.data().inode())
             .map_err(|e| reported("reading the link", inode.ino(), e))
     }
 

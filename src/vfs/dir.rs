@@ -34,7 +34,7 @@ impl Directory for Bcachefs {
             return Err(Errno::ENAMETOOLONG);
         }
         let view = &dir.sb().data().fs.view;
-        match dirent::lookup(view, dir.key(), &dir.data().inode, name) {
+        match dirent::lookup(view, dir.key(), &dir.data().inode(), name) {
             Ok(None) => Ok(None),
             Ok(Some(target)) => load(dir.sb(), target)
                 .inspect_err(|e| {
@@ -63,10 +63,10 @@ impl Directory for Bcachefs {
     }
 
     fn narrow(dir: &INode<Self>, pos: u64) -> u32 {
-        Cookies::of(&dir.data().inode).narrow(pos)
+        Cookies::of(&dir.data().inode()).narrow(pos)
     }
 
     fn widen(dir: &INode<Self>, cookie: u32) -> u64 {
-        Cookies::of(&dir.data().inode).widen(cookie)
+        Cookies::of(&dir.data().inode()).widen(cookie)
     }
 }

@@ -41,20 +41,20 @@ impl Exported for Bcachefs {
     const WITH_PARENT: u8 = 0xb2;
 
     fn handle(inode: &INode<Self>) -> [u8; HANDLE_BYTES] {
-        Handle::of(inode.key(), &inode.data().inode).encode()
+        Handle::of(inode.key(), &inode.data().inode()).encode()
     }
 
     fn by_handle(sb: &SuperBlock<Self>, bytes: &[u8; HANDLE_BYTES]) -> Result<INodeRef<Self>> {
         let wanted = Handle::decode(bytes);
         let inode = load(sb, wanted.at).map_err(stale)?;
-        if Handle::of(inode.key(), &inode.data().inode) != wanted {
+        if Handle::of(inode.key(), &inode.data().inode()) != wanted {
             return Err(Errno::ESTALE);
         }
         Ok(inode)
     }
 
     fn parent(dir: &INode<Self>) -> Result<INodeRef<Self>> {
-        let above = handle::parent(dir.key(), &dir.data().inode).ok_or(Errno::ESTALE)?;
+        let above = handle::parent(dir.key(), &dir.data().inode()).ok_or(Errno::ESTALE)?;
         load(dir.sb(), above).map_err(stale)
     }
 

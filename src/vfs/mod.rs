@@ -6,6 +6,7 @@
 //! | file       | holds                                                             |
 //! |------------|-------------------------------------------------------------------|
 //! | `attr.rs`  | statx, file flags, symbolic links                                 |
+//! | `change.rs` | changing attributes; inodes that are written back, or go          |
 //! | `dir.rs`   | lookup and readdir                                                |
 //! | `export.rs` | handles of files, for NFS servers                                |
 //! | `errno.rs` | the one place where an [`Error`](crate::error::Error) becomes an errno |
@@ -13,10 +14,12 @@
 //! | `ioctl.rs` | ioctl(2), and the devices for it                                  |
 //! | `inode.rs` | inodes: from the btree to the VFS                                 |
 //! | `mount.rs` | mounting, remounting, `statfs`, options                           |
+//! | `names.rs` | changing directories                                              |
 //! | `quota.rs` | quotactl                                                          |
 //! | `xattr.rs` | extended attributes and access control lists                      |
 
 mod attr;
+mod change;
 mod dir;
 mod errno;
 mod export;
@@ -24,6 +27,7 @@ mod file;
 mod inode;
 mod ioctl;
 mod mount;
+mod names;
 mod quota;
 mod xattr;
 

@@ -169,8 +169,7 @@ impl FileSystem for Bcachefs {
             uuid: sb.user_uuid().0,
             acl: mount.has_acl(),
             readahead_bytes: readahead_bytes(state),
-            // There is no operation yet that changes something.
-            read_only: true,
+            read_only: mount.fs.read_write().is_err(),
         }
     }
 
@@ -259,7 +258,7 @@ fn start(devs: Vec<BlockDevice>, options: &Opts, read_only: bool) -> crate::erro
     let times = TimeUnits::new(header.time_base_lo(), header.time_precision());
     let how = match access {
         Access::Read => "read-only",
-        Access::Write => "read-write, though files can not be changed yet",
+        Access::Write => "read-write",
     };
     pr_info!(
         "{}: mounted {how}, version {}",

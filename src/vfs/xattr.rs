@@ -4,6 +4,12 @@
 
 use super::{
     errno::reported,
+    inode::{
+        changes,
+        committed,
+        touch,
+        Times, //
+    },
     Bcachefs, //
 };
 use crate::{
@@ -18,6 +24,7 @@ use crate::{
             self,
             Kind, //
         },
+        change::SetMode,
         options,
         xattr, //
     },
@@ -27,7 +34,8 @@ use crate::{
         INode,
         Result,
         XattrHandler,
-        XattrList, //
+        XattrList,
+        XattrMode, //
     },
 };
 use core::fmt;
@@ -69,12 +77,45 @@ pub(super) fn get(
     xattr::get(
         view,
         inode.key(),
-        &inode.data().inode,
+        &inode.data().inode(),
         XattrType(space),
         name,
         buf,
     )
     .map_err(|e| reported("reading an attribute", inode.ino(), e))
+}
+
+/// Sets an attribute, or removes it when there is no value.
+pub(super) fn set(
+    inode: &INode<Bcachefs>,
+    space: i32,
+    name: &[u8],
+    value: Option<&[u8]>,
+    mode: XattrMode,
+) -> Result {
+    let Ok(space) = u8::try_from(space) else {
+        // What is inherited is not set.
+        return match space == OPTIONS_EFFECTIVE {
+            true => Ok(()),
+            false => Err(reported(
+                "setting an option",
+                inode.ino(),
+                Error::InodeOptionUnsupported,
+            )),
+        };
+    };
+    let mode = match mode {
+        XattrMode::Any => SetMode::Any,
+        XattrMode::Create => SetMode::Create,
+        XattrMode::Replace => SetMode::Replace,
+    };
+    let changes = changes(inode.sb().data())?;
+    let attribute = (XattrType(space), name);
+    let (changed, at) = changes
+        .set_xattr(inode.key(), attribute, value, mode, touch(inode))
+        .map_err(|e| reported("setting an attribute", inode.ino(), e))?;
+    committed(inode, &changed, at, Times::CHANGE);
+    Ok(())
 }
 
 /// The value of an option of an inode.
@@ -89,7 +130,7 @@ fn option(
     if !options::is_known(name) {
         return Err(Errno::EINVAL);
     }
-    let found = options::options(&inode.data().inode)
+    let found = options::options(&inode.data().inode())
         .find(|o| o.name.as_bytes() == name && (o.is_own || effective))
         .ok_or(Errno::ENODATA)?;
     let mut text = Text {
@@ -147,7 +188,7 @@ pub(super) fn list(inode: &INode<Bcachefs>, to: &mut XattrList<'_>) -> Result {
     })
     .map_err(|e: Error| reported("listing attributes", inode.ino(), e))?;
     full?;
-    let of_inode = &inode.data().inode;
+    let of_inode = &inode.data().inode();
     for o in options::options(of_inode).filter(|o| o.is_own) {
         to.add(b"bcachefs.", o.name.as_bytes())?;
     }
@@ -165,7 +206,7 @@ pub(super) fn acl(inode: &INode<Bcachefs>, kind: AclKind) -> Result<Option<Vec<A
     };
     let read = || {
         let view = &inode.sb().data().fs.view;
-        let Some(stored) = acl::get(view, inode.key(), &inode.data().inode, kind)? else {
+        let Some(stored) = acl::get(view, inode.key(), &inode.data().inode(), kind)? else {
             return Ok(None);
         };
         let mut entries = Vec::with_capacity(stored.len())?;

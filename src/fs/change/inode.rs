@@ -119,7 +119,10 @@ impl Flags {
             return Err(Error::FlagsNotForKind);
         }
         if let Some((project, is_set)) = self.project {
-            inode.project = project.checked_add(1).ok_or(Error::ProjectTooLarge)?;
+            // One that was never set stays that way: names of it may come and go.
+            if project != 0 || inode.project != 0 {
+                inode.project = project.checked_add(1).ok_or(Error::ProjectTooLarge)?;
+            }
             inode.fields_set &= !PROJECT_IS_SET;
             if is_set {
                 inode.fields_set |= PROJECT_IS_SET;

@@ -4,8 +4,10 @@
 
 use super::{
     attr,
+    change,
     inode::INode,
     ioctl,
+    names,
     xattr,
     Complete,
     Directory, //
@@ -132,6 +134,18 @@ struct Tables<T>(PhantomData<T>);
 impl<T: Complete> Tables<T> {
     const INODE: bindings::inode_operations = bindings::inode_operations {
         lookup: Some(lookup::<T>),
+        create: Some(names::create::<T>),
+        link: Some(names::link::<T>),
+        unlink: Some(names::unlink::<T>),
+        symlink: Some(names::symlink::<T>),
+        mkdir: Some(names::mkdir::<T>),
+        rmdir: Some(names::unlink::<T>),
+        mknod: Some(names::mknod::<T>),
+        rename: Some(names::rename::<T>),
+        tmpfile: Some(names::tmpfile::<T>),
+        setattr: Some(change::setattr::<T>),
+        set_acl: Some(change::set_acl::<T>),
+        fileattr_set: Some(change::fileattr_set::<T>),
         getattr: Some(attr::getattr::<T>),
         listxattr: Some(xattr::listxattr::<T>),
         get_inode_acl: Some(super::acl::get_inode_acl::<T>),
@@ -148,6 +162,7 @@ impl<T: Complete> Tables<T> {
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: Some(ioctl::compat_ioctl::<T>),
         iterate_shared: Some(iterate::<T>),
+        fsync: Some(names::fsync::<T>),
         setlease: Some(bindings::generic_setlease),
         ..pin_init::zeroed()
     };

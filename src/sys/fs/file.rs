@@ -4,6 +4,7 @@
 
 use super::{
     attr,
+    change,
     direct::{
         self,
         DirectRead, //
@@ -98,6 +99,9 @@ struct Tables<T>(PhantomData<T>);
 impl<T: Complete> Tables<T> {
     const INODE: bindings::inode_operations = bindings::inode_operations {
         getattr: Some(attr::getattr::<T>),
+        setattr: Some(change::setattr::<T>),
+        set_acl: Some(change::set_acl::<T>),
+        fileattr_set: Some(change::fileattr_set::<T>),
         listxattr: Some(xattr::listxattr::<T>),
         get_inode_acl: Some(super::acl::get_inode_acl::<T>),
         fileattr_get: Some(attr::fileattr_get::<T>),

@@ -3,6 +3,7 @@
 //! Inodes: a C `struct inode` with a filesystem's own part behind it.
 
 use super::{
+    change::Time,
     dir,
     file,
     link,
@@ -44,6 +45,18 @@ pub(super) struct Slot<T: FileSystem> {
     key: MaybeUninit<T::Key>,
     data: MaybeUninit<T::INode>,
     ready: bool,
+}
+
+impl<T: FileSystem> Slot<T> {
+    /// Whether the inode was completed.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Sets the key of an inode that is in no table.
+    pub(super) fn set_key(&mut self, key: T::Key) {
+        self.key.write(key);
+    }
 }
 
 /// An inode that is complete.
@@ -108,6 +121,59 @@ impl<T: FileSystem> INode<T> {
     pub fn generation(&self) -> u32 {
         // SAFETY: Set once before the inode was complete.
         unsafe { (*self.as_ptr()).i_generation }
+    }
+
+    /// Last access, last change of the contents, and last change of the inode.
+    pub fn times(&self) -> [Time; 3] {
+        let inode = self.as_ptr();
+        // SAFETY: The inode is valid by the type invariant.
+        unsafe {
+            [
+                time_of(bindings::inode_get_atime(inode)),
+                time_of(bindings::inode_get_mtime(inode)),
+                time_of(bindings::inode_get_ctime(inode)),
+            ]
+        }
+    }
+
+    /// It is changed now: sets the time of that and returns it.
+    pub fn touch(&self) -> Time {
+        // SAFETY: As above; racing changes of times leave one or the other.
+        time_of(unsafe { bindings::inode_set_ctime_current(self.as_ptr()) })
+    }
+
+    /// Shows the VFS what was changed. Calls for one inode must not run at the same time.
+    pub fn show(&self, shown: &Shown) {
+        let inode = self.as_ptr();
+        // SAFETY: The inode is valid; C code, too, writes these without a lock that readers take.
+        unsafe {
+            bindings::set_nlink(inode, shown.nlink);
+            bindings::i_uid_write(inode, shown.uid);
+            bindings::i_gid_write(inode, shown.gid);
+            (&raw mut (*inode).i_mode).write_volatile(shown.mode);
+            bindings::inode_set_flags(inode, shown.flags.bits(), InodeBits::ALL);
+            let set = |time: Option<Time>, old, set| {
+                if let Some(time) = time.filter(|t| *t != time_of(old)) {
+                    set_time(inode, time, set);
+                }
+            };
+            let [atime, mtime, ctime] = shown.times;
+            set(
+                atime,
+                bindings::inode_get_atime(inode),
+                bindings::inode_set_atime,
+            );
+            set(
+                mtime,
+                bindings::inode_get_mtime(inode),
+                bindings::inode_set_mtime,
+            );
+            set(
+                ctime,
+                bindings::inode_get_ctime(inode),
+                bindings::inode_set_ctime,
+            );
+        }
     }
 
     /// The file's size in bytes.
@@ -179,6 +245,13 @@ pub struct INodeParams {
     pub rdev: u32,
     /// Distinguishes inodes that had the same number one after the other.
     pub generation: u32,
+    /// Flags.
+    pub flags: InodeBits,
+}
+
+/// Flags of an inode that the VFS acts on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InodeBits {
     /// May not be changed at all.
     pub immutable: bool,
     /// May only be appended to.
@@ -189,6 +262,53 @@ pub struct INodeParams {
     pub sync: bool,
     /// Names in the directory are compared without case.
     pub casefold: bool,
+}
+
+impl InodeBits {
+    /// C: the bits of all of them.
+    const ALL: u32 = bindings::S_IMMUTABLE
+        | bindings::S_APPEND
+        | bindings::S_NOATIME
+        | bindings::S_SYNC
+        | bindings::S_CASEFOLD;
+
+    /// As C has them.
+    fn bits(self) -> u32 {
+        let mut bits = 0;
+        for (bit, on) in [
+            (bindings::S_IMMUTABLE, self.immutable),
+            (bindings::S_APPEND, self.append),
+            (bindings::S_NOATIME, self.noatime),
+            (bindings::S_SYNC, self.sync),
+            (bindings::S_CASEFOLD, self.casefold),
+        ] {
+            if on {
+                bits |= bit;
+            }
+        }
+        bits
+    }
+}
+
+/// What of an inode may change, apart from its contents.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
+    /// Type and permissions.
+    pub mode: u16,
+    /// How many names the inode has.
+    pub nlink: u32,
+    /// The owner's id.
+    pub uid: u32,
+    /// The group's id.
+    pub gid: u32,
+    /// Flags.
+    pub flags: InodeBits,
+    /// Times as in [`INode::times`]; `None` for those that the VFS may know better.
+    pub times: [Option<Time>; 3],
+}
+
+fn time_of(time: bindings::timespec64) -> Time {
+    (time.tv_sec, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// An inode in the kernel's table that is not complete: whoever else looks for it waits. Dropping
@@ -250,8 +370,18 @@ impl<T: Complete> SuperBlock<T> {
 }
 
 impl<T: Complete> NewINode<T> {
+    /// The inode of a slot.
+    ///
+    /// # Safety
+    ///
+    /// As the type's invariants say; the count is taken over.
+    pub(super) unsafe fn from_slot(slot: NonNull<Slot<T>>) -> Self {
+        // INVARIANT: By the function's contract.
+        Self(slot)
+    }
+
     /// Completes the inode.
-    fn init(self, params: &INodeParams, data: T::INode) -> INodeRef<T> {
+    pub(super) fn init(self, params: &INodeParams, data: T::INode) -> INodeRef<T> {
         let slot = self.0.as_ptr();
         core::mem::forget(self);
         // SAFETY: By the type invariant the inode is new: nobody else touches it, and it is in the
@@ -271,17 +401,7 @@ impl<T: Complete> NewINode<T> {
             set_time(inode, params.atime, bindings::inode_set_atime);
             set_time(inode, params.mtime, bindings::inode_set_mtime);
             set_time(inode, params.ctime, bindings::inode_set_ctime);
-            for (flag, on) in [
-                (bindings::S_IMMUTABLE, params.immutable),
-                (bindings::S_APPEND, params.append),
-                (bindings::S_NOATIME, params.noatime),
-                (bindings::S_SYNC, params.sync),
-                (bindings::S_CASEFOLD, params.casefold),
-            ] {
-                if on {
-                    (*inode).i_flags |= flag;
-                }
-            }
+            (*inode).i_flags |= params.flags.bits();
             match u32::from(params.mode) & bindings::S_IFMT {
                 bindings::S_IFDIR => dir::set_operations::<T>(inode),
                 bindings::S_IFREG => file::set_operations::<T>(inode),
@@ -325,7 +445,7 @@ unsafe fn set_time<R>(
 /// # Safety
 ///
 /// For `iget5_locked()` to call, with an inode of `T` and the address of a key.
-unsafe extern "C" fn has_key<T: FileSystem>(
+pub(super) unsafe extern "C" fn has_key<T: FileSystem>(
     inode: *mut bindings::inode,
     key: *mut c_void,
 ) -> c_int {

@@ -4,6 +4,7 @@
 
 use super::{
     attr,
+    change,
     inode::INode,
     xattr,
     Attributes,
@@ -27,6 +28,8 @@ struct Tables<T>(PhantomData<T>);
 impl<T: Complete> Tables<T> {
     const LINK: bindings::inode_operations = bindings::inode_operations {
         get_link: Some(get_link::<T>),
+        setattr: Some(change::setattr::<T>),
+        fileattr_set: Some(change::fileattr_set::<T>),
         getattr: Some(attr::getattr::<T>),
         listxattr: Some(xattr::listxattr::<T>),
         fileattr_get: Some(attr::fileattr_get::<T>),
@@ -34,6 +37,9 @@ impl<T: Complete> Tables<T> {
     };
 
     const SPECIAL: bindings::inode_operations = bindings::inode_operations {
+        setattr: Some(change::setattr::<T>),
+        set_acl: Some(change::set_acl::<T>),
+        fileattr_set: Some(change::fileattr_set::<T>),
         getattr: Some(attr::getattr::<T>),
         listxattr: Some(xattr::listxattr::<T>),
         get_inode_acl: Some(super::acl::get_inode_acl::<T>),

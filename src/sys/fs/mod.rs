@@ -9,15 +9,19 @@
 //! |--------------|---------------------------------------------------------------------------|
 //! | `acl.rs`     | POSIX access control lists                                                |
 //! | `attr.rs`    | statx, file flags, `statfs`                                               |
+//! | `change.rs`  | changing attributes                                                       |
 //! | `context.rs` | mount requests: options, sharing of superblocks, messages to the caller    |
 //! | `dir.rs`     | lookup and readdir                                                        |
 //! | `direct.rs`  | direct reads, past the page cache                                         |
 //! | `export.rs`  | handles of files, for NFS servers                                         |
 //! | `fiemap.rs`  | where the data of a file is                                               |
 //! | `file.rs`    | regular files: the page cache                                             |
+//! | `fresh.rs`   | inodes that are about to be made                                          |
 //! | `inode.rs`   | inodes and the cache they are in                                          |
 //! | `ioctl.rs`   | ioctl(2)                                                                  |
+//! | `life.rs`    | inodes that are written back, or leave memory                             |
 //! | `link.rs`    | symbolic links                                                            |
+//! | `names.rs`   | changing directories                                                      |
 //! | `quota.rs`   | quotactl                                                                  |
 //! | `sb.rs`      | superblocks                                                               |
 //! | `seq.rs`     | text for `/proc/mounts`                                                   |
@@ -31,15 +35,19 @@
 
 mod acl;
 mod attr;
+mod change;
 mod context;
 mod dir;
 mod direct;
 mod export;
 mod fiemap;
 mod file;
+mod fresh;
 mod inode;
 mod ioctl;
+mod life;
 mod link;
+mod names;
 mod quota;
 mod sb;
 mod seq;
@@ -49,6 +57,7 @@ mod xattr;
 pub use self::{
     acl::{AclEntry, AclKind},
     attr::{FileFlags, FsStat, Stat},
+    change::{Changeable, NewAttributes, Time, XattrMode},
     context::MountLog,
     dir::DirEmitter,
     direct::DirectRead,
@@ -58,8 +67,10 @@ pub use self::{
     },
     fiemap::MapList,
     file::{FileData, LockedFolio},
-    inode::{INode, INodeParams, INodeRef},
+    inode::{INode, INodeParams, INodeRef, InodeBits, Shown},
     ioctl::Controls,
+    life::Life,
+    names::{Made, Names, NewNode, Over, Place},
     quota::{QuotaAccount, QuotaGrace, Quotas},
     sb::{SuperBlock, SuperParams},
     seq::Seq,
@@ -208,11 +219,29 @@ pub trait Attributes: FileSystem {
 
 /// Everything that the operation tables need.
 pub trait Complete:
-    FileSystem + Directory + Attributes + FileData + Exported + Controls + Quotas
+    FileSystem
+    + Directory
+    + Names
+    + Attributes
+    + Changeable
+    + Life
+    + FileData
+    + Exported
+    + Controls
+    + Quotas
 {
 }
 
-impl<T: FileSystem + Directory + Attributes + FileData + Exported + Controls + Quotas> Complete
-    for T
+impl<T> Complete for T where
+    T: FileSystem
+        + Directory
+        + Names
+        + Attributes
+        + Changeable
+        + Life
+        + FileData
+        + Exported
+        + Controls
+        + Quotas
 {
 }

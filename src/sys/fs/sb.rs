@@ -6,6 +6,7 @@ use super::{
     attr,
     context::Request,
     inode,
+    life,
     seq,
     Complete,
     FileSystem,
@@ -244,6 +245,8 @@ impl<T: Complete> Tables<T> {
     const SUPER: bindings::super_operations = bindings::super_operations {
         alloc_inode: Some(inode::alloc_inode::<T>),
         free_inode: Some(inode::free_inode::<T>),
+        write_inode: Some(life::write_inode::<T>),
+        evict_inode: Some(life::evict_inode::<T>),
         put_super: Some(put_super::<T>),
         sync_fs: Some(sync_fs::<T>),
         statfs: Some(attr::statfs::<T>),

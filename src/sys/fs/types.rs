@@ -98,8 +98,9 @@ impl<T: Complete> FsType<T> {
     }
 }
 
-/// On devices; takes part in id-mapped mounts.
-const FLAGS: i32 = num::i32_of_bits(bindings::FS_REQUIRES_DEV | bindings::FS_ALLOW_IDMAP);
+/// On devices; takes part in id-mapped mounts; times are finer when somebody looks.
+const FLAGS: i32 =
+    num::i32_of_bits(bindings::FS_REQUIRES_DEV | bindings::FS_ALLOW_IDMAP | bindings::FS_MGTIME);
 
 /// A registered filesystem type; dropping it takes the type back.
 ///

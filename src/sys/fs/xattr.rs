@@ -3,14 +3,20 @@
 //! Extended attributes.
 
 use super::{
+    change::XattrMode,
     inode::INode,
     Attributes,
+    Complete,
+    FileSystem,
     Result, //
 };
 use crate::{
     bindings,
     error::errno::Errno,
-    sys::caller, //
+    sys::{
+        caller,
+        returned, //
+    },
 };
 use core::{
     ffi::{
@@ -31,12 +37,12 @@ use kernel::{
 
 /// A name space of extended attributes, such as `user.`.
 #[repr(transparent)]
-pub struct XattrHandler<T: Attributes>(bindings::xattr_handler, PhantomData<fn() -> T>);
+pub struct XattrHandler<T: FileSystem>(bindings::xattr_handler, PhantomData<fn() -> T>);
 
 // SAFETY: Never changed after it was made.
-unsafe impl<T: Attributes> Sync for XattrHandler<T> {}
+unsafe impl<T: FileSystem> Sync for XattrHandler<T> {}
 
-impl<T: Attributes> XattrHandler<T> {
+impl<T: Complete> XattrHandler<T> {
     /// The name space of names that start with `prefix`; `space` is its number for
     /// [`Attributes::get_xattr`].
     pub const fn new(prefix: &'static CStr, space: i32) -> Self {
@@ -45,6 +51,7 @@ impl<T: Attributes> XattrHandler<T> {
                 prefix: as_char_ptr_in_const_context(prefix),
                 flags: space,
                 get: Some(get::<T>),
+                set: Some(set::<T>),
                 ..pin_init::zeroed()
             },
             PhantomData,
@@ -53,7 +60,7 @@ impl<T: Attributes> XattrHandler<T> {
 }
 
 /// The table of name spaces as C wants it.
-pub(super) fn table<T: Attributes>() -> *const *const bindings::xattr_handler {
+pub(super) fn table<T: Complete>() -> *const *const bindings::xattr_handler {
     const {
         // C finds the end of the table by its last, empty, entry.
         assert!(matches!(T::XATTRS.last(), Some(None)));
@@ -95,6 +102,43 @@ unsafe extern "C" fn get<T: Attributes>(
         Ok(Err(_)) => Errno::ERANGE.0.wrapping_neg(),
         Err(e) => e.0.wrapping_neg(),
     }
+}
+
+/// `->set`.
+///
+/// # Safety
+///
+/// For the VFS to call.
+unsafe extern "C" fn set<T: Complete>(
+    handler: *const bindings::xattr_handler,
+    _idmap: *mut bindings::mnt_idmap,
+    _dentry: *mut bindings::dentry,
+    inode: *mut bindings::inode,
+    name: *const c_char,
+    value: *const c_void,
+    size: usize,
+    flags: c_int,
+) -> c_int {
+    let mode = match u32::try_from(flags).unwrap_or(0) {
+        bindings::XATTR_CREATE => XattrMode::Create,
+        bindings::XATTR_REPLACE => XattrMode::Replace,
+        _ => XattrMode::Any,
+    };
+    // SAFETY: The VFS passes an inode of ours, which it has locked, a name without the prefix, and
+    // either a value of `size` bytes or none.
+    returned(unsafe {
+        let value = match value.is_null() {
+            true => None,
+            false => Some(slice::from_raw_parts(value.cast::<u8>(), size)),
+        };
+        T::set_xattr(
+            INode::from_raw(inode),
+            (*handler).flags,
+            CStr::from_char_ptr(name).to_bytes(),
+            value,
+            mode,
+        )
+    })
 }
 
 /// Where the names of extended attributes go.

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Changing attributes; inodes that are written back, or leave memory.
+
+use super::{
+    errno::reported,
+    inode::{
+        changes,
+        committed,
+        raw_time,
+        touch,
+        Times, //
+    },
+    names::entries,
+    xattr,
+    Bcachefs, //
+};
+use crate::{
+    env::pr_err,
+    error::{
+        errno::Errno,
+        Error, //
+    },
+    fs::{
+        acl::Kind,
+        change::Flags,
+        stat::{
+            flags_of_user,
+            flags_of_user_x, //
+        },
+    },
+    sys::fs::{
+        AclEntry,
+        AclKind,
+        Changeable,
+        FileFlags,
+        INode,
+        Life,
+        NewAttributes,
+        Result,
+        XattrMode, //
+    },
+};
+
+impl Changeable for Bcachefs {
+    fn set_attributes(
+        inode: &INode<Self>,
+        new: &NewAttributes,
+        acl: Option<&[AclEntry]>,
+    ) -> Result {
+        let mount = inode.sb().data();
+        let changes = changes(mount)?;
+        let set = || {
+            let acl = acl.map(entries).transpose()?;
+            let time = |t| raw_time(mount, t);
+            changes.set_attributes(inode.key(), acl.as_deref(), |i| {
+                i.mode = new.mode.unwrap_or(i.mode);
+                i.uid = new.uid.unwrap_or(i.uid);
+                i.gid = new.gid.unwrap_or(i.gid);
+                i.atime = new.atime.map_or(i.atime, time);
+                i.mtime = new.mtime.map_or(i.mtime, time);
+                i.ctime = new.ctime.map_or(i.ctime, time);
+                Ok(())
+            })
+        };
+        let (changed, at) = set().map_err(|e| reported("setattr", inode.ino(), e))?;
+        let times = Times {
+            atime: new.atime.is_some(),
+            mtime: new.mtime.is_some(),
+            ctime: new.ctime.is_some(),
+        };
+        committed(inode, &changed, at, times);
+        Ok(())
+    }
+
+    fn resize(inode: &INode<Self>, size: u64) -> Result {
+        match size == inode.size() {
+            true => Ok(()),
+            false => Err(reported("truncate", inode.ino(), Error::ResizeUnsupported)),
+        }
+    }
+
+    fn set_flags(inode: &INode<Self>, new: &FileFlags, plain: bool) -> Result {
+        let (on, project) = match plain {
+            true => (flags_of_user(new.flags), None),
+            false => {
+                let (on, is_set) = flags_of_user_x(new.xflags);
+                (on, Some((new.project, is_set)))
+            }
+        };
+        let flags = Flags {
+            on: on.ok_or(Errno::EOPNOTSUPP)?,
+            project,
+        };
+        let (changes, now) = (changes(inode.sb().data())?, touch(inode));
+        let (changed, at) = changes
+            .change(inode.key(), |i| flags.set(i, now))
+            .map_err(|e| reported("setting flags", inode.ino(), e))?;
+        committed(inode, &changed, at, Times::CHANGE);
+        Ok(())
+    }
+
+    fn set_xattr(
+        inode: &INode<Self>,
+        space: i32,
+        name: &[u8],
+        value: Option<&[u8]>,
+        mode: XattrMode,
+    ) -> Result {
+        xattr::set(inode, space, name, value, mode)
+    }
+
+    fn set_acl(inode: &INode<Self>, kind: AclKind, list: Option<&[AclEntry]>, mode: u16) -> Result {
+        let kind = match kind {
+            AclKind::Access => Kind::Access,
+            AclKind::Default => Kind::Default,
+        };
+        let changes = changes(inode.sb().data())?;
+        let set = || {
+            let list = list.map(entries).transpose()?;
+            changes.set_acl(inode.key(), kind, list.as_deref(), mode, touch(inode))
+        };
+        let (changed, at) = set().map_err(|e| reported("setting the ACL", inode.ino(), e))?;
+        committed(inode, &changed, at, Times::CHANGE);
+        Ok(())
+    }
+}
+
+impl Life for Bcachefs {
+    fn write_times(inode: &INode<Self>) -> Result {
+        let mount = inode.sb().data();
+        let [atime, mtime, ctime] = inode.times().map(|t| raw_time(mount, t));
+        let (changed, at) = changes(mount)?
+            .change(inode.key(), |i| {
+                (i.atime, i.mtime, i.ctime) = (atime, mtime, ctime);
+                Ok(())
+            })
+            .map_err(|e| reported("writing the inode", inode.ino(), e))?;
+        committed(inode, &changed, at, Times::default());
+        Ok(())
+    }
+
+    fn remove(inode: &INode<Self>) {
+        // Else it is done by the next mount.
+        let Ok(changes) = changes(inode.sb().data()) else {
+            return;
+        };
+        if let Err(e) = changes.remove(inode.key()) {
+            if e != Error::SubvolumeReadOnly {
+                pr_err!("{}: can not be removed yet: {e}", inode.key());
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Changing directories.
+
+use super::{
+    errno::reported,
+    inode::{
+        changes,
+        committed,
+        params,
+        touch,
+        Node,
+        Times, //
+    },
+    Bcachefs, //
+};
+use crate::{
+    env::Vec,
+    error::Error,
+    fs::{
+        acl::{
+            AclEntry as Entry,
+            Tag, //
+        },
+        change::{
+            Mode,
+            NewFile,
+            Side, //
+        }, //
+    },
+    sys::fs::{
+        AclEntry,
+        INode,
+        Made,
+        Names,
+        NewNode,
+        Over,
+        Place,
+        Result, //
+    },
+};
+
+/// An access control list as the filesystem has it.
+pub(super) fn entries(list: &[AclEntry]) -> crate::error::Result<Vec<Entry>> {
+    let mut all = Vec::with_capacity(list.len())?;
+    for e in list {
+        let tag = Tag::from_number(e.tag).ok_or(Error::AclTagUnknown)?;
+        all.push(Entry {
+            tag,
+            perm: e.perm,
+            id: e.id,
+        })?;
+    }
+    Ok(all)
+}
+
+fn side<'a>(place: &'a Place<'_, Bcachefs>) -> Side<'a> {
+    Side {
+        dir: place.dir.key(),
+        name: place.name,
+    }
+}
+
+impl Names for Bcachefs {
+    fn create(dir: &INode<Self>, name: Option<&[u8]>, new: &NewNode<'_>) -> Result<Made<Self>> {
+        let mount = dir.sb().data();
+        let changes = changes(mount)?;
+        let make = || {
+            let acl = new.acl.map(entries).transpose()?;
+            let default_acl = new.default_acl.map(entries).transpose()?;
+            let file = NewFile {
+                mode: new.mode,
+                uid: new.uid,
+                gid: new.gid,
+                dev: new.rdev,
+                now: touch(dir),
+                acl: acl.as_deref(),
+                default_acl: default_acl.as_deref(),
+                link: new.link,
+            };
+            // What can fail comes before.
+            let mut data = Node::unused()?;
+            let made = changes.create(dir.key(), name, &file)?;
+            data.set(made.inode, made.snapshot, made.at);
+            if name.is_some() {
+                committed(dir, &made.dir, made.at, Times::CONTENTS);
+            }
+            Ok(Made {
+                key: made.id,
+                hash: made.id.inum,
+                params: params(mount, &made.inode),
+                data,
+            })
+        };
+        make().map_err(|e| reported("making a file in the directory", dir.ino(), e))
+    }
+
+    fn link(to: Place<'_, Self>, inode: &INode<Self>) -> Result {
+        let changes = changes(inode.sb().data())?;
+        let done = changes
+            .link(to.dir.key(), to.name, inode.key(), touch(inode))
+            .map_err(|e| reported("a new name", inode.ino(), e))?;
+        committed(to.dir, &done.dir, done.at, Times::CONTENTS);
+        committed(inode, &done.inode, done.at, Times::CHANGE);
+        Ok(())
+    }
+
+    fn unlink(from: Place<'_, Self>, inode: &INode<Self>) -> Result {
+        let changes = changes(inode.sb().data())?;
+        let done = changes
+            .unlink(from.dir.key(), from.name, touch(inode))
+            .map_err(|e| reported("removing a name", inode.ino(), e))?;
+        committed(from.dir, &done.dir, done.at, Times::CONTENTS);
+        committed(inode, &done.inode, done.at, Times::CHANGE);
+        Ok(())
+    }
+
+    fn rename(
+        from: Place<'_, Self>,
+        to: Place<'_, Self>,
+        inode: &INode<Self>,
+        over: &Over<'_, Self>,
+    ) -> Result {
+        let changes = changes(inode.sb().data())?;
+        let now = touch(inode);
+        let (mode, other, whiteout) = match over {
+            Over::Free(whiteout) => (Mode::Free, None, *whiteout),
+            Over::Replaced(other, whiteout) => (Mode::Replace, Some(other), *whiteout),
+            Over::Exchanged(other) => (Mode::Exchange, Some(other), None),
+        };
+        let whiteout = whiteout.map(|(uid, gid)| NewFile {
+            mode: WHITEOUT,
+            uid,
+            gid,
+            now,
+            ..NewFile::default()
+        });
+        let done = changes
+            .rename(side(&from), side(&to), mode, whiteout.as_ref(), now)
+            .map_err(|e| reported("another name", inode.ino(), e))?;
+        committed(from.dir, &done.old_dir, done.at, Times::CONTENTS);
+        if let Some(dir) = &done.new_dir {
+            committed(to.dir, dir, done.at, Times::CONTENTS);
+        }
+        committed(inode, &done.inode, done.at, Times::CHANGE);
+        if let (Some(vfs), Some(other)) = (other, &done.other) {
+            committed(vfs, other, done.at, Times::CHANGE);
+        }
+        Ok(())
+    }
+
+    fn sync_inode(inode: &INode<Self>) -> Result {
+        let fs = &inode.sb().data().fs;
+        let seq = inode.data().journal_seq();
+        fs.sync_seq(seq)
+            .map_err(|e| reported("fsync", inode.ino(), e))
+    }
+}
+
+/// A whiteout of an overlay: a character device without permissions. C: `WHITEOUT_MODE`.
+const WHITEOUT: u16 = 0o020000;
