@@ -123,8 +123,8 @@ pub struct Trans<'a, H> {
     step: u32,
 }
 
-/// When a transaction was committed. Of two that changed, or read, the same key, the later one is the
-/// greater one; the default is before all.
+/// When a transaction was committed. Of two that changed, or read, the same key, the later one is
+/// the greater one; the default is before all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Committed {
     /// The journal entry.

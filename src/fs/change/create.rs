@@ -85,8 +85,8 @@ pub struct Created {
 }
 
 impl Changes<'_> {
-    /// Makes a file, as `name` in the directory `dir`; without a name it is one that is gone when it
-    /// is closed, unless it gets a name before.
+    /// Makes a file, as `name` in the directory `dir`; without a name it is one that is gone when
+    /// it is closed, unless it gets a name before.
     ///
     /// C: `__bch2_create()`.
     pub fn create(

@@ -140,8 +140,8 @@ impl Changes<'_> {
         mode: Mode,
         now: u64,
     ) -> TransResult<Renamed> {
-        let mut old_dir = inode_get(t, self.view, from.file())?;
-        let mut new_dir = match from == to {
+        let old_dir = inode_get(t, self.view, from.file())?;
+        let new_dir = match from == to {
             true => None,
             false => Some(inode_get(t, self.view, to.file())?),
         };
@@ -181,36 +181,15 @@ impl Changes<'_> {
                 }
             }
         }
-        inherit_both(
-            &mut inode,
-            other.as_mut(),
-            (&old_dir, new_dir.as_ref()),
-            mode,
-        )?;
-        count_subdirs(
-            &inode,
-            other.as_ref(),
-            (&mut old_dir, new_dir.as_mut()),
-            mode,
-        )?;
-        if let Some(other) = &mut other {
-            if mode == Mode::Replace {
-                remove_link(other)?;
-            }
-            other.ctime = now;
-        }
-        touch(&mut old_dir, now);
-        if let Some(dir) = &mut new_dir {
-            touch(dir, now);
-        }
-        inode.ctime = now;
-        Ok(Renamed {
+        let mut done = Renamed {
             old_dir,
             new_dir,
             inode,
             other,
             at: Committed::default(),
-        })
+        };
+        settle(&mut done, mode, now)?;
+        Ok(done)
     }
 
     /// Whether `other` may lose its name to `inode`.
@@ -288,14 +267,35 @@ impl Changes<'_> {
     }
 }
 
+/// What follows for inodes from that names are other ones now.
+#[inline(never)]
+fn settle(done: &mut Renamed, mode: Mode, now: u64) -> Result {
+    inherit_both(done, mode)?;
+    count_subdirs(done, mode)?;
+    if let Some(other) = &mut done.other {
+        if mode == Mode::Replace {
+            remove_link(other)?;
+        }
+        other.ctime = now;
+    }
+    touch(&mut done.old_dir, now);
+    if let Some(dir) = &mut done.new_dir {
+        touch(dir, now);
+    }
+    done.inode.ctime = now;
+    Ok(())
+}
+
 /// Options that come from the directory above. A directory would have to hand them down.
-fn inherit_both(
-    inode: &mut Inode,
-    other: Option<&mut Inode>,
-    (old_dir, new_dir): (&Inode, Option<&Inode>),
-    mode: Mode,
-) -> Result {
-    let mut differs = inherit(inode, new_dir.unwrap_or(old_dir)) && inode.is_dir();
+fn inherit_both(done: &mut Renamed, mode: Mode) -> Result {
+    let Renamed {
+        old_dir,
+        new_dir,
+        inode,
+        other,
+        ..
+    } = done;
+    let mut differs = inherit(inode, new_dir.as_ref().unwrap_or(old_dir)) && inode.is_dir();
     if let (Mode::Exchange, Some(other)) = (mode, other) {
         differs |= inherit(other, old_dir) && other.is_dir();
     }
@@ -306,27 +306,22 @@ fn inherit_both(
 }
 
 /// What names the directories have by those in them.
-fn count_subdirs(
-    inode: &Inode,
-    other: Option<&Inode>,
-    (old_dir, new_dir): (&mut Inode, Option<&mut Inode>),
-    mode: Mode,
-) -> Result {
+fn count_subdirs(done: &mut Renamed, mode: Mode) -> Result {
     let (mut in_old, mut in_new) = (0i32, 0i32);
-    if links_parent(inode) {
+    if links_parent(&done.inode) {
         (in_old, in_new) = (-1, 1);
     }
-    if other.is_some_and(links_parent) {
+    if done.other.as_ref().is_some_and(links_parent) {
         in_new = in_new.saturating_sub(1);
         if mode == Mode::Exchange {
             in_old = in_old.saturating_add(1);
         }
     }
-    match new_dir {
+    match &mut done.new_dir {
         Some(new_dir) => {
-            add_subdirs(old_dir, in_old)?;
+            add_subdirs(&mut done.old_dir, in_old)?;
             add_subdirs(new_dir, in_new)
         }
-        None => add_subdirs(old_dir, in_old.saturating_add(in_new)),
+        None => add_subdirs(&mut done.old_dir, in_old.saturating_add(in_new)),
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What symbolic links hold. It is kept with the keys, in inline extents: so a link is there with its
-//! target, or not at all, and no space has to be taken for it.
+//! What symbolic links hold. It is kept with the keys, in inline extents: so a link is there with
+//! its target, or not at all, and no space has to be taken for it.
 
 use crate::{
     alloc::space::Trans,

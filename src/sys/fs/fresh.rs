@@ -62,7 +62,7 @@ impl<T: Complete> Fresh<T> {
         };
         if ret == 0 {
             core::mem::forget(self);
-            // INVARIANT: It is in the table now, new and locked, with the count that `self` had.
+            // SAFETY: It is in the table now, new and locked, with the count that `self` had.
             let new = unsafe { NewINode::from_slot(NonNull::new_unchecked(slot)) };
             return Ok(new.init(&made.params, made.data));
         }

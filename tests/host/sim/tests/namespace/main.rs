@@ -245,8 +245,8 @@ fn power_cuts() {
     }
 }
 
-/// Threads make, move and delete in the same directories: nothing fails that should not, and what is
-/// left is consistent.
+/// Threads make, move and delete in the same directories: nothing fails that should not, and what
+/// is left is consistent.
 #[test]
 fn threads() {
     use sim::fs::change::{
