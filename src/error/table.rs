@@ -78,7 +78,9 @@ errors! {
     NewJournalNoRoom, NoSpace, ENOSPC, "a device has no room for a journal";
     ReadWriteNeedsFsck, ReadOnly, EROFS, "the superblock asks for a check before the next change: mount with -o ro, or run fsck";
     ReadWriteDamaged, ReadOnly, EROFS, "a btree is damaged: mount with -o ro, or run fsck";
-    RemountUnsupported, ReadOnly, EROFS, "a mounted filesystem can not be made writable yet: unmount it and mount it again";
+    RemountUnsupported, ReadOnly, EROFS, "parts of the journal were missing at mount: the filesystem can not be made writable before it is mounted again";
+    RemountForced, ReadOnly, EROFS, "an option of the mount forbids to write: the filesystem can not be made writable before it is mounted again";
+    RemountShared, ReadOnly, EROFS, "the filesystem is mounted read-only already: make that mount writable";
 
     ChardevInit, NoSpace, ENOSPC, "the filesystem's control device can not be made";
     FilesystemUuidAlreadyOpen, InvalidArg, EINVAL, "a filesystem with the same UUID is mounted";

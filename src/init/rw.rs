@@ -123,6 +123,15 @@ pub struct ReadWrite {
     threads: Mutex<Vec<Thread>>,
 }
 
+/// What goes on in the background.
+#[derive(Clone, Copy, Debug)]
+enum Task {
+    /// Writing back what the journal holds.
+    Reclaim,
+    /// Making emptied buckets free.
+    Discard,
+}
+
 /// Milliseconds between looks at the journal, when nobody wakes the thread that writes back.
 const RECLAIM_MS: u64 = 100;
 /// Milliseconds between looks for buckets to be discarded.
@@ -187,23 +196,51 @@ impl ReadWrite {
             writer,
             threads: Mutex::try_new(Vec::with_capacity(2)?)?,
         };
-        let name = btrees.sb().name();
-        let (b, w) = (this.btrees.clone(), this.writer.clone());
-        let reclaim = Thread::spawn(format_args!("bch-reclaim/{name}"), move |stop| {
-            reclaim(&b, &w, stop);
-        })?;
-        this.threads.lock().push(reclaim)?;
+        this.spawn(Task::Reclaim)?;
         let nr = replay(&this.btrees, &this.writer)?;
         if nr != 0 {
-            pr_info!("{name}: replayed {nr} keys of the journal");
+            pr_info!("{}: replayed {nr} keys of the journal", btrees.sb().name());
         }
         this.journal().write_entry()?;
-        let (b, w) = (this.btrees.clone(), this.writer.clone());
-        let discard = Thread::spawn(format_args!("bch-discard/{name}"), move |stop| {
-            discard(&b, &w, stop);
-        })?;
-        this.threads.lock().push(discard)?;
+        this.spawn(Task::Discard)?;
         Ok(this)
+    }
+
+    /// Starts what goes on in the background.
+    fn spawn(&self, task: Task) -> Result {
+        let name = self.btrees.sb().name();
+        let (b, w) = (self.btrees.clone(), self.writer.clone());
+        let thread = match task {
+            Task::Reclaim => Thread::spawn(format_args!("bch-reclaim/{name}"), move |stop| {
+                reclaim(&b, &w, stop);
+            }),
+            Task::Discard => Thread::spawn(format_args!("bch-discard/{name}"), move |stop| {
+                discard(&b, &w, stop);
+            }),
+        };
+        self.threads.lock().push(thread?)
+    }
+
+    /// Writes again, after [`stop`](Self::stop).
+    ///
+    /// C: `bch2_fs_read_write()`.
+    pub(super) fn resume(&self) -> Result {
+        let st = self.btrees.sb();
+        st.mark_dirty(self.btrees.blacklist().ranges())?;
+        self.journal().resume();
+        let started = || {
+            self.spawn(Task::Reclaim)?;
+            self.journal().write_entry()?;
+            self.spawn(Task::Discard)
+        };
+        let done = match started() {
+            Ok(()) if st.state.change(State::ReadOnly, State::ReadWrite) => return Ok(()),
+            Ok(()) => Err(st.state.first_error().unwrap_or(Error::Io)),
+            Err(e) => Err(e),
+        };
+        self.end_threads();
+        st.end_super();
+        done
     }
 
     /// The journal.

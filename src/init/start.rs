@@ -53,7 +53,13 @@ use crate::{
         StateCell, //
     },
     snapshots::View,
-    sys::block::BlockDevice,
+    sys::{
+        block::BlockDevice,
+        sync::{
+            Mutex,
+            Once, //
+        },
+    },
 };
 
 /// A filesystem that was started. Dropping the last reference shuts it down and frees everything.
@@ -71,7 +77,9 @@ pub struct Filesystem {
     /// Numbers of new inodes.
     numbers: Numbers,
     /// What it takes to change something; there for good once the filesystem was read-write.
-    rw: Option<ReadWrite>,
+    rw: Once<ReadWrite>,
+    /// What writing goes on from, until it does.
+    start: Mutex<Option<Start>>,
 }
 
 /// What a filesystem is started for.
@@ -154,9 +162,9 @@ impl Filesystem {
         if replay != 0 {
             pr_info!("{replay} keys of the journal are laid over the btrees");
         }
-        let from = match access {
-            Access::Read if !is_new => None,
-            _ => Some(Start::after(&mut journal)?),
+        let from = match lenient {
+            true => None,
+            false => Some(Start::after(&mut journal)?),
         };
         let btrees = Arc::try_new(Btrees::start(st, journal)?)?;
         let new = match &from {
@@ -178,8 +186,10 @@ impl Filesystem {
         view.sb().state.started();
         let rw = match (&from, new) {
             (_, Some(rw)) => Some(rw),
-            (Some(from), None) => Some(Self::go_read_write(&view, from)?),
-            (None, None) => None,
+            (Some(from), None) if access == Access::Write => {
+                Some(Self::start_writing(&view, from)?)
+            }
+            _ => None,
         };
         let opts = &view.sb().opts;
         let numbers = Numbers::try_new(opts.is_on(OptId::Inodes32bit), true)?;
@@ -189,7 +199,8 @@ impl Filesystem {
             usage,
             quotas,
             numbers,
-            rw,
+            start: Mutex::try_new(from.filter(|_| rw.is_none()))?,
+            rw: Once::new(rw),
         };
         if access == Access::Write {
             fs.remove_dead()?;
@@ -222,7 +233,7 @@ impl Filesystem {
     }
 
     #[inline(never)]
-    fn go_read_write(view: &View, from: &Start) -> Result<ReadWrite> {
+    fn start_writing(view: &View, from: &Start) -> Result<ReadWrite> {
         if let Some(btree) = view.btrees.health.sick().next() {
             pr_err!("{}: btree {btree} is damaged", view.sb().name());
             return Err(Error::ReadWriteDamaged);
@@ -245,7 +256,7 @@ impl Filesystem {
 
     /// What it takes to change something, while that is possible.
     pub fn read_write(&self) -> Result<&ReadWrite> {
-        match &self.rw {
+        match self.rw.get() {
             Some(rw) if self.state().get() == State::ReadWrite => Ok(rw),
             _ => Err(self.state().first_error().unwrap_or(Error::ReadOnly)),
         }
@@ -255,7 +266,7 @@ impl Filesystem {
     ///
     /// C: `bch2_sync_fs()`.
     pub fn sync(&self) -> Result {
-        match &self.rw {
+        match self.rw.get() {
             Some(rw) if self.state().get() != State::ReadOnly => rw.journal().flush(),
             _ => Ok(()),
         }
@@ -265,7 +276,7 @@ impl Filesystem {
     ///
     /// C: `bch2_journal_flush_seq()`.
     pub fn sync_seq(&self, seq: u64) -> Result {
-        match &self.rw {
+        match self.rw.get() {
             Some(rw) if self.state().get() != State::ReadOnly => rw.journal().flush_seq(seq),
             _ => Ok(()),
         }
@@ -276,10 +287,48 @@ impl Filesystem {
     ///
     /// C: `bch2_fs_read_only()`.
     pub fn go_read_only(&self) -> Result {
-        match &self.rw {
-            Some(rw) => rw.stop(self.view.sb()),
-            None => Ok(()),
+        let Some(rw) = self.rw.get() else {
+            return Ok(());
+        };
+        if self.state().get() == State::ReadWrite {
+            // Those that some snapshot had for the last time. What can not be removed stays listed.
+            let _ = self.remove_dead();
         }
+        rw.stop(self.view.sb())
+    }
+
+    /// Goes read-write, whatever it was mounted for. Nothing happens when it is read-write already.
+    ///
+    /// C: `bch2_fs_read_write()`.
+    pub fn go_read_write(&self) -> Result {
+        match self.state().get() {
+            State::ReadWrite => return Ok(()),
+            State::ReadOnly => (),
+            _ => return Err(self.state().first_error().unwrap_or(Error::ReadOnly)),
+        }
+        match self.rw.get() {
+            Some(rw) => rw.resume()?,
+            None => self.first_read_write()?,
+        }
+        self.remove_dead()
+    }
+
+    #[inline(never)]
+    fn first_read_write(&self) -> Result {
+        let st = self.view.sb();
+        if st.opts.forces_read_only() {
+            return Err(Error::RemountForced);
+        }
+        for dev in st.devices().filter(|d| d.is_writable()) {
+            dev.bdev.make_writable()?;
+        }
+        rw::check_superblock(st)?;
+        let mut start = self.start.lock();
+        let from = start.as_ref().ok_or(Error::RemountUnsupported)?;
+        let rw = Self::start_writing(&self.view, from)?;
+        self.rw.set(rw);
+        *start = None;
+        Ok(())
     }
 
     /// Ends all writing at once, because somebody asked for it: nothing that is not on the devices
@@ -289,7 +338,7 @@ impl Filesystem {
     #[cold]
     pub fn end_writing(&self) {
         let e = Error::EmergencyAsked;
-        match &self.rw {
+        match self.rw.get() {
             Some(rw) => rw.journal().halt(e),
             None => _ = self.state().emergency(e),
         }
@@ -336,7 +385,7 @@ impl Filesystem {
 
     /// Space in use: as of the last commit, or of the mount when nothing changes it.
     pub fn usage(&self) -> Usage {
-        match &self.rw {
+        match self.rw.get() {
             Some(rw) => rw.usage(),
             None => self.usage,
         }

@@ -60,6 +60,8 @@ pub(super) struct LiveSb(Mutex<Option<Box<Live>>>);
 
 struct Live {
     sb: Superblock,
+    /// It may be written. If not, it is as it was when the filesystem went read-only.
+    is_active: bool,
     /// By slot: the sequence number of what this mount wrote to the device last.
     written: Vec<Option<u64>>,
 }
@@ -80,7 +82,7 @@ struct Target<'a> {
 impl SbState {
     /// Starts to write the superblock, the first time as that of a filesystem that is not shut down
     /// cleanly, with the journal sequence numbers `void` being void: sorted ranges, the ends not
-    /// included.
+    /// included. Once that has ended, it may begin again.
     ///
     /// C: `bch2_fs_mark_dirty()`, and the times of `bch2_fs_start()`.
     pub fn mark_dirty(&self, void: &[(u64, u64)]) -> Result {
@@ -88,25 +90,26 @@ impl SbState {
         for _ in 0..self.sb.nr_devices() {
             written.push(None)?;
         }
-        let live = Box::try_new(Live {
+        let fresh = Box::try_new(Live {
             sb: self.sb.try_clone()?,
+            is_active: true,
             written,
         })?;
         let mut slot = self.live.0.lock();
+        let live = slot.take().unwrap_or(fresh);
         let live = slot.insert(live);
+        live.is_active = true;
         let now = real_seconds();
         for dev in self.devices() {
             live.sb.update_member(dev.idx.0, |m| m.set_last_mount(now));
         }
         live.sb.set_flag(flags::CLEAN, 0);
-        if !self.sb.blacklist().ranges().eq(void.iter().copied()) {
+        if !live.sb.blacklist().ranges().eq(void.iter().copied()) {
             live.sb.set_blacklist(void)?;
         }
         live.sb.change_features(Features::ALWAYS, 0);
         let written = self.write_super(live);
-        if written.is_err() {
-            *slot = None;
-        }
+        live.is_active = written.is_ok();
         written
     }
 
@@ -137,7 +140,9 @@ impl SbState {
 
     /// Ends writing the superblock.
     pub fn end_super(&self) {
-        *self.live.0.lock() = None;
+        if let Some(live) = self.live.0.lock().as_mut() {
+            live.is_active = false;
+        }
     }
 
     /// Has the superblock say that data of a type is on the devices `devs`, each of which is enough
@@ -151,7 +156,9 @@ impl SbState {
     /// Changes the superblock, and writes it if `change` says so.
     pub fn change_super(&self, change: impl FnOnce(&mut Superblock) -> Result<bool>) -> Result {
         let mut slot = self.live.0.lock();
-        let live = (*slot).as_mut().filter(|_| self.state.may_write());
+        let live = (*slot)
+            .as_mut()
+            .filter(|live| live.is_active && self.state.may_write());
         let Some(live) = live else {
             return Err(Error::SbNotLive);
         };

@@ -7,7 +7,10 @@ mod write;
 
 pub use write::Durability;
 
-use super::check_ptr;
+use super::{
+    check_ptr,
+    sync::Once, //
+};
 use crate::{
     bindings,
     env::{
@@ -72,18 +75,24 @@ impl DevNr {
 ///
 /// # Invariants
 ///
-/// `file` is what `fs_bdev_file_open_by_dev()` returned for `sb`, and `bdev` is its device. The
-/// superblock outlives the value: [`super::fs`] drops a mount's data before it.
+/// `file` is what `fs_bdev_file_open_by_dev()` returned for `sb`, and `bdev` is its device. So is
+/// what `writer` is set to, open for writing. The superblock outlives the value: [`super::fs`] drops
+/// a mount's data before it.
 pub struct BlockDevice {
     file: NonNull<bindings::file>,
     bdev: NonNull<bindings::block_device>,
     sb: NonNull<bindings::super_block>,
     number: DevNr,
-    /// Opened for writing.
+    /// Opened for writing from the start.
     writable: bool,
+    /// Opened for writing later.
+    writer: Once<Writer>,
     name: [u8; NAME_BYTES],
     name_len: usize,
 }
+
+/// A device that is open once more.
+struct Writer(NonNull<bindings::file>);
 
 // SAFETY: An open block device may be used and closed from any thread.
 unsafe impl Send for BlockDevice {}
@@ -117,6 +126,7 @@ impl BlockDevice {
             sb,
             number: dev,
             writable,
+            writer: Once::new(None),
             name,
             name_len,
         })
@@ -227,7 +237,10 @@ impl BlockDevice {
 
 impl Drop for BlockDevice {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the file was opened for `sb`, which still exists.
-        unsafe { bindings::fs_bdev_file_release(self.file.as_ptr(), self.sb.as_ptr()) };
+        let files = [Some(self.file), self.writer.get().map(|w| w.0)];
+        for file in files.into_iter().flatten() {
+            // SAFETY: By the type invariant the file was opened for `sb`, which still exists.
+            unsafe { bindings::fs_bdev_file_release(file.as_ptr(), self.sb.as_ptr()) };
+        }
     }
 }

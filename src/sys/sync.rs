@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Locks, each in memory of its own so that they can be moved; atomic variables.
+//! Locks, each in memory of its own so that they can be moved; what is set once; atomic variables.
 
 use crate::error::{
     Error,
@@ -22,6 +22,7 @@ use kernel::{
             Lock, //
         },
         LockClassKey,
+        SetOnce, //
     },
 };
 
@@ -60,6 +61,31 @@ impl<T, B: Backend> Boxed<T, B> {
     #[inline]
     pub fn try_lock(&self) -> Option<Guard<'_, T, B>> {
         self.0.try_lock()
+    }
+}
+
+/// A value that is set once, and stays.
+pub struct Once<T>(SetOnce<T>);
+
+impl<T> Once<T> {
+    /// With a value, or to be given one.
+    pub fn new(value: Option<T>) -> Self {
+        let once = SetOnce::new();
+        if let Some(value) = value {
+            once.populate(value);
+        }
+        Self(once)
+    }
+
+    /// Sets the value, if there is none; says whether it did.
+    pub fn set(&self, value: T) -> bool {
+        self.0.populate(value)
+    }
+
+    /// The value, if there is one.
+    #[inline]
+    pub fn get(&self) -> Option<&T> {
+        self.0.as_ref()
     }
 }
 

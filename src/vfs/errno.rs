@@ -28,6 +28,8 @@ pub(super) fn mount_errno(e: Error) -> Errno {
         | Error::ReadWriteNeedsFsck
         | Error::ReadWriteDamaged
         | Error::RemountUnsupported
+        | Error::RemountForced
+        | Error::RemountShared
         | Error::DeviceReadOnly
         | Error::ReadOnly => Errno::EROFS,
         e => match errno(e) {

@@ -181,14 +181,17 @@ impl FileSystem for Bcachefs {
     fn share(mount: &Mount, read_only: bool, log: &MountLog<'_>) -> Result {
         match read_only || mount.fs.read_write().is_ok() {
             true => Ok(()),
-            false => refuse_write(log),
+            false => refuse_write(log, Error::RemountShared),
         }
     }
 
     fn reconfigure(mount: &Mount, _: &Opts, read_only: bool, log: &MountLog<'_>) -> Result {
         match read_only {
             true => mount.fs.go_read_only().map_err(errno),
-            false => refuse_write(log),
+            false => match mount.fs.go_read_write() {
+                Ok(()) => Ok(()),
+                Err(e) => refuse_write(log, e),
+            },
         }
     }
 
@@ -293,8 +296,7 @@ fn control_node(fs: &Arc<Filesystem>) -> crate::error::Result<ControlNode> {
 }
 
 /// Refuses to make a mounted filesystem writable.
-fn refuse_write(log: &MountLog<'_>) -> Result {
-    let e = Error::RemountUnsupported;
+fn refuse_write(log: &MountLog<'_>, e: Error) -> Result {
     log.error(format_args!("{e}"));
     Err(mount_errno(e))
 }

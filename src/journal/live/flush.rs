@@ -178,6 +178,11 @@ impl Shared {
         })
     }
 
+    /// Goes on after it was stopped. The superblock must say that the filesystem is not clean.
+    pub fn resume(&self) {
+        self.locked(|s| s.stopped = false);
+    }
+
     /// Closes the open entry when its time has come. Returns how long that is from now, in
     /// nanoseconds.
     ///

@@ -4,6 +4,7 @@
 
 use super::{
     BlockDevice,
+    Writer,
     SECTOR_BYTES, //
 };
 use crate::{
@@ -18,9 +19,15 @@ use crate::{
         Result, //
     },
     pr_err,
-    sys::check, //
+    sys::{
+        check,
+        check_ptr, //
+    },
 };
-use core::fmt;
+use core::{
+    fmt,
+    ptr::NonNull, //
+};
 
 /// When the data of a write is safe from a loss of power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +41,32 @@ pub enum Durability {
 impl BlockDevice {
     /// Whether it was opened for writing.
     pub fn is_writable(&self) -> bool {
-        self.writable
+        self.writable || self.writer.get().is_some()
+    }
+
+    /// Opens it for writing, too, if it is not.
+    pub fn make_writable(&self) -> Result {
+        if self.is_writable() {
+            return Ok(());
+        }
+        let open = || {
+            // SAFETY: The superblock outlives the value, by the type invariant.
+            let file =
+                unsafe { bindings::bch_rs_bdev_open(self.number.0, true, self.sb.as_ptr()) };
+            NonNull::new(check_ptr(file)?).ok_or(Errno::ENXIO)
+        };
+        let file = open().map_err(|e| {
+            pr_err!("{}: can not be opened for writing: errno {}", self.name(), e.0);
+            match e {
+                Errno::EROFS | Errno::EACCES | Errno::EPERM => Error::DeviceReadOnly,
+                e => Error::from(e),
+            }
+        })?;
+        if !self.writer.set(Writer(file)) {
+            // SAFETY: It was opened for this superblock just now, and nobody else has it.
+            unsafe { bindings::fs_bdev_file_release(file.as_ptr(), self.sb.as_ptr()) };
+        }
+        Ok(())
     }
 
     /// Whether the device can be told that sectors are not used any more.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Locks, atomic variables.
+//! Locks, what is set once, atomic variables.
 
 use crate::error::Result;
 pub use std::sync::MutexGuard;
@@ -54,6 +54,27 @@ pub mod delays {
             let most = if (r >> 40) % 16 == 0 { 10_000 } else { 100 };
             std::thread::sleep(Duration::from_micros((r >> 50) % most));
         }
+    }
+}
+
+/// A value that is set once, and stays.
+#[derive(Debug)]
+pub struct Once<T>(std::sync::OnceLock<T>);
+
+impl<T> Once<T> {
+    /// With a value, or to be given one.
+    pub fn new(value: Option<T>) -> Self {
+        Self(value.map_or_else(std::sync::OnceLock::new, Into::into))
+    }
+
+    /// Sets the value, if there is none; says whether it did.
+    pub fn set(&self, value: T) -> bool {
+        self.0.set(value).is_ok()
+    }
+
+    /// The value, if there is one.
+    pub fn get(&self) -> Option<&T> {
+        self.0.get()
     }
 }
 

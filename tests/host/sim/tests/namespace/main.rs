@@ -45,6 +45,15 @@ use sim::{
 use workload::Workload;
 
 fn mount(disks: Vec<Disk>, power: &Power, options: &str) -> (Arc<Filesystem>, Vec<Medium>) {
+    start(Access::Write, disks, power, options)
+}
+
+fn start(
+    access: Access,
+    disks: Vec<Disk>,
+    power: &Power,
+    options: &str,
+) -> (Arc<Filesystem>, Vec<Medium>) {
     let (mut devs, mut media) = (EnvVec::new(), Vec::new());
     for (i, disk) in disks.into_iter().enumerate() {
         let dev = BlockDevice::recorded(&format!("names{i}"), disk, power);
@@ -53,7 +62,7 @@ fn mount(disks: Vec<Disk>, power: &Power, options: &str) -> (Arc<Filesystem>, Ve
     }
     let mut opts = Opts::default();
     opts.parse_list(options).unwrap();
-    let fs = Filesystem::start_for(Access::Write, devs, &opts).unwrap();
+    let fs = Filesystem::start_for(access, devs, &opts).unwrap();
     (fs, media)
 }
 
@@ -131,7 +140,6 @@ fn run(image: &str, seed: u64, steps: u64, collide: bool) {
         }
         w.lists(&changes);
         compare(&fs, &w.model, &w.open);
-        let live = fs.usage();
         if round == 1 {
             // As after a crash.
             fs.sync().unwrap();
@@ -145,7 +153,6 @@ fn run(image: &str, seed: u64, steps: u64, collide: bool) {
         for at in w.open.drain(..) {
             w.model.0.remove(&at);
         }
-        let _ = live;
         compare(&fs, &w.model, &[]);
         w.dirs.retain(|d| w.model.0.contains_key(d));
     }
@@ -178,6 +185,48 @@ fn names_among_many() {
 #[test]
 fn names_with_the_same_hash() {
     rounds("engine-small", true);
+}
+
+/// Read-only and back, also when it was mounted for reading, with a journal to replay.
+#[test]
+fn remounts() {
+    let power = Power::new();
+    let (mut fs, mut media) = mount(disks("engine-small").unwrap(), &power, "");
+    let names = names(false);
+    let mut w = Workload {
+        model: Model::read(&fs.view, &[]),
+        r: Random(5),
+        names: &names,
+        open: Vec::new(),
+        dirs: writable(&fs),
+        now: 1 << 60,
+    };
+    for round in 0..6 {
+        for _ in 0..300 {
+            w.step(&fs.changes().unwrap());
+        }
+        if round % 3 == 2 {
+            // As after a crash, read-only.
+            fs.sync().unwrap();
+            let disks = contents(&media);
+            drop(fs);
+            (fs, media) = start(Access::Read, disks, &power, "");
+            compare(&fs, &w.model, &w.open);
+        } else {
+            fs.go_read_only().unwrap();
+            fs.go_read_only().unwrap();
+            check_all(&media, "read-only");
+        }
+        assert!(fs.changes().is_err());
+        fs.go_read_write().unwrap();
+        fs.go_read_write().unwrap();
+        for at in w.open.drain(..) {
+            w.model.0.remove(&at);
+        }
+        compare(&fs, &w.model, &[]);
+    }
+    fs.go_read_only().unwrap();
+    check_all(&media, "after many remounts");
 }
 
 /// After a loss of power, all is as it was after some operation, none before the last sync.

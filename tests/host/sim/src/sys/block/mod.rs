@@ -148,6 +148,14 @@ impl BlockDevice {
         self.inner.writable
     }
 
+    /// Opens it for writing, too.
+    pub fn make_writable(&self) -> Result<()> {
+        match self.inner.writable {
+            true => Ok(()),
+            false => Err(Error::DeviceReadOnly),
+        }
+    }
+
     /// Whether the device can be told that sectors are not used any more.
     pub fn supports_discard(&self) -> bool {
         true
