@@ -221,6 +221,21 @@ impl ReadWrite {
         self.threads.lock().push(thread?)
     }
 
+    /// Writes nothing by itself until [`go_on`](Self::go_on): all changes so far are safe, and who
+    /// copies the devices now gets a filesystem as after a crash.
+    ///
+    /// C: `bch2_freeze()`.
+    pub(super) fn pause(&self) -> Result {
+        self.end_threads();
+        self.journal().flush()
+    }
+
+    /// C: `bch2_unfreeze()`.
+    pub(super) fn go_on(&self) -> Result {
+        self.spawn(Task::Reclaim)?;
+        self.spawn(Task::Discard)
+    }
+
     /// Writes again, after [`stop`](Self::stop).
     ///
     /// C: `bch2_fs_read_write()`.

@@ -282,6 +282,22 @@ impl Filesystem {
         }
     }
 
+    /// Writes nothing by itself until [`thaw`](Self::thaw). Nobody may be changing anything.
+    pub fn freeze(&self) -> Result {
+        match self.read_write() {
+            Ok(rw) => rw.pause(),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Ends [`freeze`](Self::freeze).
+    pub fn thaw(&self) -> Result {
+        match self.read_write() {
+            Ok(rw) => rw.go_on(),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Goes read-only: everything is written, and the superblock says that the filesystem is clean.
     /// Nobody may be changing anything. Nothing happens when it is read-only already.
     ///

@@ -140,7 +140,7 @@ impl SbState {
 
     /// Ends writing the superblock.
     pub fn end_super(&self) {
-        if let Some(live) = self.live.0.lock().as_mut() {
+        if let Some(live) = &mut *self.live.0.lock() {
             live.is_active = false;
         }
     }

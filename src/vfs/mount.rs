@@ -199,6 +199,14 @@ impl FileSystem for Bcachefs {
         mount.fs.sync().map_err(errno)
     }
 
+    fn freeze(mount: &Mount) -> Result {
+        mount.fs.freeze().map_err(errno)
+    }
+
+    fn thaw(mount: &Mount) -> Result {
+        mount.fs.thaw().map_err(errno)
+    }
+
     fn statfs(mount: &Mount) -> Result<FsStat> {
         let sb = &mount.fs.view.sb().sb;
         let s = StatFs::of(&mount.fs.usage(), sb.block_sectors());

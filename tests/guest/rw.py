@@ -15,10 +15,12 @@ while they were mounted, for another kernel to look at:
 
 mounts them read-write there and compares them with their manifests."""
 import errno
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import time
 
 import common
 import keys
@@ -26,6 +28,7 @@ import manifest
 from common import Limit, Log, Loop, Mounted, Skip, Tap, mount, own, umount
 
 MS_REMOUNT = 32
+FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
 IMAGES = ('v113-empty', 'v113-snap', 'v113-tree', 'v113-threedev', 'v113-repl2', 'v113-block512', 'v113-encrypted',
           'v113-csum-none', 'v113-csum-xxhash', 'v113-csum-crc64', 'v113-quota', 'v113-reflink')
 SECONDS = 120
@@ -200,11 +203,43 @@ def remounted_after_a_crash(name):
     return wrong
 
 
+def frozen(name):
+    """A frozen filesystem changes nothing, and a copy of its devices is as after a crash."""
+    files, wrong = common.unpack(name), []
+    copies = [f + '.copy.img' for f in files]
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        fd = os.open(common.MNT, os.O_RDONLY)
+        try:
+            for nr in range(100):
+                os.mkdir(f'{common.MNT}/made-{nr}')
+            fcntl.ioctl(fd, FIFREEZE, 0)
+            for f, to in zip(files, copies):
+                subprocess.check_call(['cp', '--sparse=always', f, to])
+            time.sleep(2)
+            for f, to in zip(files, copies):
+                if subprocess.call(['cmp', '-s', f, to]):
+                    wrong.append('something was written')
+            fcntl.ioctl(fd, FITHAW, 0)
+            os.mkdir(f'{common.MNT}/thawed')
+        finally:
+            os.close(fd)
+            umount()
+        wrong += fsck(dev.devices)
+    with Loop(copies) as dev:
+        mount(dev.source, flags=0)
+        if len([d for d in os.listdir(common.MNT) if d.startswith('made-')]) != 100:
+            wrong.append(f'in the copy: {os.listdir(common.MNT)}')
+        umount()
+        wrong += fsck(dev.devices)
+    return wrong
+
+
 def not_remounted(name):
     """What forbids to write at mount forbids it later, too."""
     files, wrong = common.unpack(name), []
     with Loop(files) as dev:
-        for options in ('nochanges', 'norecovery', 'read_only'):
+        for options in ('nochanges', 'norecovery'):
             mount(dev.source, options)
             try:
                 mount(dev.source, flags=MS_REMOUNT)
@@ -264,6 +299,7 @@ def main():
         ('after a crash with files open', recovered, 'v113-unclean-dirty'),
         ('remounts', remounted, 'v113-snap'),
         ('made writable after a crash', remounted_after_a_crash, 'v113-unclean'),
+        ('frozen', frozen, 'v113-empty'),
         ('not made writable', not_remounted, 'v113-empty'),
     ]
     tap.check_each(log, tests, SECONDS)

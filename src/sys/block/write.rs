@@ -51,12 +51,15 @@ impl BlockDevice {
         }
         let open = || {
             // SAFETY: The superblock outlives the value, by the type invariant.
-            let file =
-                unsafe { bindings::bch_rs_bdev_open(self.number.0, true, self.sb.as_ptr()) };
+            let file = unsafe { bindings::bch_rs_bdev_open(self.number.0, true, self.sb.as_ptr()) };
             NonNull::new(check_ptr(file)?).ok_or(Errno::ENXIO)
         };
         let file = open().map_err(|e| {
-            pr_err!("{}: can not be opened for writing: errno {}", self.name(), e.0);
+            pr_err!(
+                "{}: can not be opened for writing: errno {}",
+                self.name(),
+                e.0
+            );
             match e {
                 Errno::EROFS | Errno::EACCES | Errno::EPERM => Error::DeviceReadOnly,
                 e => Error::from(e),
@@ -152,7 +155,7 @@ impl BlockDevice {
     }
 
     fn check_writable(&self) -> Result {
-        if self.writable {
+        if self.is_writable() {
             Ok(())
         } else {
             Err(Error::DeviceReadOnly)

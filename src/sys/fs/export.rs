@@ -64,6 +64,7 @@ impl<T: Complete> Tables<T> {
         fh_to_parent: Some(fh_to_parent::<T>),
         get_parent: Some(get_parent::<T>),
         get_name: Some(get_name::<T>),
+        commit_metadata: Some(commit_metadata::<T>),
         ..pin_init::zeroed()
     };
 }
@@ -71,6 +72,21 @@ impl<T: Complete> Tables<T> {
 /// The operation table of `T`, for superblocks.
 pub(super) fn table<T: Complete>() -> *const bindings::export_operations {
     &Tables::<T>::EXPORT
+}
+
+/// `->commit_metadata`: what a client was told to be done has to last.
+///
+/// # Safety
+///
+/// For the kernel's NFS server to call.
+unsafe extern "C" fn commit_metadata<T: Complete>(inode: *mut bindings::inode) -> c_int {
+    // SAFETY: An inode of ours. Times that are only in memory are written first.
+    unsafe {
+        match bindings::sync_inode_metadata(inode, 1) {
+            0 => returned(T::sync_inode(INode::<T>::from_raw(inode))),
+            e => e,
+        }
+    }
 }
 
 /// `->encode_fh`.

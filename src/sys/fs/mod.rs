@@ -147,6 +147,13 @@ pub trait FileSystem: Sized + 'static {
     /// Waits until all changes so far are safe.
     fn sync(data: &Self::Data) -> Result;
 
+    /// Makes all changes so far safe, and writes nothing by itself until [`thaw`](Self::thaw). The
+    /// VFS lets nobody change anything meanwhile.
+    fn freeze(data: &Self::Data) -> Result;
+
+    /// Ends [`freeze`](Self::freeze).
+    fn thaw(data: &Self::Data) -> Result;
+
     /// Whether the options ask for a read-only mount.
     fn forces_read_only(options: &Self::Options) -> bool;
 

@@ -249,6 +249,8 @@ impl<T: Complete> Tables<T> {
         evict_inode: Some(life::evict_inode::<T>),
         put_super: Some(put_super::<T>),
         sync_fs: Some(sync_fs::<T>),
+        freeze_fs: Some(freeze_fs::<T>),
+        unfreeze_fs: Some(unfreeze_fs::<T>),
         statfs: Some(attr::statfs::<T>),
         show_options: Some(seq::show_options::<T>),
         ..pin_init::zeroed()
@@ -267,6 +269,26 @@ unsafe extern "C" fn sync_fs<T: FileSystem>(sb: *mut bindings::super_block, wait
     }
     // SAFETY: By the function's contract; the data is there as long as the VFS may call this.
     returned(T::sync(unsafe { SuperBlock::<T>::from_raw(sb).data() }))
+}
+
+/// `->freeze_fs`.
+///
+/// # Safety
+///
+/// For the VFS to call, with a superblock of `T` that was filled.
+unsafe extern "C" fn freeze_fs<T: FileSystem>(sb: *mut bindings::super_block) -> c_int {
+    // SAFETY: By the function's contract; the data is there as long as the VFS may call this.
+    returned(T::freeze(unsafe { SuperBlock::<T>::from_raw(sb).data() }))
+}
+
+/// `->unfreeze_fs`.
+///
+/// # Safety
+///
+/// For the VFS to call, with a superblock of `T` that was filled.
+unsafe extern "C" fn unfreeze_fs<T: FileSystem>(sb: *mut bindings::super_block) -> c_int {
+    // SAFETY: By the function's contract; the data is there as long as the VFS may call this.
+    returned(T::thaw(unsafe { SuperBlock::<T>::from_raw(sb).data() }))
 }
 
 /// `->put_super`: all inodes are evicted.
