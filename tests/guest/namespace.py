@@ -619,6 +619,8 @@ def look(there, tap):
         with Loop([to]) as dev, Limit(SECONDS):
             mount(dev.source, flags=0)
             found, wrong = tree(f'{common.MNT}/top')
+            umount()
+            mount(dev.source, 'fsck', flags=0)
             # It can go on from there.
             os.mkdir(f'{common.MNT}/more')
             umount()
