@@ -61,6 +61,7 @@ errors! {
     DeviceNotFound, NotFound, ENOENT, "no such block device";
     DeviceBusy, Again, EBUSY, "the device is in use";
     DeviceReadOnly, ReadOnly, EROFS, "the device is read-only";
+    DeviceNotWritable, ReadOnly, EROFS, "the device can not be opened for writing";
     DeviceGone, Io, EIO, "the device is gone";
     DeviceReadPastEnd, Io, EIO, "read past the end of the device";
     DeviceWritePastEnd, Io, EIO, "write past the end of the device";

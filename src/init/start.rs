@@ -191,14 +191,13 @@ impl Filesystem {
             }
             _ => None,
         };
-        let opts = &view.sb().opts;
-        let numbers = Numbers::try_new(opts.is_on(OptId::Inodes32bit), true)?;
+        let narrow = view.sb().opts.is_on(OptId::Inodes32bit);
         let fs = Self {
             view,
             journal: span,
             usage,
             quotas,
-            numbers,
+            numbers: Numbers::try_new(narrow, true)?,
             start: Mutex::try_new(from.filter(|_| rw.is_none()))?,
             rw: Once::new(rw),
         };

@@ -76,8 +76,8 @@ impl DevNr {
 /// # Invariants
 ///
 /// `file` is what `fs_bdev_file_open_by_dev()` returned for `sb`, and `bdev` is its device. So is
-/// what `writer` is set to, open for writing. The superblock outlives the value: [`super::fs`] drops
-/// a mount's data before it.
+/// what `writer` is set to, open for writing. The superblock outlives the value: [`super::fs`]
+/// drops a mount's data before it.
 pub struct BlockDevice {
     file: NonNull<bindings::file>,
     bdev: NonNull<bindings::block_device>,

@@ -129,10 +129,20 @@ impl Changeable for Bcachefs {
 impl Life for Bcachefs {
     fn write_times(inode: &INode<Self>) -> Result {
         let mount = inode.sb().data();
-        let [atime, mtime, ctime] = inode.times().map(|t| raw_time(mount, t));
         let (changed, at) = changes(mount)?
             .change(inode.key(), |i| {
-                (i.atime, i.mtime, i.ctime) = (atime, mtime, ctime);
+                // Where the VFS has what was there before, somebody may have changed it since.
+                let (before, now) = (inode.data().inode(), inode.times());
+                let [atime, mtime, ctime] = now.map(|t| raw_time(mount, t));
+                for (to, was, is) in [
+                    (&mut i.atime, before.atime, atime),
+                    (&mut i.mtime, before.mtime, mtime),
+                    (&mut i.ctime, before.ctime, ctime),
+                ] {
+                    if is != was {
+                        *to = is;
+                    }
+                }
                 Ok(())
             })
             .map_err(|e| reported("writing the inode", inode.ino(), e))?;

@@ -31,6 +31,7 @@ pub(super) fn mount_errno(e: Error) -> Errno {
         | Error::RemountForced
         | Error::RemountShared
         | Error::DeviceReadOnly
+        | Error::DeviceNotWritable
         | Error::ReadOnly => Errno::EROFS,
         e => match errno(e) {
             Errno::EROFS => Errno::EIO,

@@ -112,16 +112,10 @@ impl Changes<'_> {
                 if let Some((inum, file)) = whiteout {
                     self.make(t, inum, (from, &mut done.old_dir), Some(old.name), file)?;
                 }
-                for inode in [
-                    Some(&done.old_dir),
-                    done.new_dir.as_ref(),
-                    done.other.as_ref(),
-                ] {
-                    if let Some(inode) = inode {
-                        inode_put(t, inode)?;
-                    }
+                let others = done.new_dir.iter().chain(&done.other);
+                for inode in others.chain([&done.old_dir, &done.inode]) {
+                    inode_put(t, inode)?;
                 }
-                inode_put(t, &done.inode)?;
                 Ok(Some(done))
             })?;
             match renamed {

@@ -61,7 +61,7 @@ impl BlockDevice {
                 e.0
             );
             match e {
-                Errno::EROFS | Errno::EACCES | Errno::EPERM => Error::DeviceReadOnly,
+                Errno::EROFS | Errno::EACCES | Errno::EPERM => Error::DeviceNotWritable,
                 e => Error::from(e),
             }
         })?;

@@ -25,6 +25,7 @@ use sim::{
         check_sectors, //
     },
     env::{
+        restart_often,
         Arc,
         Vec as EnvVec, //
     },
@@ -185,6 +186,15 @@ fn names_among_many() {
 #[test]
 fn names_with_the_same_hash() {
     rounds("engine-small", true);
+}
+
+/// Transactions start over at every step they take, for the first times.
+#[test]
+fn restarts() {
+    restart_often(12);
+    run("v113-snap", 7, 250, false);
+    run("engine-small", 8, 250, true);
+    restart_often(0);
 }
 
 /// Read-only and back, also when it was mounted for reading, with a journal to replay.

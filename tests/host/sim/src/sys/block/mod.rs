@@ -152,7 +152,7 @@ impl BlockDevice {
     pub fn make_writable(&self) -> Result<()> {
         match self.inner.writable {
             true => Ok(()),
-            false => Err(Error::DeviceReadOnly),
+            false => Err(Error::DeviceNotWritable),
         }
     }
 
