@@ -3,7 +3,10 @@
 //! The snapshot trees in memory.
 
 use crate::{
-    btree::Btrees,
+    btree::{
+        trans::Ancestry,
+        Btrees, //
+    },
     env::{
         num::{
             sat_u32,
@@ -229,6 +232,13 @@ impl Table {
             node = next;
         }
         node.id == ancestor
+    }
+}
+
+impl Ancestry for Table {
+    #[inline]
+    fn is_ancestor(&self, id: u32, ancestor: u32) -> bool {
+        Table::is_ancestor(self, id, ancestor)
     }
 }
 

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Updates of extents: what they do to the extents they overlap.
+//!
+//! A snapshot sees at each place the key of its nearest ancestor that has one there, and extents
+//! are at the place where they end. So whoever writes to a part of what an ancestor has cuts the
+//! ancestor's extent, for all who see it, in such a way that one of its parts is at a place of its
+//! own, and hides just that. Nobody else sees a difference: those who had hidden the whole have
+//! each of its parts hidden.
 
 use super::{
     Hooks,
@@ -9,10 +15,14 @@ use super::{
 };
 use crate::{
     btree::KeyBuf,
-    env::pr_err,
+    env::{
+        pr_err,
+        Vec, //
+    },
     error::{
         Error,
-        Invalid, //
+        Invalid,
+        Result, //
     },
     format::{
         bkey::Bkey,
@@ -25,9 +35,27 @@ use crate::{
 /// The largest extent that two are merged to, in sectors. C: `KEY_SIZE_MAX`.
 const MERGED_MAX: u32 = u32::MAX >> 1;
 
+/// Which snapshots come from which: what the btrees themselves do not know.
+pub trait Ancestry {
+    /// Whether `ancestor` is `id` or above it.
+    fn is_ancestor(&self, id: u32, ancestor: u32) -> bool;
+}
+
+/// Where there is only one snapshot, or none.
+struct OneSnapshot;
+
+impl Ancestry for OneSnapshot {
+    fn is_ancestor(&self, id: u32, ancestor: u32) -> bool {
+        id == ancestor
+    }
+}
+
 impl<H: Hooks> Trans<'_, H> {
     /// Stages an extent; or with a key of type deleted, that there is none in its range. What
     /// others have of its range is cut off. Extents of type `set` are merged with those beside.
+    ///
+    /// For btrees without snapshots, and files that only one snapshot has keys of:
+    /// [`Error::ExtentOtherSnapshot`] when that is not so.
     ///
     /// C: `bch2_trans_update_extent()`.
     pub fn update_extent(&mut self, btree: BtreeId, mut new: KeyBuf) -> TransResult {
@@ -49,7 +77,7 @@ impl<H: Hooks> Trans<'_, H> {
                 self.merge(btree, &old, &mut new)?;
                 continue;
             }
-            self.cut_off(btree, &old, &new)?;
+            self.overwrite(btree, &old, &new, &OneSnapshot)?;
         }
         if new.is_deleted() {
             return Ok(());
@@ -57,28 +85,180 @@ impl<H: Hooks> Trans<'_, H> {
         self.update(btree, new)
     }
 
-    /// Takes what `new` covers away from `old`.
+    /// As [`update_extent`](Self::update_extent), for the snapshot of the position of `new`, which
+    /// has no descendants, and in front of what its ancestors have. Nothing is merged.
+    pub fn update_extent_in(
+        &mut self,
+        btree: BtreeId,
+        new: KeyBuf,
+        ancestry: &impl Ancestry,
+    ) -> TransResult {
+        let mut at = new.k.start_offset();
+        while let Some(old) = self.next_extent(btree, new.k.p, at, ancestry)? {
+            if old.k.start_offset() >= new.k.p.offset {
+                break;
+            }
+            self.overwrite(btree, &old, &new, ancestry)?;
+            at = old.k.p.offset;
+            if at >= new.k.p.offset {
+                break;
+            }
+        }
+        if new.is_deleted() {
+            return Ok(());
+        }
+        self.update(btree, new)
+    }
+
+    /// The first extent that ends behind sector `at`, of those that `of.snapshot` sees of the file
+    /// `of.inode`. Leaves that were gone over stay locked.
     ///
-    /// C: `bch2_trans_update_extent_overwrite()`.
-    fn cut_off(&mut self, btree: BtreeId, old: &KeyBuf, new: &KeyBuf) -> TransResult {
-        let sizes = *self.btrees.entry_sizes();
-        let invalid = |e: Invalid| {
-            pr_err!("btree {btree}: can not cut extent {}: {e}", old.k);
-            Error::ExtentCut
-        };
-        if old.k.start_offset() < new.k.start_offset() {
-            let mut front = KeyBuf::copy_of(&old.key())?;
-            front.cut_back(new.k.start_offset()).map_err(invalid)?;
+    /// C: `bch2_btree_iter_peek_max()` with `BTREE_ITER_is_extents`.
+    pub fn next_extent(
+        &mut self,
+        btree: BtreeId,
+        of: Bpos,
+        at: u64,
+        ancestry: &impl Ancestry,
+    ) -> TransResult<Option<KeyBuf>> {
+        let end = Bpos::new(of.inode, u64::MAX, u32::MAX);
+        // Those of ids below ours are no ancestors.
+        let mut pos = Bpos::new(of.inode, at.saturating_add(1), of.snapshot);
+        while let Some(key) = self.next(btree, pos, end)? {
+            let p = key.k.p;
+            if p.snapshot < of.snapshot {
+                pos = p.with_snapshot(of.snapshot);
+            } else if !ancestry.is_ancestor(of.snapshot, p.snapshot) {
+                pos = p.successor();
+            } else if key.k.key_type.is_extent_whiteout() {
+                pos = p.next_offset().with_snapshot(of.snapshot);
+            } else {
+                return Ok(Some(key));
+            }
+            if pos <= p {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes what `new` covers away from `old`, as the snapshot of `new` sees it.
+    ///
+    /// C: `bch2_trans_update_extent_overwrite()`. A range that is deleted of an ancestor's extent,
+    /// and not up to its end, remains visible there.
+    fn overwrite(
+        &mut self,
+        btree: BtreeId,
+        old: &KeyBuf,
+        new: &KeyBuf,
+        ancestry: &impl Ancestry,
+    ) -> TransResult {
+        let (start, end) = (new.k.start_offset(), new.k.p.offset);
+        let has_front = old.k.start_offset() < start;
+        let has_back = old.k.p.offset > end;
+        let is_others = old.k.p.snapshot != new.k.p.snapshot;
+        if has_front {
+            let front = self.part(btree, old, 0, start)?;
+            self.hide_as(btree, old.k.p, start, ancestry)?;
             self.update(btree, front)?;
         }
-        if old.k.p.offset > new.k.p.offset {
-            let mut back = KeyBuf::copy_of(&old.key())?;
-            back.cut_front(new.k.p.offset, &sizes).map_err(invalid)?;
-            self.update(btree, back)
-        } else {
-            // `new` replaces it when it ends at the same place.
-            self.delete(btree, old.k.p)
+        if is_others && has_back {
+            // It gets a place of its own, where it can be hidden.
+            let middle = self.part(btree, old, start, end)?;
+            self.hide_as(btree, old.k.p, end, ancestry)?;
+            self.update(btree, middle)?;
+            if new.is_deleted() {
+                self.update(btree, whiteout(new.k.p))?;
+            }
+        } else if is_others && has_front {
+            let middle = self.part(btree, old, start, end)?;
+            self.update(btree, middle)?;
         }
+        if has_back {
+            let back = self.part(btree, old, end, u64::MAX)?;
+            return self.update(btree, back);
+        }
+        // `new` replaces it when it ends at the same place.
+        let place = old.k.p.with_snapshot(new.k.p.snapshot);
+        let shows = is_others || self.shows_through(btree, place, ancestry)?;
+        match shows {
+            true => self.update(btree, whiteout(place)),
+            false => self.delete(btree, place),
+        }
+    }
+
+    /// What `key` is from sector `start` to sector `end`.
+    fn part(&self, btree: BtreeId, key: &KeyBuf, start: u64, end: u64) -> Result<KeyBuf> {
+        let invalid = |e: Invalid| {
+            pr_err!("btree {btree}: can not cut extent {}: {e}", key.k);
+            Error::ExtentCut
+        };
+        let mut part = KeyBuf::copy_of(&key.key())?;
+        part.cut_back(end).map_err(invalid)?;
+        part.cut_front(start, self.btrees.entry_sizes())
+            .map_err(invalid)?;
+        Ok(part)
+    }
+
+    /// A part of the extent at `old` is going to be at `offset`: whoever does not see what is at
+    /// `old`, since he or somebody in between has a key there, is not to see it either.
+    ///
+    /// C: `bch2_insert_snapshot_whiteouts()`.
+    fn hide_as(
+        &mut self,
+        btree: BtreeId,
+        old: Bpos,
+        offset: u64,
+        ancestry: &impl Ancestry,
+    ) -> TransResult {
+        if old.snapshot == 0 {
+            return Ok(());
+        }
+        let mut below = Vec::new();
+        let mut from = old.with_snapshot(0);
+        let until = old.with_snapshot(old.snapshot.saturating_sub(1));
+        while let Some(key) = self.next(btree, from, until)? {
+            from = key.k.p.successor();
+            if ancestry.is_ancestor(key.k.p.snapshot, old.snapshot) {
+                below.push(key.k.p.snapshot)?;
+            }
+        }
+        for (nr, id) in below.iter().enumerate() {
+            // An ancestor in between does it for its descendants, which may see something else of
+            // it there. Those come behind.
+            let mut others = below.iter().skip(nr.saturating_add(1));
+            let place = Bpos::new(old.inode, offset, *id);
+            let is_first = !others.any(|other| ancestry.is_ancestor(*id, *other));
+            if is_first && self.get(btree, place)?.is_none() {
+                self.update(btree, whiteout(place))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an ancestor's key would be seen at `pos` if there was none.
+    ///
+    /// C: `need_whiteout_for_snapshot()`.
+    fn shows_through(
+        &mut self,
+        btree: BtreeId,
+        pos: Bpos,
+        ancestry: &impl Ancestry,
+    ) -> TransResult<bool> {
+        if !btree.has_snapshots() || pos.snapshot == u32::MAX {
+            return Ok(false);
+        }
+        let mut from = pos.successor();
+        while let Some(key) = self.next(btree, from, pos.with_snapshot(u32::MAX))? {
+            if ancestry.is_ancestor(pos.snapshot, key.k.p.snapshot) {
+                return Ok(!key.k.key_type.is_extent_whiteout());
+            }
+            if key.k.p.snapshot == u32::MAX {
+                break;
+            }
+            from = key.k.p.successor();
+        }
+        Ok(false)
     }
 
     /// Joins `new` with an extent that ends where it starts, or starts where it ends.
@@ -103,6 +283,13 @@ impl<H: Hooks> Trans<'_, H> {
         // Also when `new` has its position now: it may get another one with the next extent.
         self.delete(btree, old.k.p)
     }
+}
+
+/// Hides what ancestors have at `pos`.
+fn whiteout(pos: Bpos) -> KeyBuf {
+    let mut key = KeyBuf::deletion(pos);
+    key.k.key_type = KeyType::WHITEOUT;
+    key
 }
 
 fn overlaps(a: &Bkey, b: &Bkey) -> bool {

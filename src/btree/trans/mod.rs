@@ -35,6 +35,7 @@ pub(super) use attempt::{
     RootChange, //
 };
 pub(super) use commit::add_to_journal;
+pub use extents::Ancestry;
 pub use result::{
     TransError,
     TransResult, //
