@@ -2,14 +2,12 @@
 
 //! Reservations: space that writes which are not committed yet may still take. Who has one can not
 //! fail for lack of space, and all of them together with what is in use are never more than there
-//! is.
+//! is. A reservation is given back when what it was for is in use: for a moment that counts twice,
+//! and never not at all.
 
-use crate::{
-    env::pr_err,
-    error::{
-        Error,
-        Result, //
-    },
+use crate::error::{
+    Error,
+    Result, //
 };
 
 /// Sectors, copies counted, that may be used. It has to be given back, what was used or not.
@@ -27,9 +25,21 @@ impl Reserved {
         Self { sectors: 0 }
     }
 
-    /// What is left of it.
+    /// How much it is.
     pub const fn sectors(&self) -> u64 {
         self.sectors
+    }
+
+    /// Splits `sectors` off, or all of it when it is less.
+    pub fn split(&mut self, sectors: u64) -> Self {
+        let sectors = sectors.min(self.sectors);
+        self.sectors = self.sectors.saturating_sub(sectors);
+        Self { sectors }
+    }
+
+    /// Adds what another one has.
+    pub fn add(&mut self, other: Self) {
+        self.sectors = self.sectors.saturating_add(other.sectors);
     }
 }
 
@@ -39,17 +49,12 @@ impl Reserved {
 #[derive(Debug, Default)]
 pub struct Reservations {
     taken: u64,
-    /// More was used than was reserved; this was reported.
-    overran: bool,
 }
 
 impl Reservations {
     /// None.
     pub const fn new() -> Self {
-        Self {
-            taken: 0,
-            overran: false,
-        }
+        Self { taken: 0 }
     }
 
     /// Sectors that are reserved.
@@ -80,26 +85,7 @@ impl Reservations {
         Reserved { sectors }
     }
 
-    /// A commit added `sectors` to what is in use, or took some away when negative: what
-    /// [`Effects::sectors_added`](super::trigger::Effects::sectors_added) says. More than was
-    /// reserved is an error of the one who reserved; it is reported once.
-    ///
-    /// C: `bch2_trans_account_disk_usage_change()`.
-    pub fn used(&mut self, reserved: &mut Reserved, sectors: i64) {
-        let Ok(sectors) = u64::try_from(sectors) else {
-            return;
-        };
-        let from_it = sectors.min(reserved.sectors);
-        reserved.sectors = reserved.sectors.saturating_sub(from_it);
-        self.taken = self.taken.saturating_sub(from_it);
-        let beyond = sectors.saturating_sub(from_it);
-        if beyond != 0 && !self.overran {
-            self.overran = true;
-            pr_err!("{beyond} sectors more than were reserved are in use");
-        }
-    }
-
-    /// Gives back what is left. C: `bch2_disk_reservation_put()`.
+    /// Gives a reservation back. C: `bch2_disk_reservation_put()`.
     pub fn give_back(&mut self, reserved: Reserved) {
         self.taken = self.taken.saturating_sub(reserved.sectors);
     }
@@ -116,18 +102,15 @@ mod tests {
         assert_eq!(all.take(100, 41), Err(Error::DiskReservation));
         let b = all.take(100, 40).unwrap();
         // 50 of it are in use now, so that fewer are available.
-        all.used(&mut a, 50);
+        all.give_back(a.split(50));
         assert_eq!((a.sectors(), all.taken()), (10, 50));
         assert_eq!(all.take(50, 1), Err(Error::DiskReservation));
         all.give_back(b);
-        assert_eq!(all.take(50, 41), Err(Error::DiskReservation));
         let c = all.take(50, 40).unwrap();
-        // What frees space, and what must not fail.
-        all.used(&mut a, -10);
+        a.add(c);
+        assert_eq!((a.sectors(), all.taken()), (50, 50));
         let d = all.take_anyway(1000);
-        all.used(&mut a, 30);
-        assert_eq!((a.sectors(), all.taken()), (0, 1040));
-        for reserved in [a, c, d, Reserved::nothing()] {
+        for reserved in [a, d, Reserved::nothing()] {
             all.give_back(reserved);
         }
         assert_eq!(all.taken(), 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! File data: from a range of a file to bytes.
+//! File data: from a range of a file to bytes, and back.
 //!
 //! | file            | holds                                                            |
 //! |-----------------|------------------------------------------------------------------|
@@ -15,6 +15,7 @@
 //! | `stripe.rs`     | a block of a stripe from the others                              |
 //! | `seek.rs`       | [`seek`]: data and holes                                          |
 //! | `report.rs`     | messages about data that could not be read                        |
+//! | `write/`        | writing, holes, size: from bytes to extents                       |
 //!
 //! Data that has a checksum is given out only after the checksum was found right. No btree lock
 //! is held while a device is read.
@@ -31,7 +32,12 @@ mod report;
 mod seek;
 mod segments;
 mod stripe;
+pub mod write;
 
+pub use inode::{
+    inode_get,
+    inode_put, //
+};
 pub use read::read_sync;
 pub use seek::{
     seek,

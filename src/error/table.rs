@@ -265,6 +265,14 @@ errors! {
     DataTooLarge, Key, EIO, "a compressed extent is larger than the filesystem allows";
     DataDecompress, Checksum, EIO, "data can not be decompressed";
     DataNoKey, Key, EIO, "the data is encrypted, but the filesystem has no key";
+    DataWriteUnaligned, InvalidArg, EINVAL, "data that is to be written is not of whole blocks";
+    DataWriteFailed, Io, EIO, "no device could write a copy of the data";
+    DataCanNotSeal, Unsupported, EOPNOTSUPP, "there is no checksum, or no key, of the kind that data is to have";
+    DataExtentEntry, InvalidArg, EINVAL, "an extent is larger than its checksum can be for";
+    DataPlaceFull, NoSpace, ENOSPC, "a bucket that was taken for data has no room for it";
+    DataCut, Key, EIO, "an extent can not be written in parts";
+    LoggedOpInvalid, Key, EUCLEAN, "what the journal of operations says can not be read";
+    LoggedInsertUnsupported, Unsupported, EOPNOTSUPP, "an unfinished insertion of a range into a file has to be finished by another implementation";
     StripeMissing, Coherency, EIO, "an extent's stripe does not exist";
     StripeInvalid, Key, EIO, "a stripe's key can not be right";
     StripeMismatch, Coherency, EIO, "an extent is not where its stripe says";

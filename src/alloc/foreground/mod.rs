@@ -63,7 +63,8 @@ pub use point::WritePoint;
 pub use points::{
     stream,
     Chosen,
-    Points, //
+    Points,
+    POINTS_MAX, //
 };
 pub use regions::NodeRegions;
 pub use search::{

@@ -7,7 +7,7 @@
 use crate::env::num::u64_of;
 
 /// The most there are. C: `WRITE_POINT_MAX`.
-const POINTS_MAX: usize = 32;
+pub const POINTS_MAX: usize = 32;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Point {

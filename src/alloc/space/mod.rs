@@ -9,11 +9,14 @@
 //! | `derive.rs`  | from the updates of a transaction to all that follows                     |
 //! | `look.rs`    | what triggers have to know, as the transaction sees it                    |
 //! | `nodes.rs`   | places for btree nodes                                                    |
+//! | `data.rs`    | [`DataPlace`]: places for file data                                       |
 //! | `discard.rs` | emptied buckets become free                                              |
 //! | `evacuate.rs` | buckets with few nodes in them are emptied                              |
 //! | `freespace.rs` | the index of free space of a device that has none yet                    |
 //! | `metadata.rs` | buckets of superblocks and of the journal                               |
 
+#[allow(dead_code)] // the kernel has no file operations yet that write
+mod data;
 mod derive;
 mod discard;
 mod evacuate;
@@ -24,6 +27,11 @@ mod nodes;
 #[allow(clippy::module_inception)]
 mod space;
 
+#[allow(unused_imports)] // as above
+pub use data::{
+    DataPlace,
+    DataRequest, //
+};
 pub use discard::discard_buckets;
 pub use evacuate::keep_buckets_free;
 pub use freespace::{

@@ -300,18 +300,19 @@ fn gather(
     } = nodes;
     let mut gather = Gather::begin(request, point, &mut space.open.lock());
     loop {
-        let next = next_device(space, &mut gather);
+        let next = free_on(space, &mut gather);
         let Some((has, dev)) = next else {
             break;
         };
         let idx = dev.idx;
         let look = LookIn {
+            data_type: DataType::BTREE,
             cursor: cursors.get_mut(usize::from(idx.0)),
             has_index: !without_index.has(idx.0),
         };
         let found = match has.free_for(request.watermark) {
             0 => Err(Refusal::FreelistEmpty),
-            _ => take_bucket(space, engine, dev, request.watermark, look)?,
+            _ => search_bucket(engine, dev, request.watermark, look)?,
         };
         gather.offer(&mut space.open.lock(), idx, &has, found);
     }
@@ -319,7 +320,10 @@ fn gather(
 }
 
 /// The device that a bucket is to be taken of next, and what it has.
-fn next_device<'a>(space: &'a Space, gather: &mut Gather<'_>) -> Option<(DevSpace, &'a Device)> {
+pub(super) fn free_on<'a>(
+    space: &'a Space,
+    gather: &mut Gather<'_>,
+) -> Option<(DevSpace, &'a Device)> {
     let mut open = space.open.lock();
     let idx = gather.next_device(&mut open, &|dev| space.dev_space(dev, 0))?;
     let has = space.dev_space(idx, open.nr_unused(idx))?;
@@ -328,26 +332,47 @@ fn next_device<'a>(space: &'a Space, gather: &mut Gather<'_>) -> Option<(DevSpac
 
 /// Where free buckets of a device are looked for.
 struct LookIn<'a> {
+    data_type: DataType,
     cursor: Option<&'a mut u64>,
     /// In the index of free space; else in the alloc btree, for those that are not there.
     has_index: bool,
 }
 
-/// Takes a free bucket of `dev`.
+/// Takes a free bucket of `dev` for `data_type`; the search begins at the cursor.
 ///
 /// C: `bch2_bucket_alloc_trans()`.
+pub(super) fn take_bucket(
+    engine: Engine<'_>,
+    dev: &Device,
+    data_type: DataType,
+    watermark: Watermark,
+    cursor: Option<&mut u64>,
+) -> Result<Result<OpenRef, Refusal>> {
+    let look = LookIn {
+        data_type,
+        cursor,
+        has_index: !engine.writer.hooks.lacks_freespace(dev.idx),
+    };
+    search_bucket(engine, dev, watermark, look)
+}
+
 #[inline(never)]
-fn take_bucket(
-    space: &Space,
+fn search_bucket(
     engine: Engine<'_>,
     dev: &Device,
     watermark: Watermark,
-    LookIn { cursor, has_index }: LookIn<'_>,
+    look: LookIn<'_>,
 ) -> Result<Result<OpenRef, Refusal>> {
+    let space = &engine.writer.hooks;
+    let LookIn {
+        data_type,
+        cursor,
+        has_index,
+    } = look;
     let usable = (dev.member.first_bucket().into(), dev.member.nbuckets());
     let regions = NodeRegions::of(&dev.member);
     let start = cursor.as_ref().map_or(0, |c| **c);
-    let mut search = Search::new(DataType::BTREE, regions, usable, start);
+    let mut search = Search::new(data_type, regions, usable, start);
     loop {
         match search.step() {
             Step::End => return Ok(Err(Refusal::FreelistEmpty)),
@@ -360,7 +385,7 @@ fn take_bucket(
                     search.skip(Skip::Nouse);
                     continue;
                 }
-                match try_bucket(space, engine, dev, bucket, group, watermark)? {
+                match try_bucket(engine, dev, (bucket, group), data_type, watermark)? {
                     Ok(Ok(taken)) => {
                         search.taken();
                         if let Some(cursor) = cursor {
@@ -391,13 +416,13 @@ type Tried = Result<Result<OpenRef, Skip>, Refusal>;
 /// C: `try_alloc_bucket()`.
 #[inline(never)]
 fn try_bucket(
-    space: &Space,
     engine: Engine<'_>,
     dev: &Device,
-    bucket: BucketNr,
-    group: u8,
+    (bucket, group): (BucketNr, u8),
+    data_type: DataType,
     watermark: Watermark,
 ) -> Result<Tried> {
+    let space = &engine.writer.hooks;
     if space.open.lock().is_open(dev.idx, bucket) {
         return Ok(Ok(Err(Skip::Open)));
     }
@@ -415,7 +440,7 @@ fn try_bucket(
         (dev.idx, bucket),
         state.generation,
         dev.member.bucket_sectors().into(),
-        DataType::BTREE,
+        data_type,
         dev.member.durability(),
     );
     Ok(match space.open.lock().take(open, watermark) {

@@ -3,6 +3,7 @@
 //! The space of a filesystem that is written.
 
 use super::{
+    data::DataPlaces,
     derive::derive,
     discard::Freed,
     metadata::Metadata,
@@ -19,7 +20,10 @@ use crate::{
             OPEN_BUCKETS, //
         },
         live_usage::LiveUsage,
-        reserve::Reservations,
+        reserve::{
+            Reservations,
+            Reserved, //
+        },
         Capacity,
         Usage,
         UsageBase, //
@@ -77,6 +81,9 @@ pub struct Space {
     pub(super) usage: SpinLock<LiveUsage>,
     pub(super) open: SpinLock<OpenBuckets>,
     pub(super) nodes: Mutex<NodePlaces>,
+    pub(super) data: DataPlaces,
+    /// Space that writes which are not committed yet may still take.
+    reserved: SpinLock<Reservations>,
     /// Held by who discards: one at a time is enough.
     pub(super) discarding: Mutex<()>,
     /// Held by who empties buckets of nodes. When there was nothing to be gained by it: how many
@@ -126,6 +133,8 @@ impl Space {
             usage: SpinLock::try_new(usage)?,
             open: SpinLock::try_new(OpenBuckets::new(OPEN_BUCKETS)?)?,
             nodes: Mutex::try_new(NodePlaces::try_new(btrees.sb())?)?,
+            data: DataPlaces::try_new()?,
+            reserved: SpinLock::try_new(Reservations::new())?,
             discarding: Mutex::try_new(())?,
             evacuating: Mutex::try_new(None)?,
             freed: Freed::default(),
@@ -152,6 +161,37 @@ impl Space {
         usage.base(|dev| bucket(dev).or_else(|| absent(dev)).unwrap_or(0))
     }
 
+    /// Reserves `sectors`, copies counted, for data that is going to be written;
+    /// [`Error::DiskReservation`](crate::error::Error::DiskReservation) when there are not as many.
+    /// They are to be [given back](Self::give_back) when the data is in use.
+    ///
+    /// C: `bch2_disk_reservation_get()`.
+    pub fn reserve(&self, sectors: u64) -> Result<Reserved> {
+        // Looked at under the lock: whoever gives back has his data counted before.
+        let mut reserved = self.reserved.lock();
+        let available = self.usage().available();
+        reserved.take(available, sectors)
+    }
+
+    /// As [`reserve`](Self::reserve), whether they are there or not: for what must not fail.
+    ///
+    /// C: `BCH_DISK_RESERVATION_NOFAIL`.
+    pub fn reserve_anyway(&self, sectors: u64) -> Reserved {
+        self.reserved.lock().take_anyway(sectors)
+    }
+
+    /// Gives a reservation back.
+    ///
+    /// C: `bch2_disk_reservation_put()`.
+    pub fn give_back(&self, reserved: Reserved) {
+        self.reserved.lock().give_back(reserved);
+    }
+
+    /// Sectors that are reserved.
+    pub fn nr_reserved(&self) -> u64 {
+        self.reserved.lock().taken()
+    }
+
     /// Space in use, as of the last commit.
     pub fn usage(&self) -> Usage {
         let capacity = Capacity::of(&self.st, self.st.opts.get(OptId::GcReservePercent));
@@ -165,7 +205,8 @@ impl Space {
         let copies = self.st.opts.get(OptId::MetadataReplicas);
         let each = u64::from(self.st.sb.node_sectors()).saturating_mul(copies);
         let sectors = each.saturating_mul(u64_of(nr));
-        Reservations::new().check(self.usage().available(), sectors)
+        let reserved = self.reserved.lock();
+        reserved.check(self.usage().available(), sectors)
     }
 
     /// Whether the index of free space of a device is not complete.

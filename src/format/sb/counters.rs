@@ -37,6 +37,8 @@ pub struct Counter {
 impl Counter {
     /// Sectors of data read from devices.
     pub const DATA_READ: u8 = 0;
+    /// Sectors of data written, copies not counted.
+    pub const DATA_WRITE: u8 = 1;
     /// Btree nodes read.
     pub const BTREE_NODE_READ: u8 = 14;
     /// Writes of btree nodes.

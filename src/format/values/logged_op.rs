@@ -42,6 +42,18 @@ impl LoggedTruncate {
             new_size,
         })
     }
+
+    /// The value of a `logged_op_truncate` key.
+    pub fn encode(&self) -> [u8; 24] {
+        let mut v = [0; 24];
+        let words = [u64::from(self.subvol), self.inum, self.new_size];
+        for (to, from) in v.chunks_exact_mut(8).zip(words) {
+            for (to, from) in to.iter_mut().zip(from.to_le_bytes()) {
+                *to = from;
+            }
+        }
+        v
+    }
 }
 
 impl fmt::Display for LoggedTruncate {

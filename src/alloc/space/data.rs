@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Places for file data.
+
+use super::{
+    discard::make_free,
+    nodes::{
+        free_on,
+        take_bucket, //
+    },
+    space::{
+        Engine,
+        Space, //
+    },
+};
+use crate::{
+    alloc::foreground::{
+        Filled,
+        Gather,
+        OpenList,
+        Points,
+        Refusal,
+        Request,
+        WritePoint,
+        POINTS_MAX, //
+    },
+    env::{
+        num::low_u8,
+        Few,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        data_type::DataType,
+        sb::{
+            assemble::DevMask,
+            flags,
+            groups::Target, //
+        },
+        values::extent_entry::Ptr, //
+    },
+    journal::live::Watermark,
+    sb::Device,
+    sys::sync::{
+        Mutex,
+        SpinLock, //
+    },
+};
+
+/// How often buckets are made free for one who wants a place.
+const ATTEMPTS: u32 = 16;
+/// Devices there can be.
+const DEVS: usize = 256;
+
+/// Which write point is whose.
+struct Chooser {
+    points: Points,
+    now: u64,
+}
+
+/// Where data goes: the write points.
+pub(super) struct DataPlaces {
+    chooser: SpinLock<Chooser>,
+    points: Vec<Mutex<WritePoint>>,
+    /// Where the last search of each device ended.
+    cursors: Mutex<Vec<u64>>,
+}
+
+/// What is to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct DataRequest {
+    /// Writes of one stream go to the same place; see
+    /// [`stream`](crate::alloc::foreground::stream).
+    pub stream: u64,
+    /// So many sectors at most.
+    pub sectors: u32,
+    /// How many copies there are to be.
+    pub nr_replicas: u8,
+    /// Where they are to be, if that is possible.
+    pub target: Target,
+    /// Where none is to be.
+    pub avoid: DevMask,
+}
+
+/// A place for data. The buckets stay open until it is dropped, which has to be after the key that
+/// points there is in the btree.
+pub struct DataPlace<'a> {
+    space: &'a Space,
+    pins: OpenList,
+    /// Where the copies are to be.
+    pub copies: Few<Ptr, 4>,
+    /// How much there is room for, in sectors.
+    pub sectors: u32,
+}
+
+impl Drop for DataPlace<'_> {
+    fn drop(&mut self) {
+        let mut open = self.space.open.lock();
+        while let Some(pin) = self.pins.pop() {
+            open.put(pin);
+        }
+    }
+}
+
+impl DataPlaces {
+    pub(super) fn try_new() -> Result<Self> {
+        let mut points = Vec::with_capacity(POINTS_MAX)?;
+        for _ in 0..POINTS_MAX {
+            points.push(Mutex::try_new(WritePoint::try_new(DataType::USER)?)?)?;
+        }
+        Ok(Self {
+            chooser: SpinLock::try_new(Chooser {
+                points: Points::new(),
+                now: 0,
+            })?,
+            points,
+            cursors: Mutex::try_new(Vec::from_elem(0, DEVS)?)?,
+        })
+    }
+}
+
+impl<'a> Engine<'a> {
+    /// A place for data. When there is none, makes buckets free that can be, and fails when there
+    /// are none: [`Error::FreelistEmpty`], or why else there is none.
+    ///
+    /// C: `bch2_alloc_sectors_start_trans()`.
+    pub fn place_data(&self, request: &DataRequest) -> Result<DataPlace<'a>> {
+        let mut attempts = 0..ATTEMPTS;
+        loop {
+            let refusal = match place_once(*self, request)? {
+                Ok(place) => return Ok(place),
+                Err(refusal) => refusal,
+            };
+            if !refusal.can_wait() || attempts.next().is_none() {
+                return Err(refusal.error());
+            }
+            if !gather_stranded(*self) && !make_free(*self, Watermark::Normal)? {
+                return Err(refusal.error());
+            }
+        }
+    }
+}
+
+/// Free sectors of all devices, and the largest bucket.
+fn free_sectors(space: &Space) -> (u64, u64) {
+    let (mut free, mut largest) = (0u64, 0u64);
+    for dev in space.st.devices() {
+        if let Some(has) = space.dev_space(dev.idx, 0) {
+            let sectors = has.free.saturating_mul(has.bucket_sectors);
+            free = free.saturating_add(sectors);
+            largest = largest.max(has.bucket_sectors);
+        }
+    }
+    (free, largest)
+}
+
+/// Takes a write point out of use, if too much space is in those that are. Says whether there is
+/// more to be had now.
+///
+/// C: `try_decrease_writepoints()`.
+fn gather_stranded(engine: Engine<'_>) -> bool {
+    let space = &engine.writer.hooks;
+    let (free, bucket) = free_sectors(space);
+    let (seen, shrunk) = {
+        let mut chooser = space.data.chooser.lock();
+        let seen = chooser.points.nr();
+        (seen, chooser.points.shrink(seen, free, bucket))
+    };
+    match shrunk {
+        Some(Some(at)) => {
+            if let Some(point) = space.data.points.get(at) {
+                point.lock().give_up(&mut space.open.lock());
+            }
+            seen > 1
+        }
+        Some(None) => true,
+        None => false,
+    }
+}
+
+#[inline(never)]
+fn place_once<'a>(
+    engine: Engine<'a>,
+    wanted: &DataRequest,
+) -> Result<Result<DataPlace<'a>, Refusal>> {
+    let space = &engine.writer.hooks;
+    let (free, bucket) = free_sectors(space);
+    let chosen = {
+        let mut chooser = space.data.chooser.lock();
+        chooser.now = chooser.now.wrapping_add(1);
+        let now = chooser.now;
+        chooser.points.choose(wanted.stream, now, free, bucket)
+    };
+    let point = chosen.and_then(|c| space.data.points.get(c.index));
+    let mut point = point.ok_or(Error::Overflow)?.lock();
+    let request = request(space, wanted);
+    match gather(engine, &request, &mut point)? {
+        Ok(Filled::Whole | Filled::Degraded) => (),
+        Err(refusal) => return Ok(Err(refusal)),
+    }
+    let mut place = DataPlace {
+        space,
+        pins: OpenList::new(),
+        copies: Few::new(),
+        sectors: point.sectors_free().min(wanted.sectors),
+    };
+    let mut open = space.open.lock();
+    let copies = &mut place.copies;
+    let appended = point.append(&mut open, place.sectors, |ptr| copies.push(ptr));
+    place.pins = point.pins(&mut open);
+    point.done(&mut open);
+    drop(open);
+    appended.ok_or(Error::DataPlaceFull)??;
+    Ok(Ok(place))
+}
+
+fn request(space: &Space, wanted: &DataRequest) -> Request {
+    let st = &space.st;
+    let (mut all, mut devs) = (DevMask::default(), DevMask::default());
+    let can = |dev: &&Device| {
+        dev.is_writable() && dev.member.allows(DataType::USER) && !wanted.avoid.has(dev.idx.0)
+    };
+    for dev in st.devices().filter(can) {
+        all.add(dev.idx.0);
+        if st.is_in_target(wanted.target, dev) {
+            devs.add(dev.idx.0);
+        }
+    }
+    Request {
+        devs,
+        fallback: Some(all),
+        nr_replicas: wanted.nr_replicas.max(1),
+        nr_required: low_u8(st.sb.flag(flags::DATA_REPLICAS_REQ)).max(1),
+        accept_fewer: true,
+        watermark: Watermark::Normal,
+    }
+}
+
+#[inline(never)]
+fn gather(
+    engine: Engine<'_>,
+    request: &Request,
+    point: &mut WritePoint,
+) -> Result<Result<Filled, Refusal>> {
+    let space = &engine.writer.hooks;
+    let mut gather = Gather::begin(request, point, &mut space.open.lock());
+    while let Some((has, dev)) = free_on(space, &mut gather) {
+        let idx = dev.idx;
+        let mut cursors = space.data.cursors.lock();
+        let cursor = cursors.get_mut(usize::from(idx.0));
+        let found = match has.free_for(request.watermark) {
+            0 => Err(Refusal::FreelistEmpty),
+            _ => take_bucket(engine, dev, DataType::USER, request.watermark, cursor)?,
+        };
+        drop(cursors);
+        gather.offer(&mut space.open.lock(), idx, &has, found);
+    }
+    Ok(gather.finish(&mut space.open.lock()))
+}

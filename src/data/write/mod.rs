@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writing file data: from bytes to extents.
+//!
+//! | file         | holds                                                                   |
+//! |--------------|-------------------------------------------------------------------------|
+//! | `options.rs` | [`WriteOptions`]: copies, checksum and place of a file's data               |
+//! | `seal.rs`    | what is stored of data: encrypted, with its checksum                      |
+//! | `key.rs`     | the keys of extents                                                       |
+//! | `op.rs`      | [`write()`]: data to the devices, then its keys to the btree                |
+//! | `update.rs`  | [`put_extent`]: extents and what they mean for the inode, together          |
+//! | `space.rs`   | [`punch`], [`allocate`]: holes, and space without data                      |
+//! | `cut.rs`     | [`truncate`]: another size                                                |
+//!
+//! Data is always written to space that was free, and found by whoever reads once its keys are in
+//! the btree: a write that was cut off has changed nothing. (C does the same unless a file has the
+//! option `nocow`, which is a permission, and not made use of here.) One transaction has the keys of
+//! a range, and with them the size and the number of sectors in the inode.
+
+mod cut;
+mod key;
+mod op;
+mod options;
+mod seal;
+mod space;
+mod update;
+
+pub use cut::{
+    resume_truncates,
+    truncate, //
+};
+pub use op::{
+    write,
+    Written, //
+};
+pub use options::WriteOptions;
+pub use space::{
+    allocate,
+    nr_unallocated,
+    punch, //
+};
+pub use update::{
+    put_extent,
+    Put, //
+};

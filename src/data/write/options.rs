@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How a file's data is written.
+
+use crate::{
+    env::num::{
+        low_u32,
+        low_u8, //
+    },
+    format::{
+        csum::CsumType,
+        opts::OptId,
+        sb::groups::Target,
+        values::inode::{
+            option,
+            Inode, //
+        },
+    },
+    sb::SbState,
+};
+
+/// Bytes in a sector.
+const SECTOR: u64 = 512;
+
+/// How a file's data is written: what the inode says, or else the filesystem.
+///
+/// C: the part of `struct bch_io_opts` that writing looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// How many copies there are to be.
+    pub nr_replicas: u8,
+    /// The checksum of each extent.
+    pub csum: CsumType,
+    /// Which devices are to have the copies, if possible.
+    pub target: Target,
+    /// The most sectors that have one checksum.
+    pub encoded_max: u32,
+}
+
+impl WriteOptions {
+    /// Those of the file with this inode.
+    ///
+    /// C: `bch2_inode_opts_get()`, `bch2_data_checksum_type()`.
+    pub fn of(st: &SbState, inode: &Inode) -> Self {
+        let or_default = |own: u64, id| option(own).unwrap_or_else(|| st.opts.get(id));
+        let csum = or_default(inode.data_checksum.into(), OptId::DataChecksum);
+        let replicas = or_default(inode.data_replicas.into(), OptId::DataReplicas);
+        let target = or_default(inode.foreground_target.into(), OptId::ForegroundTarget);
+        let block = u32::from(st.sb.block_sectors()).max(1);
+        let encoded = low_u32(st.opts.get(OptId::EncodedExtentMax) / SECTOR);
+        Self {
+            nr_replicas: low_u8(replicas).max(1),
+            csum: match st.sb.encryption_type() {
+                0 => plain(csum),
+                _ if st.opts.is_on(OptId::WideMacs) => CsumType::CHACHA20_POLY1305_128,
+                _ => CsumType::CHACHA20_POLY1305_80,
+            },
+            target: Target::decode(target),
+            encoded_max: encoded.max(block),
+        }
+    }
+}
+
+/// C: `bch2_csum_opt_to_type()` for data.
+const fn plain(option: u64) -> CsumType {
+    match option {
+        0 => CsumType::NONE,
+        2 => CsumType::CRC64,
+        3 => CsumType::XXHASH,
+        _ => CsumType::CRC32C,
+    }
+}

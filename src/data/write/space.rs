@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Holes, and space without data.
+
+use super::{
+    key::{
+        hole,
+        reservation, //
+    },
+    update::{
+        put_extent,
+        Put, //
+    },
+};
+use crate::{
+    alloc::space::Engine,
+    btree::trans::TransResult,
+    data::FileId,
+    error::Result,
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId, //
+    },
+    journal::live::Watermark,
+    snapshots::View,
+};
+
+/// The most sectors of one key that is a hole or a reservation: a multiple of all block sizes.
+///
+/// C: `KEY_SIZE_MAX`.
+const KEY_MAX: u64 = 1 << 31;
+
+/// The first extent of `file` that ends behind sector `at`: where it starts and ends.
+fn next_extent(
+    engine: Engine<'_>,
+    view: &View,
+    file: FileId,
+    at: u64,
+) -> Result<Option<(u64, u64)>> {
+    let of = Bpos::new(file.inum, 0, file.snapshot);
+    engine.run(Watermark::Normal, |t| -> TransResult<Option<(u64, u64)>> {
+        let found = t.next_extent(BtreeId::EXTENTS, of, at, &view.table)?;
+        Ok(found.map(|key| (key.k.start_offset(), key.k.p.offset)))
+    })
+}
+
+/// Makes the sectors of `file` from `start` to `end` a hole. They should not be in the page cache.
+///
+/// C: `bch2_fpunch()`.
+pub fn punch(engine: Engine<'_>, view: &View, file: FileId, start: u64, end: u64) -> Result<Put> {
+    let mut all = Put::default();
+    let mut at = start;
+    while at < end {
+        let Some((first, _)) = next_extent(engine, view, file, at)? else {
+            break;
+        };
+        let from = first.max(at);
+        if from >= end {
+            break;
+        }
+        // As far as one key can go, whatever is there.
+        at = end.min(from.saturating_add(KEY_MAX));
+        let key = hole(file, from, at)?;
+        all.add(put_extent(engine, view, file, &key, 0)?);
+    }
+    Ok(all)
+}
+
+/// Sets space aside for those sectors of `file` from `start` to `end` that have none, for so many
+/// copies. They read as zeros. The file's size is at least `size` bytes afterwards, as far as this
+/// got. What has data, or space, keeps it.
+///
+/// The caller has reserved the space: what is put here counts as in use.
+///
+/// C: `bch2_extent_fallocate()`, `__bchfs_fallocate()`.
+pub fn allocate(
+    engine: Engine<'_>,
+    view: &View,
+    file: FileId,
+    (start, end): (u64, u64),
+    nr_replicas: u8,
+    size: u64,
+) -> Result<Put> {
+    let mut all = Put::default();
+    let mut at = start;
+    while at < end {
+        let next = next_extent(engine, view, file, at)?;
+        let (first, stop) = next.unwrap_or((end, end));
+        if first > at {
+            let stop = first.min(end).min(at.saturating_add(KEY_MAX));
+            let key = reservation(file, at, stop, nr_replicas)?;
+            all.add(put_extent(engine, view, file, &key, size)?);
+            at = stop;
+        } else {
+            at = stop;
+        }
+    }
+    Ok(all)
+}
+
+/// How many of the sectors from `start` to `end` of `file` have no space.
+pub fn nr_unallocated(
+    engine: Engine<'_>,
+    view: &View,
+    file: FileId,
+    start: u64,
+    end: u64,
+) -> Result<u64> {
+    let (mut at, mut nr) = (start, 0u64);
+    while at < end {
+        let next = next_extent(engine, view, file, at)?;
+        let (first, stop) = next.unwrap_or((end, end));
+        nr = nr.saturating_add(first.min(end).saturating_sub(at));
+        at = stop;
+    }
+    Ok(nr)
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Extents and what they mean for the inode, in one transaction.
+
+use crate::{
+    alloc::space::{
+        Engine,
+        Trans, //
+    },
+    btree::{
+        trans::TransResult,
+        KeyBuf, //
+    },
+    data::{
+        inode_get,
+        inode_put,
+        FileId, //
+    },
+    env::{
+        num::i64_of_bits,
+        pr_err, //
+    },
+    error::{
+        Error,
+        Invalid,
+        Result, //
+    },
+    format::{
+        btree_id::BtreeId,
+        key_type::KeyType, //
+    },
+    journal::live::Watermark,
+    snapshots::View,
+};
+
+/// Bytes in a sector.
+const SECTOR: u64 = 512;
+/// The most extents that are overwritten in one transaction.
+///
+/// C: `EXTENT_ITERS_MAX`, which counts what follows from them as well.
+const OVERWRITTEN_MAX: usize = 12;
+
+/// Whether a key of this type has space: counted in the sectors of a file.
+///
+/// C: `bkey_extent_is_allocation()`.
+const fn is_allocation(kind: KeyType) -> bool {
+    matches!(
+        kind,
+        KeyType::EXTENT
+            | KeyType::RESERVATION
+            | KeyType::REFLINK_P
+            | KeyType::INLINE_DATA
+            | KeyType::ERROR
+    )
+}
+
+/// What came of putting an extent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Put {
+    /// The newest journal entry with a part of it.
+    pub seq: u64,
+    /// How many sectors more the file has.
+    pub sectors: i64,
+}
+
+impl Put {
+    /// After another one.
+    pub fn add(&mut self, other: Self) {
+        self.seq = self.seq.max(other.seq);
+        self.sectors = self.sectors.wrapping_add(other.sectors);
+    }
+}
+
+/// Puts `key`, an extent or with type deleted a hole, in the place of what `file` has in its range,
+/// in as many transactions as it takes, in order from its start. The inode is changed with it: the
+/// number of its sectors, and its size, which is `size` bytes afterwards if it was less and the
+/// range reaches that far.
+///
+/// C: `bch2_extent_update()`.
+pub fn put_extent(
+    engine: Engine<'_>,
+    view: &View,
+    file: FileId,
+    key: &KeyBuf,
+    size: u64,
+) -> Result<Put> {
+    let mut all = Put::default();
+    let mut at = key.k.start_offset();
+    while at < key.k.p.offset {
+        let (end, put) = engine.run(Watermark::Normal, |t| {
+            put_part(t, view, file, key, at, size)
+        })?;
+        all.add(put);
+        at = end;
+    }
+    Ok(all)
+}
+
+/// The part of `key` from sector `at` on that one transaction can do. Returns where it ends.
+#[inline(never)]
+fn put_part(
+    t: &mut Trans<'_>,
+    view: &View,
+    file: FileId,
+    key: &KeyBuf,
+    at: u64,
+    size: u64,
+) -> TransResult<(u64, Put)> {
+    let (end, sectors) = weigh(t, view, key, at)?;
+    let part = cut(t, key, at, end)?;
+    let mut inode = inode_get(t, view, file)?;
+    let reached = end.saturating_mul(SECTOR).min(size);
+    inode.size = inode.size.max(reached);
+    let total = inode.sectors.checked_add_signed(sectors);
+    // What was wrong before stays wrong, for a check to find.
+    inode.sectors = total.unwrap_or(0);
+    // Also when it is as it was: it gets the number of the journal entry, for fsync(2).
+    inode_put(t, &inode)?;
+    t.update_extent_in(BtreeId::EXTENTS, part, &view.table)?;
+    let seq = t.commit()?;
+    Ok((end, Put { seq, sectors }))
+}
+
+fn cut(t: &Trans<'_>, key: &KeyBuf, start: u64, end: u64) -> Result<KeyBuf> {
+    let mut part = KeyBuf::copy_of(&key.key())?;
+    let invalid = |e: Invalid| {
+        pr_err!("extent {}: can not be cut: {e}", key.k);
+        Error::DataCut
+    };
+    if part.is_deleted() {
+        part.k.size = u32::try_from(end.saturating_sub(start)).unwrap_or(part.k.size);
+        part.k.p.offset = end;
+        return Ok(part);
+    }
+    part.cut_back(end).map_err(invalid)?;
+    part.cut_front(start, t.btrees.entry_sizes())
+        .map_err(invalid)?;
+    Ok(part)
+}
+
+/// How far `key` can be put from sector `at` on, so that not too many extents are overwritten, and
+/// how many sectors more the file has then.
+///
+/// C: `bch2_extent_trim_atomic()`, `bch2_sum_sector_overwrites()`.
+fn weigh(t: &mut Trans<'_>, view: &View, key: &KeyBuf, at: u64) -> TransResult<(u64, i64)> {
+    let mut end = key.k.p.offset;
+    let (mut from, mut nr, mut before) = (at, 0usize, 0u64);
+    while from < end {
+        let next = t.next_extent(BtreeId::EXTENTS, key.k.p, from, &view.table)?;
+        let Some(old) = next.filter(|old| old.k.start_offset() < end) else {
+            break;
+        };
+        let (start, stop) = (old.k.start_offset().max(at), old.k.p.offset.min(end));
+        if is_allocation(old.k.key_type) {
+            before = before.saturating_add(stop.saturating_sub(start));
+        }
+        nr = nr.saturating_add(1);
+        if nr == OVERWRITTEN_MAX {
+            end = stop;
+        }
+        from = stop;
+    }
+    let after = match is_allocation(key.k.key_type) {
+        true => end.saturating_sub(at),
+        false => 0,
+    };
+    Ok((end, i64_of_bits(after.wrapping_sub(before))))
+}
