@@ -17,6 +17,7 @@
 #include <linux/crc64.h>
 #include <linux/exportfs.h>
 #include <linux/filelock.h>
+#include <linux/falloc.h>
 #include <linux/fiemap.h>
 #include <linux/fileattr.h>
 #include <linux/fs.h>
@@ -42,6 +43,7 @@
 #include <linux/zlib.h>
 #include <linux/zstd.h>
 
+#include "file_write.h"
 #include "folio_io.h"
 #include "glue.h"
 #include "names.h"

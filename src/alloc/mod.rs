@@ -17,7 +17,6 @@ mod accounting;
 mod enough;
 pub mod foreground;
 mod live_usage;
-#[allow(dead_code)] // writes of data use it
 mod reserve;
 pub mod space;
 pub mod trigger;
@@ -30,11 +29,7 @@ pub use accounting::{
 };
 pub use enough::check_enough;
 pub use live_usage::LiveUsage;
-#[allow(unused_imports)] // writes of data use them
-pub use reserve::{
-    Reservations,
-    Reserved, //
-};
+pub use reserve::Reserved;
 pub use usage::{
     device_usage,
     Capacity,

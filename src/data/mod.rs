@@ -9,6 +9,7 @@
 //! | `decode.rs`     | from what was read to data: checking it, decompressing it         |
 //! | `decompress.rs` | how compressed data is framed                                     |
 //! | `inode.rs`      | inodes in transactions                                           |
+//! | `delalloc.rs`   | [`Delalloc`]: dirty blocks that have space reserved               |
 //! | `fiemap.rs`     | [`fiemap`]: where the data is on the devices                      |
 //! | `read.rs`       | [`read_sync`]: synchronous reads, retries from other replicas     |
 //! | `read_async.rs` | reads into the page cache (kernel build only)                     |
@@ -22,6 +23,8 @@
 
 mod decode;
 pub mod decompress;
+#[cfg(any(kernel, test))]
+mod delalloc;
 pub mod fiemap;
 pub mod inode;
 mod plan;
@@ -34,6 +37,8 @@ mod segments;
 mod stripe;
 pub mod write;
 
+#[cfg(any(kernel, test))]
+pub use delalloc::Delalloc;
 pub use inode::{
     inode_get,
     inode_put, //

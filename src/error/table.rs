@@ -317,7 +317,6 @@ errors! {
     XattrToReplaceMissing, NotFound, ENODATA, "there is no attribute to replace";
     XattrToRemoveMissing, NotFound, ENODATA, "there is no attribute to remove";
     InodeOptionUnsupported, Unsupported, EOPNOTSUPP, "setting options of an inode is not supported yet";
-    ResizeUnsupported, Unsupported, EOPNOTSUPP, "changing the size of a file is not supported yet";
     AclTagUnknown, InvalidArg, EINVAL, "an access control list has an entry of an unknown kind";
     AclNoDirectory, InvalidArg, EACCES, "only directories have a list for new files";
     AclInvalid, Key, EINVAL, "an access control list can not be right";

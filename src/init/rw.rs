@@ -22,6 +22,7 @@ use crate::{
         write_back_all,
         Btrees, //
     },
+    data::write::resume_truncates,
     env::{
         pr_err,
         pr_info,
@@ -48,6 +49,7 @@ use crate::{
         SbState,
         State, //
     },
+    snapshots::View,
     sys::{
         sync::Mutex,
         task::{
@@ -143,8 +145,11 @@ impl ReadWrite {
     /// has; there may be no room for an entry before that.
     ///
     /// C: `__bch2_fs_read_write()`.
-    pub(super) fn start(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
-        let this = Self::begin(btrees, from)?;
+    pub(super) fn start(view: &View, from: &Start) -> Result<Self> {
+        let this = Self::begin(&view.btrees, from)?;
+        if let Err(e) = resume_truncates(this.engine(), view) {
+            return Err(this.abandon(e));
+        }
         // When adding a device did not come to its end.
         match complete_freespace(this.engine()) {
             Ok(()) => Ok(this),

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     alloc::{
         check_enough,
+        space::Space,
         Usage, //
     },
     btree::Btrees,
@@ -237,7 +238,7 @@ impl Filesystem {
             pr_err!("{}: btree {btree} is damaged", view.sb().name());
             return Err(Error::ReadWriteDamaged);
         }
-        ReadWrite::start(&view.btrees, from)
+        ReadWrite::start(view, from)
     }
 
     /// Starts what was never mounted. To read it only, it is shut down again.
@@ -259,6 +260,11 @@ impl Filesystem {
             Some(rw) if self.state().get() == State::ReadWrite => Ok(rw),
             _ => Err(self.state().first_error().unwrap_or(Error::ReadOnly)),
         }
+    }
+
+    /// The space of a filesystem that is, or was, read-write.
+    pub fn space(&self) -> Option<&Space> {
+        self.rw.as_ref().map(|rw| &rw.engine().writer.hooks)
     }
 
     /// Waits until all changes so far are safe.

@@ -30,6 +30,7 @@ use crate::{
         },
     },
     sys::fs::{
+        set_size,
         AclEntry,
         AclKind,
         Changeable,
@@ -76,7 +77,7 @@ impl Changeable for Bcachefs {
     fn resize(inode: &INode<Self>, size: u64) -> Result {
         match size == inode.size() {
             true => Ok(()),
-            false => Err(reported("truncate", inode.ino(), Error::ResizeUnsupported)),
+            false => set_size(inode, size),
         }
     }
 

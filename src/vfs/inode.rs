@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     btree::trans::Committed,
+    data::Delalloc,
     format::values::inode::{
         Inode,
         InodeFlags, //
@@ -43,6 +44,8 @@ pub struct Node {
     known: SpinLock<Known>,
     /// The snapshot that its subvolume is at.
     pub(super) snapshot: u32,
+    /// Blocks that are going to be written.
+    pub(super) dirty: Delalloc,
 }
 
 /// What is known of an inode.
@@ -86,6 +89,7 @@ impl Node {
         Ok(Self {
             known: SpinLock::try_new(Known { inode, at })?,
             snapshot,
+            dirty: Delalloc::try_new()?,
         })
     }
 

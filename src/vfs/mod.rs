@@ -16,6 +16,7 @@
 //! | `mount.rs` | mounting, remounting, `statfs`, options                           |
 //! | `names.rs` | changing directories                                              |
 //! | `quota.rs` | quotactl                                                          |
+//! | `write.rs` | writing data of regular files                                     |
 //! | `xattr.rs` | extended attributes and access control lists                      |
 
 mod attr;
@@ -29,6 +30,7 @@ mod ioctl;
 mod mount;
 mod names;
 mod quota;
+mod write;
 mod xattr;
 
 pub use self::{

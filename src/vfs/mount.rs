@@ -63,6 +63,7 @@ use crate::{
             SuperParams, //
         },
         unicode::Encoding,
+        workqueue::WorkQueue, //
     },
 };
 use core::ffi::CStr;
@@ -91,6 +92,8 @@ pub struct Mount {
     /// Reads of file data. Before the filesystem, so that it is dropped first: that waits for
     /// reads under way, which hold the filesystem and its devices.
     pub(super) reads: Reads<Filesystem>,
+    /// Where file data is written back. Dropping it waits for that.
+    pub(super) writes: WorkQueue,
     /// The filesystem.
     pub(super) fs: Arc<Filesystem>,
     /// The device whose block size direct reads have to keep to: that with the largest blocks.
@@ -284,6 +287,7 @@ fn start(devs: Vec<BlockDevice>, options: &Opts, read_only: bool) -> crate::erro
         _published: publish(&fs, control.number())?,
         _control: control,
         reads: Reads::try_new()?,
+        writes: WorkQueue::try_new(c"bcachefs_write")?,
         direct,
         times,
         given: Box::try_new(options.clone())?,

@@ -15,7 +15,6 @@
 //! | `freespace.rs` | the index of free space of a device that has none yet                    |
 //! | `metadata.rs` | buckets of superblocks and of the journal                               |
 
-#[allow(dead_code)] // the kernel has no file operations yet that write
 mod data;
 mod derive;
 mod discard;
@@ -27,7 +26,6 @@ mod nodes;
 #[allow(clippy::module_inception)]
 mod space;
 
-#[allow(unused_imports)] // as above
 pub use data::{
     DataPlace,
     DataRequest, //

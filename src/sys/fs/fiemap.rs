@@ -57,7 +57,11 @@ pub(super) unsafe extern "C" fn fiemap<T: FileData>(
     let mut len = len;
     // SAFETY: An inode of ours, and a request of the VFS.
     let inode = unsafe {
-        let ret = bindings::fiemap_prep(inode, info, start, &mut len, 0);
+        let mut ret = bindings::fiemap_prep(inode, info, start, &mut len, 0);
+        if ret == 0 {
+            // What is dirty has no place yet, and has to get one.
+            ret = bindings::filemap_write_and_wait_range((*inode).i_mapping, 0, i64::MAX);
+        }
         if ret != 0 {
             return ret;
         }

@@ -15,6 +15,8 @@ use super::{
     },
     inode::INode,
     ioctl,
+    write,
+    write_back,
     xattr,
     Complete,
     FileSystem,
@@ -113,8 +115,12 @@ impl<T: Complete> Tables<T> {
         llseek: Some(llseek::<T>),
         open: Some(bindings::bch_rs_file_open),
         read_iter: Some(read_iter::<T>),
-        mmap_prepare: Some(bindings::generic_file_readonly_mmap_prepare),
+        write_iter: Some(write::write_iter::<T>),
+        fsync: Some(write::fsync::<T>),
+        fallocate: Some(write::fallocate::<T>),
+        mmap_prepare: Some(write::mmap_prepare::<T>),
         splice_read: Some(bindings::filemap_splice_read),
+        splice_write: Some(bindings::iter_file_splice_write),
         unlocked_ioctl: Some(ioctl::ioctl::<T>),
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: Some(ioctl::compat_ioctl::<T>),
@@ -125,8 +131,10 @@ impl<T: Complete> Tables<T> {
     const MAPPING: bindings::address_space_operations = bindings::address_space_operations {
         read_folio: Some(read_folio::<T>),
         readahead: Some(readahead::<T>),
+        writepages: Some(write_back::writepages::<T>),
+        dirty_folio: Some(bindings::iomap_dirty_folio),
         release_folio: Some(bindings::iomap_release_folio),
-        invalidate_folio: Some(bindings::iomap_invalidate_folio),
+        invalidate_folio: Some(write::invalidate_folio::<T>),
         is_partially_uptodate: Some(bindings::iomap_is_partially_uptodate),
         migrate_folio: Some(bindings::filemap_migrate_folio),
         ..pin_init::zeroed()
@@ -145,6 +153,8 @@ pub(super) unsafe fn set_operations<T: Complete>(inode: *mut bindings::inode) {
         (*inode).__bindgen_anon_3.i_fop = &Tables::<T>::FILE;
         (*(*inode).i_mapping).a_ops = &Tables::<T>::MAPPING;
         iomap::allow_large_folios((*inode).i_mapping, T::MAX_FOLIO_ORDER);
+        // What a folio has reserved is to be given up with it.
+        bindings::bch_rs_release_always((*inode).i_mapping);
     }
 }
 
@@ -216,8 +226,15 @@ unsafe extern "C" fn llseek<T: FileData>(
         // SAFETY: A file of ours that is open.
         _ => return unsafe { bindings::generic_file_llseek(file, offset, whence) },
     };
-    // SAFETY: An open file has an inode, of the filesystem that these operations belong to.
-    let inode = unsafe { INode::<T>::from_raw((*file).f_inode) };
+    // SAFETY: An open file has an inode, of the filesystem that these operations belong to. What is
+    // dirty has no place yet, and has to get one.
+    let (inode, ret) = unsafe {
+        let ret = bindings::filemap_write_and_wait_range((*file).f_mapping, 0, i64::MAX);
+        (INode::<T>::from_raw((*file).f_inode), ret)
+    };
+    if ret != 0 {
+        return ret.into();
+    }
     let found = match u64::try_from(offset) {
         Ok(pos) => T::seek(inode, pos, hole),
         Err(_) => Ok(None),

@@ -7,6 +7,7 @@ use super::{
         INode,
         Slot, //
     },
+    write::FileWrite,
     FileSystem,
     Result, //
 };
@@ -43,13 +44,17 @@ pub(super) unsafe extern "C" fn write_inode<T: Life>(
 /// # Safety
 ///
 /// For the VFS to call.
-pub(super) unsafe extern "C" fn evict_inode<T: Life>(inode: *mut bindings::inode) {
+pub(super) unsafe extern "C" fn evict_inode<T: Life + FileWrite>(inode: *mut bindings::inode) {
     // SAFETY: The last use of an inode of ours. It is complete if its slot is ready, and stays in
     // the table until this returns: whoever looks for it waits.
     unsafe {
         bindings::truncate_inode_pages_final(&raw mut (*inode).i_data);
         bindings::clear_inode(inode);
         let is_ready = (*inode.cast::<Slot<T>>()).is_ready();
+        if is_ready {
+            // For what nothing became of.
+            T::release(INode::from_raw(inode), 0, u64::MAX);
+        }
         if is_ready && (*inode).__bindgen_anon_1.i_nlink == 0 {
             T::remove(INode::from_raw(inode));
         }

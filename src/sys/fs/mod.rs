@@ -26,6 +26,8 @@
 //! | `sb.rs`      | superblocks                                                               |
 //! | `seq.rs`     | text for `/proc/mounts`                                                   |
 //! | `types.rs`   | filesystem types and their registration                                   |
+//! | `write.rs`   | regular files: writing                                                    |
+//! | `write_back.rs` | dirty folios on their way to the devices                                |
 //! | `xattr.rs`   | extended attributes                                                       |
 //!
 //! Life of a mount: [`FileSystem::open`] makes the data from the devices, then the root inode is
@@ -52,6 +54,8 @@ mod quota;
 mod sb;
 mod seq;
 mod types;
+mod write;
+mod write_back;
 mod xattr;
 
 pub use self::{
@@ -75,6 +79,8 @@ pub use self::{
     sb::{SuperBlock, SuperParams},
     seq::Seq,
     types::{FsType, Registration},
+    write::{set_size, FileWrite},
+    write_back::DirtyRun,
     xattr::{XattrHandler, XattrList}, //
 };
 
@@ -233,6 +239,7 @@ pub trait Complete:
     + Changeable
     + Life
     + FileData
+    + FileWrite
     + Exported
     + Controls
     + Quotas
@@ -247,6 +254,7 @@ impl<T> Complete for T where
         + Changeable
         + Life
         + FileData
+        + FileWrite
         + Exported
         + Controls
         + Quotas

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _BCACHEFS_RS_FILE_WRITE_H
+#define _BCACHEFS_RS_FILE_WRITE_H
+
+#include <linux/mm_types.h>
+#include <linux/types.h>
+
+struct address_space;
+struct file;
+struct folio;
+struct inode;
+struct iomap;
+struct iomap_ops;
+struct iomap_write_ops;
+struct iov_iter;
+struct kiocb;
+struct vm_area_desc;
+struct vm_operations_struct;
+
+ssize_t bch_rs_write_start(struct kiocb *iocb, struct iov_iter *from);
+void bch_rs_write_end(struct inode *inode);
+ssize_t bch_rs_write_sync(struct kiocb *iocb, ssize_t count);
+ssize_t bch_rs_write_back_part(struct kiocb *iocb, ssize_t count);
+int bch_rs_direct_start(struct kiocb *iocb, size_t count);
+void bch_rs_direct_done(struct kiocb *iocb, loff_t pos, size_t count);
+size_t bch_rs_take_from_iter(void *to, size_t len, struct iov_iter *from);
+
+void bch_rs_release_short(struct inode *inode, loff_t start, loff_t end,
+			  unsigned int flags, struct iomap *iomap,
+			  void (*punch)(struct inode *inode, loff_t offset,
+					loff_t length, struct iomap *iomap));
+int bch_rs_zero_range(struct inode *inode, loff_t pos, loff_t len,
+		      const struct iomap_ops *ops,
+		      const struct iomap_write_ops *write_ops);
+vm_fault_t bch_rs_page_mkwrite(struct vm_fault *vmf, const struct iomap_ops *ops);
+void bch_rs_mmap_prepare(struct vm_area_desc *desc,
+			 const struct vm_operations_struct *ops);
+
+void bch_rs_note_error(struct address_space *mapping, int error);
+void bch_rs_add_sectors(struct inode *inode, s64 sectors);
+void bch_rs_release_always(struct address_space *mapping);
+void bch_rs_lock_cache(struct inode *inode);
+void bch_rs_unlock_cache(struct inode *inode);
+void bch_rs_lock_pages(struct inode *inode);
+void bch_rs_unlock_pages(struct inode *inode);
+int bch_rs_changed(struct file *file);
+
+#endif

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Writing files: what is inline in the kernel's headers, and sequences of it that only make sense
+ * together.
+ */
+#include <linux/blkdev.h>
+#include <linux/fs.h>
+#include <linux/iomap.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/uio.h>
+
+#include "file_write.h"
+
+/*
+ * Locks the inode for a write, and says how many bytes may be written. Not locked if that is 0 or
+ * an error.
+ */
+ssize_t bch_rs_write_start(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t count;
+	int error;
+
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	inode_lock(inode);
+	count = generic_write_checks(iocb, from);
+	if (count > 0) {
+		error = kiocb_modified(iocb);
+		if (!error)
+			return count;
+		count = error;
+	}
+	inode_unlock(inode);
+	return count;
+}
+
+void bch_rs_write_end(struct inode *inode)
+{
+	inode_unlock(inode);
+}
+
+ssize_t bch_rs_write_sync(struct kiocb *iocb, ssize_t count)
+{
+	return generic_write_sync(iocb, count);
+}
+
+/* What was written through the page cache, and should not have been, leaves it. */
+ssize_t bch_rs_write_back_part(struct kiocb *iocb, ssize_t count)
+{
+	struct address_space *mapping = iocb->ki_filp->f_mapping;
+	loff_t start = iocb->ki_pos - count;
+	loff_t end = iocb->ki_pos - 1;
+	int error = filemap_write_and_wait_range(mapping, start, end);
+
+	if (error)
+		return error;
+	invalidate_mapping_pages(mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
+	return count;
+}
+
+/* Whoever reads through the page cache is not to see what was there before. */
+int bch_rs_direct_start(struct kiocb *iocb, size_t count)
+{
+	return kiocb_invalidate_pages(iocb, count);
+}
+
+void bch_rs_direct_done(struct kiocb *iocb, loff_t pos, size_t count)
+{
+	struct address_space *mapping = iocb->ki_filp->f_mapping;
+
+	if (mapping->nrpages)
+		invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT,
+					      (pos + count - 1) >> PAGE_SHIFT);
+}
+
+size_t bch_rs_take_from_iter(void *to, size_t len, struct iov_iter *from)
+{
+	return copy_from_iter(to, len, from);
+}
+
+void bch_rs_release_short(struct inode *inode, loff_t start, loff_t end,
+			  unsigned int flags, struct iomap *iomap,
+			  void (*punch)(struct inode *inode, loff_t offset,
+					loff_t length, struct iomap *iomap))
+{
+	filemap_invalidate_lock(inode->i_mapping);
+	iomap_write_delalloc_release(inode, start, end, flags, iomap, punch);
+	filemap_invalidate_unlock(inode->i_mapping);
+}
+
+int bch_rs_zero_range(struct inode *inode, loff_t pos, loff_t len,
+		      const struct iomap_ops *ops,
+		      const struct iomap_write_ops *write_ops)
+{
+	return iomap_zero_range(inode, pos, len, NULL, ops, write_ops, NULL);
+}
+
+vm_fault_t bch_rs_page_mkwrite(struct vm_fault *vmf, const struct iomap_ops *ops)
+{
+	struct file *file = vmf->vma->vm_file;
+	struct inode *inode = file_inode(file);
+	vm_fault_t ret;
+
+	sb_start_pagefault(inode->i_sb);
+	file_update_time(file);
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	ret = iomap_page_mkwrite(vmf, ops, NULL);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+	sb_end_pagefault(inode->i_sb);
+	return ret;
+}
+
+void bch_rs_mmap_prepare(struct vm_area_desc *desc,
+			 const struct vm_operations_struct *ops)
+{
+	file_accessed(desc->file);
+	desc->vm_ops = ops;
+}
+
+void bch_rs_note_error(struct address_space *mapping, int error)
+{
+	mapping_set_error(mapping, error);
+}
+
+void bch_rs_add_sectors(struct inode *inode, s64 sectors)
+{
+	spin_lock(&inode->i_lock);
+	inode->i_blocks += sectors;
+	spin_unlock(&inode->i_lock);
+}
+
+void bch_rs_release_always(struct address_space *mapping)
+{
+	mapping_set_release_always(mapping);
+}
+
+void bch_rs_lock_cache(struct inode *inode)
+{
+	inode_lock(inode);
+	inode_dio_wait(inode);
+	filemap_invalidate_lock(inode->i_mapping);
+}
+
+void bch_rs_unlock_cache(struct inode *inode)
+{
+	filemap_invalidate_unlock(inode->i_mapping);
+	inode_unlock(inode);
+}
+
+void bch_rs_lock_pages(struct inode *inode)
+{
+	inode_dio_wait(inode);
+	filemap_invalidate_lock(inode->i_mapping);
+}
+
+void bch_rs_unlock_pages(struct inode *inode)
+{
+	filemap_invalidate_unlock(inode->i_mapping);
+}
+
+int bch_rs_changed(struct file *file)
+{
+	return file_modified(file);
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writing back: dirty folios of a file, collected to runs that are contiguous in it.
+
+use super::{
+    inode::INode,
+    write::FileWrite, //
+};
+use crate::{
+    bindings,
+    env::{
+        num,
+        Box,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    sys::{
+        copy_and_fill,
+        reclaim::NoFs, //
+    },
+};
+use core::{
+    ffi::c_int,
+    marker::PhantomData,
+    ptr::NonNull,
+    slice, //
+};
+
+/// A range of a folio under writeback.
+struct Part {
+    folio: NonNull<bindings::folio>,
+    offset: usize,
+    len: usize,
+}
+
+/// A run of dirty bytes of a file, whole blocks, under writeback. Whoever holds it has to end it,
+/// which dropping does too, with an error.
+///
+/// # Invariants
+///
+/// The parts are ranges of folios under writeback that iomap waits for the end of, in order of
+/// their place in the file. Until the last one was ended, the folios and the inode stay.
+pub struct DirtyRun<T: FileWrite> {
+    inode: NonNull<INode<T>>,
+    pos: u64,
+    len: usize,
+    size: u64,
+    parts: Vec<Part>,
+    reserved: T::Reserved,
+}
+
+// SAFETY: Writeback may be ended by any thread.
+unsafe impl<T: FileWrite> Send for DirtyRun<T> {}
+
+impl<T: FileWrite> DirtyRun<T> {
+    /// The file. Only for as long as the run has not been ended.
+    pub fn inode(&self) -> &INode<T> {
+        // SAFETY: By the type invariant.
+        unsafe { self.inode.as_ref() }
+    }
+
+    /// The first byte.
+    pub fn pos(&self) -> u64 {
+        self.pos
+    }
+
+    /// How many bytes.
+    pub fn nr_bytes(&self) -> usize {
+        self.len
+    }
+
+    /// Where the file ends as far as this run knows: no byte behind that is written because of it.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What was reserved for it.
+    pub fn reserved_mut(&mut self) -> &mut T::Reserved {
+        &mut self.reserved
+    }
+
+    /// Copies bytes from `skip` bytes behind the start on to `to`. What somebody changes meanwhile
+    /// is old or new in it; it will be written once more.
+    pub fn copy_to(&self, skip: usize, to: &mut [u8]) {
+        let (mut skip, mut rest) = (skip, to);
+        for part in self.parts.iter() {
+            // SAFETY: By the type invariant the folio stays; a folio is contiguous in the kernel's
+            // address space, and the part is within it.
+            let bytes = unsafe {
+                let page = bindings::bch_rs_folio_page(part.folio.as_ptr(), 0);
+                let base: *const u8 = bindings::bch_rs_page_address(page).cast();
+                slice::from_raw_parts(base.add(part.offset), part.len)
+            };
+            let from = bytes.get(skip..).unwrap_or(&[]);
+            skip = skip.saturating_sub(bytes.len());
+            let nr = from.len().min(rest.len());
+            let Some((now, later)) = rest.split_at_mut_checked(nr) else {
+                return;
+            };
+            copy_and_fill(now, from);
+            rest = later;
+        }
+    }
+
+    /// Ends the run. The inode may be gone afterwards.
+    pub fn end(mut self, result: Result) {
+        self.end_parts(result);
+    }
+
+    fn end_parts(&mut self, result: Result) {
+        let inode = self.inode().as_ptr();
+        if let Err(e) = result {
+            // SAFETY: The inode is there until the last part was ended.
+            unsafe { bindings::bch_rs_note_error((*inode).i_mapping, negative(e)) };
+        }
+        for part in core::mem::take(&mut self.parts) {
+            // SAFETY: By the type invariant iomap waits for just this.
+            unsafe { bindings::iomap_finish_folio_write(inode, part.folio.as_ptr(), part.len) };
+        }
+    }
+}
+
+impl<T: FileWrite> Drop for DirtyRun<T> {
+    fn drop(&mut self) {
+        if !self.parts.is_empty() {
+            self.end_parts(Err(Error::Io));
+        }
+    }
+}
+
+fn negative(e: Error) -> c_int {
+    e.to_errno().wrapping_neg()
+}
+
+/// The operation tables of writeback.
+struct Tables<T>(PhantomData<T>);
+
+impl<T: FileWrite> Tables<T> {
+    const OPS: bindings::iomap_writeback_ops = bindings::iomap_writeback_ops {
+        writeback_range: Some(writeback_range::<T>),
+        writeback_submit: Some(writeback_submit::<T>),
+    };
+}
+
+/// `->writepages`.
+///
+/// # Safety
+///
+/// For the VFS to call, with the mapping of a file of `T`.
+pub(super) unsafe extern "C" fn writepages<T: FileWrite>(
+    mapping: *mut bindings::address_space,
+    wbc: *mut bindings::writeback_control,
+) -> c_int {
+    let _scope = NoFs::enter();
+    // SAFETY: By the function's contract; the context is complete.
+    unsafe {
+        let mut ctx = bindings::iomap_writepage_ctx {
+            inode: (*mapping).host,
+            wbc,
+            ops: &Tables::<T>::OPS,
+            ..Default::default()
+        };
+        bindings::iomap_writepages(&mut ctx)
+    }
+}
+
+/// Adds a range to the run that is being collected, or begins another one.
+///
+/// # Safety
+///
+/// For iomap to call.
+unsafe extern "C" fn writeback_range<T: FileWrite>(
+    wpc: *mut bindings::iomap_writepage_ctx,
+    folio: *mut bindings::folio,
+    pos: u64,
+    len: core::ffi::c_uint,
+    end_pos: u64,
+) -> isize {
+    // SAFETY: iomap passes valid objects; `wb_ctx` is null or a run of this function's.
+    let (wpc, folio, offset) = unsafe {
+        let offset = pos.wrapping_sub(num::u64_of_bits(bindings::bch_rs_folio_pos(folio)));
+        (&mut *wpc, folio, num::usize_of(offset))
+    };
+    // SAFETY: The inode is a file of `T`.
+    let inode = unsafe { INode::<T>::from_raw(wpc.inode) };
+    wpc.iomap.type_ = crate::sys::iomap::MAP_MAPPED;
+    wpc.iomap.offset = num::i64_of_bits(pos);
+    wpc.iomap.length = len.into();
+    let part = match NonNull::new(folio) {
+        Some(folio) => Part {
+            folio,
+            offset,
+            len: num::usize_of_u32(len),
+        },
+        None => return isize::try_from(negative(Error::Io)).unwrap_or(-1),
+    };
+    let run = NonNull::new(wpc.wb_ctx.cast::<DirtyRun<T>>());
+    // SAFETY: As above.
+    let fits = run.is_some_and(|run| unsafe { run.as_ref() }.goes_on_at(pos, len));
+    let run = match run {
+        Some(run) if fits => Ok(run),
+        _ => {
+            // SAFETY: As above; the context does not refer to it any more.
+            unsafe { submit::<T>(wpc) };
+            begin(inode, pos).inspect(|run| wpc.wb_ctx = run.as_ptr().cast())
+        }
+    };
+    // SAFETY: As above; nobody else has the run.
+    let added = run.and_then(|mut run| unsafe { run.as_mut() }.parts.push(part).map(|()| run));
+    match added {
+        Ok(mut run) => {
+            // SAFETY: As above.
+            let run = unsafe { run.as_mut() };
+            let end = pos.saturating_add(len.into());
+            run.len = run.len.saturating_add(num::usize_of_u32(len));
+            run.size = run.size.max(end.min(end_pos));
+            // The folio is locked: nobody makes it dirty and counts on this meanwhile.
+            T::take_reserved(inode, pos, end, &mut run.reserved);
+            isize::try_from(len).unwrap_or(0)
+        }
+        Err(e) => isize::try_from(negative(e)).unwrap_or(-1),
+    }
+}
+
+fn begin<T: FileWrite>(inode: &INode<T>, pos: u64) -> Result<NonNull<DirtyRun<T>>> {
+    // INVARIANT: There is no part yet.
+    let run = Box::try_new(DirtyRun {
+        inode: NonNull::from(inode),
+        pos,
+        len: 0,
+        size: 0,
+        parts: Vec::new(),
+        reserved: T::Reserved::default(),
+    })?;
+    NonNull::new(run.into_raw()).ok_or(Error::NoMemory)
+}
+
+impl<T: FileWrite> DirtyRun<T> {
+    fn goes_on_at(&self, pos: u64, len: u32) -> bool {
+        let len = num::usize_of_u32(len);
+        self.pos.saturating_add(num::u64_of(self.len)) == pos
+            && self.len.saturating_add(len) <= T::RUN_BYTES
+    }
+}
+
+/// Hands the run that was collected to the filesystem.
+///
+/// # Safety
+///
+/// `wb_ctx` must be null or a run of [`begin`].
+unsafe fn submit<T: FileWrite>(wpc: &mut bindings::iomap_writepage_ctx) {
+    let run = core::mem::replace(&mut wpc.wb_ctx, core::ptr::null_mut());
+    if !run.is_null() {
+        // SAFETY: By the function's contract.
+        let run = unsafe { Box::from_raw(run.cast()) };
+        // SAFETY: The inode is that of the mapping that is written back, a file of `T`.
+        T::write_back(unsafe { INode::from_raw(wpc.inode) }, run);
+    }
+}
+
+/// Ends collecting.
+///
+/// # Safety
+///
+/// For iomap to call.
+unsafe extern "C" fn writeback_submit<T: FileWrite>(
+    wpc: *mut bindings::iomap_writepage_ctx,
+    error: c_int,
+) -> c_int {
+    // SAFETY: iomap passes a valid object; its `wb_ctx` is only changed here.
+    unsafe { submit::<T>(&mut *wpc) };
+    // What was collected is written all the same.
+    error
+}

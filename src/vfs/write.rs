@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writing data of regular files.
+
+use super::{
+    errno::{
+        errno,
+        reported, //
+    },
+    file::file_id,
+    Bcachefs, //
+};
+use crate::{
+    alloc::{
+        space::Engine,
+        Reserved, //
+    },
+    data::{
+        self,
+        inode_get,
+        write::{
+            self,
+            WriteOptions,
+            Written, //
+        },
+        FileId,
+        Seek, //
+    },
+    env::{
+        num::{
+            u64_of,
+            usize_of_u32, //
+        },
+        pr_err,
+        Arc,
+        Box,
+        Vec, //
+    },
+    error::{
+        self,
+        Error, //
+    },
+    init::Filesystem,
+    journal::live::Watermark,
+    sys::fs::{
+        DirtyRun,
+        FileWrite,
+        INode,
+        Result, //
+    },
+};
+
+/// Bytes in a sector.
+const SECTOR: u64 = 512;
+
+/// How blocks of a file are counted.
+struct Blocks {
+    bytes: u64,
+    /// Sectors of all copies of one.
+    sectors: u64,
+}
+
+impl Blocks {
+    fn of(inode: &INode<Bcachefs>) -> Self {
+        let st = inode.sb().data().fs.view.sb();
+        let copies = WriteOptions::of(st, &inode.data().inode()).nr_replicas;
+        let bytes = u64::from(st.sb.block_bytes()).max(SECTOR);
+        Self {
+            bytes,
+            sectors: (bytes / SECTOR).saturating_mul(copies.into()),
+        }
+    }
+
+    /// The blocks that a range is in.
+    fn around(&self, pos: u64, end: u64) -> (u64, u64) {
+        let per = self.bytes;
+        let last = end.saturating_add(per.wrapping_sub(1));
+        (div(pos, per), div(last, per))
+    }
+
+    /// The blocks that are within a range.
+    fn within(&self, pos: u64, end: u64) -> (u64, u64) {
+        let first = pos.saturating_add(self.bytes.wrapping_sub(1));
+        (div(first, self.bytes), div(end, self.bytes))
+    }
+}
+
+fn div(a: u64, b: u64) -> u64 {
+    crate::env::num::div_or_zero(a, b)
+}
+
+/// What writing needs of a mount that can be written.
+fn engine(fs: &Filesystem) -> error::Result<Engine<'_>> {
+    fs.read_write().map(|rw| rw.engine())
+}
+
+/// The same, for the VFS.
+fn engine_of(inode: &INode<Bcachefs>) -> Result<Engine<'_>> {
+    engine(&inode.sb().data().fs).map_err(errno)
+}
+
+/// What is reserved for a run.
+pub struct RunReserved(Reserved);
+
+impl Default for RunReserved {
+    fn default() -> Self {
+        Self(Reserved::nothing())
+    }
+}
+
+impl FileWrite for Bcachefs {
+    type Reserved = RunReserved;
+
+    /// Buckets are hardly smaller.
+    const RUN_BYTES: usize = 1 << 20;
+
+    fn reserve(inode: &INode<Self>, pos: u64, end: u64, must: bool) -> Result<u64> {
+        let space = &engine_of(inode)?.writer.hooks;
+        let (blocks, dirty) = (Blocks::of(inode), &inode.data().dirty);
+        let (first, last) = blocks.around(pos, end);
+        if must {
+            let done = dirty.reserve_anyway(space, first, last, blocks.sectors);
+            return done.map(|()| end).map_err(errno);
+        }
+        let reserved = dirty.reserve(space, first, last, blocks.sectors);
+        let last = reserved.map_err(errno)?;
+        Ok(end.min(last.saturating_mul(blocks.bytes)))
+    }
+
+    fn reserve_changes(inode: &INode<Self>) -> u64 {
+        inode.data().dirty.changes()
+    }
+
+    fn is_hole(inode: &INode<Self>, pos: u64) -> Result<bool> {
+        let blocks = Blocks::of(inode);
+        if inode.data().dirty.has(div(pos, blocks.bytes)) {
+            return Ok(false);
+        }
+        let view = &inode.sb().data().fs.view;
+        let found = data::seek(view, file_id(inode), u64::MAX, pos, Seek::Data);
+        let found = found.map_err(|e| reported("looking for a hole", inode.ino(), e))?;
+        Ok(found != Some(pos))
+    }
+
+    fn take_reserved(inode: &INode<Self>, pos: u64, end: u64, to: &mut RunReserved) {
+        let blocks = Blocks::of(inode);
+        let (first, last) = blocks.around(pos, end);
+        to.0.add(inode.data().dirty.take(first, last, blocks.sectors));
+    }
+
+    fn release(inode: &INode<Self>, pos: u64, end: u64) {
+        let blocks = Blocks::of(inode);
+        let (first, last) = blocks.within(pos, end);
+        if first >= last {
+            return;
+        }
+        let reserved = inode.data().dirty.take(first, last, blocks.sectors);
+        if let Some(space) = inode.sb().data().fs.space() {
+            space.give_back(reserved);
+        }
+    }
+
+    fn read_sync(inode: &INode<Self>, pos: u64, to: &mut [u8]) -> Result {
+        let view = &inode.sb().data().fs.view;
+        let read = data::read_sync(view, file_id(inode), pos, to);
+        read.map(drop)
+            .map_err(|e| reported("reading a block", inode.ino(), e))
+    }
+
+    fn write_back(inode: &INode<Self>, run: Box<DirtyRun<Self>>) {
+        let mount = inode.sb().data();
+        let job = Job {
+            fs: mount.fs.clone(),
+            file: file_id(inode),
+            options: WriteOptions::of(mount.fs.view.sb(), &inode.data().inode()),
+        };
+        // Without memory for it, the run is dropped, which ends it with an error.
+        if let Err(e) = mount.writes.spawn(move || job.write(run)) {
+            pr_err!("{}: writing back: {e}", mount.fs.view.sb().name());
+        }
+    }
+
+    fn write_direct(inode: &INode<Self>, pos: u64, data: &mut [u8], size: u64) -> Result {
+        let mount = inode.sb().data();
+        let (file, engine) = (file_id(inode), engine_of(inode)?);
+        let options = WriteOptions::of(mount.fs.view.sb(), &inode.data().inode());
+        let sectors = u64_of(data.len()) / SECTOR;
+        let space = &engine.writer.hooks;
+        let wanted = sectors.saturating_mul(options.nr_replicas.into());
+        let reserved = space.reserve(wanted).map_err(errno)?;
+        let mut done = Written::default();
+        let what = (pos / SECTOR, data);
+        let written = write::write(
+            engine,
+            &mount.fs.view,
+            file,
+            &options,
+            what,
+            size,
+            &mut done,
+        );
+        space.give_back(reserved);
+        inode.add_sectors(done.sectors);
+        written.map_err(|e| reported("writing", inode.ino(), e))
+    }
+
+    fn sync_data(inode: &INode<Self>) -> Result {
+        let fs = &inode.sb().data().fs;
+        let file = file_id(inode);
+        let engine = engine(fs).map_err(errno)?;
+        let seq = engine.run(Watermark::Normal, |t| Ok(inode_get(t, &fs.view, file)?.journal_seq));
+        let synced = seq.and_then(|seq| engine.writer.journal.flush_seq(seq));
+        synced.map_err(|e| reported("syncing", inode.ino(), e))
+    }
+
+    fn punch(inode: &INode<Self>, pos: u64, end: u64) -> Result {
+        let fs = &inode.sb().data().fs;
+        let engine = engine(fs).map_err(errno)?;
+        let (start, end) = (pos / SECTOR, end / SECTOR);
+        let put = write::punch(engine, &fs.view, file_id(inode), start, end);
+        let put = put.map_err(|e| reported("punching", inode.ino(), e))?;
+        inode.add_sectors(put.sectors);
+        Ok(())
+    }
+
+    fn allocate(inode: &INode<Self>, pos: u64, end: u64, size: u64) -> Result {
+        let fs = &inode.sb().data().fs;
+        let (file, engine) = (file_id(inode), engine(fs).map_err(errno)?);
+        let copies = WriteOptions::of(fs.view.sb(), &inode.data().inode()).nr_replicas;
+        let (start, end) = (pos / SECTOR, end / SECTOR);
+        let wanted = write::nr_unallocated(engine, &fs.view, file, start, end);
+        let wanted = wanted.map_err(|e| reported("allocating", inode.ino(), e))?;
+        let space = &engine.writer.hooks;
+        let reserved = space.reserve(wanted.saturating_mul(copies.into()));
+        let reserved = reserved.map_err(errno)?;
+        let put = write::allocate(engine, &fs.view, file, (start, end), copies, size);
+        space.give_back(reserved);
+        let put = put.map_err(|e| reported("allocating", inode.ino(), e))?;
+        inode.add_sectors(put.sectors);
+        Ok(())
+    }
+
+    fn truncate(inode: &INode<Self>, size: u64) -> Result {
+        let fs = &inode.sb().data().fs;
+        let engine = engine(fs).map_err(errno)?;
+        let file = (file_id(inode), inode.key().subvol);
+        let put = write::truncate(engine, &fs.view, file, size);
+        let put = put.map_err(|e| reported("truncating", inode.ino(), e))?;
+        inode.add_sectors(put.sectors);
+        Ok(())
+    }
+}
+
+/// A run that is to be written, in a task of its own.
+struct Job {
+    fs: Arc<Filesystem>,
+    file: FileId,
+    options: WriteOptions,
+}
+
+impl Job {
+    /// Writes a run. The filesystem is let go before it is ended: with that, an unmount may go on.
+    fn write(self, mut run: Box<DirtyRun<Bcachefs>>) {
+        let mut done = Written::default();
+        let result = self.write_all(&run, &mut done);
+        run.inode().add_sectors(done.sectors);
+        if let Some(space) = self.fs.space() {
+            let reserved = core::mem::take(run.reserved_mut());
+            space.give_back(reserved.0);
+        }
+        if let Err(e) = result {
+            let (name, file) = (self.fs.view.sb().name(), self.file);
+            let (pos, len) = (run.pos(), run.nr_bytes());
+            pr_err!("{name}: inode {}: {len} bytes at {pos} are lost: {e}", file.inum);
+        }
+        drop(self);
+        run.into_inner().end(result);
+    }
+
+    fn write_all(&self, run: &DirtyRun<Bcachefs>, done: &mut Written) -> error::Result {
+        let engine = engine(&self.fs)?;
+        let block = usize_of_u32(self.fs.view.sb().sb.block_bytes()).max(1);
+        let mut buf = Vec::new();
+        let mut room = run.nr_bytes();
+        // Less at a time when memory is short.
+        while let Err(e) = buf.resize(room, 0u8) {
+            room = (room / 2) & !block.wrapping_sub(1);
+            if room == 0 {
+                return Err(e);
+            }
+        }
+        let (mut skip, mut pos) = (0usize, run.pos());
+        while skip < run.nr_bytes() {
+            let left = run.nr_bytes().saturating_sub(skip);
+            let now = buf.get_mut(..left.min(room)).ok_or(Error::Overflow)?;
+            let len = now.len();
+            run.copy_to(skip, now);
+            let what = (pos / SECTOR, now);
+            let (view, size) = (&self.fs.view, run.size());
+            write::write(engine, view, self.file, &self.options, what, size, done)?;
+            skip = skip.saturating_add(len);
+            pos = pos.saturating_add(u64_of(len));
+        }
+        Ok(())
+    }
+}

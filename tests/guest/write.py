@@ -1,0 +1,357 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+# guest: uml 300
+# guest: uml-debug? 600
+# guest: stock? 600
+"""Contents of files are written in all ways there are, by several processes at once, and compared with
+plain bytes: through the page cache, through mappings, past the page cache, as holes and allocations, and by
+changing the size; mounted again, and after writing was ended at once behind fsync(2).
+
+    write.py [SEED [OPERATIONS]]"""
+import ctypes
+import errno
+import mmap
+import os
+import random
+import stat
+import sys
+import time
+import traceback
+
+import common
+import emergency
+import rw
+from common import Log, Loop, Mounted, Skip, Tap, mount, umount
+
+SEED, OPERATIONS = 1, 400
+SECONDS, SIZE = 120, 1 << 20
+KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
+
+
+def fallocate(fd, mode, at, length):
+    call = common.libc.fallocate
+    call.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    if call(fd, mode, at, length):
+        e = ctypes.get_errno()
+        raise OSError(e, 'fallocate: ' + os.strerror(e))
+
+
+class File:
+    """A file, what should be in it, and random things done to it."""
+
+    def __init__(self, path, r):
+        self.path, self.r = path, r
+        with open(path, 'rb') as f:
+            self.bytes = bytearray(f.read())
+        self.fd = os.open(path, os.O_RDWR)
+        self.direct = os.open(path, os.O_RDWR | os.O_DIRECT)
+        self.sync = os.open(path, os.O_WRONLY | os.O_DSYNC)
+        self.block = os.fstatvfs(self.fd).f_bsize
+        self.did = []
+
+    def close(self):
+        for fd in self.fd, self.direct, self.sync:
+            os.close(fd)
+
+    def range(self, whole=False):
+        at = self.r.randrange(SIZE)
+        length = 1 + self.r.randrange(self.r.choice((100, 5000, 5000, 100000)))
+        if whole:
+            at -= at % self.block
+            length += -length % self.block
+        return at, length
+
+    def put(self, at, data):
+        if len(self.bytes) < at + len(data):
+            self.bytes.extend(bytes(at + len(data) - len(self.bytes)))
+        self.bytes[at:at + len(data)] = data
+
+    def write(self, fd=None, whole=False):
+        at, length = self.range(whole)
+        data = self.r.randbytes(length)
+        if whole:
+            buf = mmap.mmap(-1, length)
+            buf[:] = data
+            data = buf
+        done = os.pwrite(fd or self.fd, data, at)
+        if done != length:
+            raise RuntimeError(f'{done} of {length} bytes')
+        self.put(at, bytes(data))
+
+    def write_direct(self):
+        self.write(self.direct, True)
+
+    def write_direct_anywhere(self):
+        self.write(self.direct)
+
+    def write_synchronously(self):
+        self.write(self.sync)
+
+    def append(self):
+        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        data = self.r.randbytes(1 + self.r.randrange(3000))
+        if len(self.bytes) < 2 * SIZE:
+            os.write(fd, data)
+            self.bytes += data
+        os.close(fd)
+
+    def write_mapped(self):
+        if len(self.bytes) < 2:
+            return
+        at = self.r.randrange(len(self.bytes))
+        length = min(1 + self.r.randrange(9000), len(self.bytes) - at)
+        with mmap.mmap(self.fd, len(self.bytes)) as m:
+            data = self.r.randbytes(length)
+            m[at:at + length] = data
+            if self.r.random() < .3:
+                m.flush()
+        self.put(at, data)
+
+    def punch(self):
+        at, length = self.range()
+        fallocate(self.fd, PUNCH_HOLE | KEEP_SIZE, at, length)
+        end = min(at + length, len(self.bytes))
+        if at < end:
+            self.bytes[at:end] = bytes(end - at)
+
+    def zero(self):
+        at, length = self.range()
+        keep = self.r.random() < .5
+        fallocate(self.fd, ZERO_RANGE | (KEEP_SIZE if keep else 0), at, length)
+        end = min(at + length, len(self.bytes)) if keep else at + length
+        if at < end:
+            self.put(at, bytes(end - at))
+
+    def allocate(self):
+        at, length = self.range()
+        keep = self.r.random() < .5
+        fallocate(self.fd, KEEP_SIZE if keep else 0, at, length)
+        if not keep and len(self.bytes) < at + length:
+            self.bytes.extend(bytes(at + length - len(self.bytes)))
+
+    def truncate(self):
+        size = self.r.choice((self.r.randrange(SIZE), len(self.bytes) // 2, len(self.bytes) + 5000))
+        os.ftruncate(self.fd, size)
+        if size < len(self.bytes):
+            del self.bytes[size:]
+        else:
+            self.bytes.extend(bytes(size - len(self.bytes)))
+
+    def forget(self):
+        os.fsync(self.fd)
+        os.posix_fadvise(self.fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def read_back(self):
+        at, length = self.range()
+        found = os.pread(self.fd, length, at)
+        return self.differs(found, at, self.bytes[at:at + length], 'read')
+
+    def read_direct(self):
+        at, length = self.range(True)
+        buf = mmap.mmap(-1, length)
+        done = os.preadv(self.direct, [buf], at)
+        return self.differs(buf[:done], at, self.bytes[at:at + length], 'direct read')
+
+    def differs(self, found, at, want, how):
+        if found == want:
+            return []
+        if len(found) != len(want):
+            return [f'{self.path}: {how}: {len(found)} bytes at {at}, should be {len(want)}']
+        first = next(i for i, (a, b) in enumerate(zip(found, want)) if a != b)
+        return [f'{self.path}: {how}: byte {at + first} is {found[first]}, should be {want[first]}, after'] + \
+            self.did[-30:]
+
+    def compare(self):
+        with open(self.path, 'rb') as f:
+            return self.differs(f.read(), 0, self.bytes, 'whole file')
+
+    def churn(self, nr):
+        """What is wrong after so many random operations."""
+        ways = [self.write] * 4 + [self.write_direct, self.write_direct, self.write_direct_anywhere, self.append,
+                self.write_mapped, self.write_mapped, self.punch, self.zero, self.allocate, self.truncate,
+                self.write_synchronously, self.forget, self.read_back, self.read_back, self.read_direct]
+        for _ in range(nr):
+            way = self.r.choice(ways)
+            self.did.append(way.__name__)
+            wrong = way()
+            if wrong:
+                return wrong
+        return self.compare()
+
+
+def regular_files(root, nr):
+    found = []
+    for d, _, names in os.walk(root):
+        for name in sorted(names):
+            path = os.path.join(d, name)
+            s = os.lstat(path)
+            if stat.S_ISREG(s.st_mode) and s.st_nlink == 1 and s.st_size < SIZE and s.st_mode & 0o200:
+                found.append(path)
+    return found[:nr]
+
+
+def in_processes(jobs):
+    """Runs functions at once, each in a process of its own; what is wrong."""
+    pids, wrong = {}, []
+    for nr, job in enumerate(jobs):
+        out = os.path.join(common.WORK, f'out.{nr}')
+        pid = os.fork()
+        if pid == 0:
+            try:
+                bad = job() or []
+            except BaseException:  # pylint: disable=broad-except
+                bad = [traceback.format_exc()]
+            with open(out, 'w', encoding='utf-8') as f:
+                f.write('\n'.join(bad))
+            os._exit(0)
+        pids[pid] = out
+    for pid, out in pids.items():
+        _, status = os.waitpid(pid, 0)
+        if status:
+            wrong.append(f'process {pid} ended with {status}')
+        else:
+            with open(out, encoding='utf-8') as f:
+                wrong += f.read().splitlines()
+    return wrong
+
+
+def churned(path, seed, nr):
+    """Changes a file and leaves what it should have beside the mount."""
+    f = File(path, random.Random(seed))
+    wrong = f.churn(nr)
+    f.close()
+    with open(os.path.join(common.WORK, 'want.' + os.path.basename(path)), 'wb') as to:
+        to.write(f.bytes)
+    return wrong
+
+
+def compared(paths):
+    wrong = []
+    for path in paths:
+        with open(os.path.join(common.WORK, 'want.' + os.path.basename(path)), 'rb') as f:
+            want = f.read()
+        with open(path, 'rb') as f:
+            found = f.read()
+        if found != want:
+            first = next((i for i, (a, b) in enumerate(zip(found, want)) if a != b), None)
+            wrong.append(f'{path}: {len(found)} bytes of {len(want)}, byte {first} differs')
+    return wrong
+
+
+def random_operations(name, seed, nr):
+    if name not in common.images():
+        raise Skip('no such image')
+    files, wrong = common.unpack(name), []
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        paths = regular_files(common.MNT, 3)
+        if not paths:
+            raise Skip('no regular file')
+        for turn in range(2):
+            if turn:
+                mount(dev.source, flags=0)
+            wrong += in_processes([lambda p=p, i=i: churned(p, f'{seed}.{turn}.{i}', nr) for i, p in enumerate(paths)])
+            wrong += compared(paths)
+            umount()
+            with Mounted(dev.source):
+                wrong += compared(paths)
+            wrong += rw.fsck(dev.devices)
+            if wrong:
+                break
+    return wrong
+
+
+def safe_after_fsync(name, seed, nr):
+    """What fsync(2) has acknowledged is there after all writing was ended at once."""
+    files, wrong = common.unpack(name), []
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        paths, fds = regular_files(common.MNT, 3), []
+        for i, path in enumerate(paths):
+            wrong += churned(path, f'{seed}.{i}', nr)
+            fds.append(os.open(path, os.O_RDWR))
+            os.fsync(fds[-1])
+        for fd in fds:
+            # Not safe, and behind what is compared.
+            os.pwrite(fd, b'x' * 100000, 4 * SIZE)
+        emergency.by_ioctl(emergency.NO_FLUSH)
+        for fd in fds:
+            os.close(fd)
+        umount()
+        mount(dev.source, flags=0)
+        for path in paths:
+            with open(os.path.join(common.WORK, 'want.' + os.path.basename(path)), 'rb') as f:
+                want = f.read()
+            with open(path, 'rb') as f:
+                if f.read(len(want)) != want:
+                    wrong.append(f'{path}: what was safe is not there')
+        umount()
+        wrong += rw.fsck(dev.devices)
+    return wrong
+
+
+def full(name):
+    """The last byte there is can be written, and what was written is there; with space again, writing
+    goes on."""
+    files, wrong = common.unpack(name), []
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        path = regular_files(common.MNT, 1)[0]
+        fd, piece, nr = os.open(path, os.O_RDWR), os.urandom(1 << 20), 0
+        try:
+            while nr < 4096:
+                done = os.pwrite(fd, piece, nr << 20)
+                if done != len(piece):
+                    break
+                nr += 1
+                if nr % 16 == 0:
+                    os.fsync(fd)
+            wrong.append(f'{nr} MiB, and no end') if nr == 4096 else None
+        except OSError as x:
+            if x.errno != errno.ENOSPC:
+                wrong.append(f'after {nr} MiB: {x}')
+        try:
+            os.fsync(fd)
+        except OSError as x:
+            wrong.append(f'fsync after {nr} MiB: {x}')
+        for at in range(0, nr, 7):
+            if os.pread(fd, 1 << 20, at << 20) != piece:
+                wrong.append(f'MiB {at} differs')
+                break
+        fallocate(fd, PUNCH_HOLE | KEEP_SIZE, 1 << 20, nr << 20)
+        os.fsync(fd)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                if os.pwrite(fd, piece, 5 << 20) == len(piece):
+                    os.fsync(fd)
+                    break
+            except OSError as x:
+                if x.errno != errno.ENOSPC:
+                    raise
+            time.sleep(.5)
+        else:
+            wrong.append('no space again after all was punched')
+        if os.pread(fd, 1 << 20, 5 << 20) != piece:
+            wrong.append('what was written then differs')
+        os.close(fd)
+        umount()
+        print(f'# {name}: {nr} MiB')
+        wrong += rw.fsck(dev.devices)
+    return wrong
+
+
+def main():
+    seed = int(sys.argv[1]) if len(sys.argv) > 1 else SEED
+    nr = int(sys.argv[2]) if len(sys.argv) > 2 else OPERATIONS
+    tap, log = Tap(), Log()
+    names = 'v113-tree', 'v113-repl2', 'v113-csum-none', 'v113-snap', 'v113-block512'
+    tests = [(f'{n}: random operations, seed {seed}', random_operations, n, seed, nr) for n in names]
+    tests += [(f'{n}: what fsync said is safe', safe_after_fsync, n, seed, nr // 2) for n in names[:2]]
+    tests += [(f'{n}: until it is full', full, n) for n in names[:1]]
+    tap.check_each(log, tests, SECONDS)
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
