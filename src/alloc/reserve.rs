@@ -47,31 +47,31 @@ impl Reserved {
 ///
 /// C: `sectors_available`, `online_reserved` of `struct bch_fs`.
 #[derive(Debug, Default)]
-pub struct Reservations {
+pub(super) struct Reservations {
     taken: u64,
 }
 
 impl Reservations {
     /// None.
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { taken: 0 }
     }
 
     /// Sectors that are reserved.
-    pub const fn taken(&self) -> u64 {
+    pub(super) const fn taken(&self) -> u64 {
         self.taken
     }
 
     /// Reserves `sectors`, when there are [`available`](super::Usage::available) ones.
     ///
     /// C: `bch2_disk_reservation_add()`.
-    pub fn take(&mut self, available: u64, sectors: u64) -> Result<Reserved> {
+    pub(super) fn take(&mut self, available: u64, sectors: u64) -> Result<Reserved> {
         self.check(available, sectors)?;
         Ok(self.take_anyway(sectors))
     }
 
     /// Whether [`take`](Self::take) would succeed.
-    pub fn check(&self, available: u64, sectors: u64) -> Result {
+    pub(super) fn check(&self, available: u64, sectors: u64) -> Result {
         match available.saturating_sub(self.taken) < sectors {
             true => Err(Error::DiskReservation),
             false => Ok(()),
@@ -80,13 +80,13 @@ impl Reservations {
 
     /// Reserves `sectors` whether they are there or not: for what frees space, or can not be
     /// refused any more. C: `BCH_DISK_RESERVATION_NOFAIL`.
-    pub fn take_anyway(&mut self, sectors: u64) -> Reserved {
+    pub(super) fn take_anyway(&mut self, sectors: u64) -> Reserved {
         self.taken = self.taken.saturating_add(sectors);
         Reserved { sectors }
     }
 
     /// Gives a reservation back. C: `bch2_disk_reservation_put()`.
-    pub fn give_back(&mut self, reserved: Reserved) {
+    pub(super) fn give_back(&mut self, reserved: Reserved) {
         self.taken = self.taken.saturating_sub(reserved.sectors);
     }
 }

@@ -160,6 +160,12 @@ impl FileWrite for Bcachefs {
         }
     }
 
+    fn release_all(inode: &INode<Self>) {
+        if let Some(space) = inode.sb().data().fs.space() {
+            inode.data().dirty.clear(space);
+        }
+    }
+
     fn read_sync(inode: &INode<Self>, pos: u64, to: &mut [u8]) -> Result {
         let view = &inode.sb().data().fs.view;
         let read = data::read_sync(view, file_id(inode), pos, to);

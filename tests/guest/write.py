@@ -215,12 +215,17 @@ def in_processes(jobs):
     return wrong
 
 
+def beside(path):
+    """Where there is what a file should have."""
+    return os.path.join(common.WORK, 'want.' + os.path.relpath(path, common.MNT).replace('/', '.'))
+
+
 def churned(path, seed, nr):
     """Changes a file and leaves what it should have beside the mount."""
     f = File(path, random.Random(seed))
     wrong = f.churn(nr)
     f.close()
-    with open(os.path.join(common.WORK, 'want.' + os.path.basename(path)), 'wb') as to:
+    with open(beside(path), 'wb') as to:
         to.write(f.bytes)
     return wrong
 
@@ -228,7 +233,7 @@ def churned(path, seed, nr):
 def compared(paths):
     wrong = []
     for path in paths:
-        with open(os.path.join(common.WORK, 'want.' + os.path.basename(path)), 'rb') as f:
+        with open(beside(path), 'rb') as f:
             want = f.read()
         with open(path, 'rb') as f:
             found = f.read()
@@ -280,7 +285,7 @@ def safe_after_fsync(name, seed, nr):
         umount()
         mount(dev.source, flags=0)
         for path in paths:
-            with open(os.path.join(common.WORK, 'want.' + os.path.basename(path)), 'rb') as f:
+            with open(beside(path), 'rb') as f:
                 want = f.read()
             with open(path, 'rb') as f:
                 if f.read(len(want)) != want:

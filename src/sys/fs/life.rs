@@ -53,7 +53,7 @@ pub(super) unsafe extern "C" fn evict_inode<T: Life + FileWrite>(inode: *mut bin
         let is_ready = (*inode.cast::<Slot<T>>()).is_ready();
         if is_ready {
             // For what nothing became of.
-            T::release(INode::from_raw(inode), 0, u64::MAX);
+            T::release_all(INode::from_raw(inode));
         }
         if is_ready && (*inode).__bindgen_anon_1.i_nlink == 0 {
             T::remove(INode::from_raw(inode));

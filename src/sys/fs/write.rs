@@ -75,6 +75,9 @@ pub trait FileWrite: FileData {
     /// Gives up what is reserved for the blocks within bytes from `pos` to `end`.
     fn release(inode: &INode<Self>, pos: u64, end: u64);
 
+    /// Gives up all that is reserved.
+    fn release_all(inode: &INode<Self>);
+
     /// Reads bytes of the file, as it is on the devices.
     fn read_sync(inode: &INode<Self>, pos: u64, to: &mut [u8]) -> Result;
 
