@@ -43,6 +43,10 @@ void bch_rs_lock_cache(struct inode *inode);
 void bch_rs_unlock_cache(struct inode *inode);
 void bch_rs_lock_pages(struct inode *inode);
 void bch_rs_unlock_pages(struct inode *inode);
+int bch_rs_remap_start(struct file *from, loff_t pos_from, struct file *to,
+		       loff_t pos_to, loff_t *len, unsigned int flags);
+int bch_rs_remap_drop(struct file *to, loff_t pos, loff_t len);
+void bch_rs_remap_end(struct file *from, struct file *to);
 int bch_rs_changed(struct file *file);
 
 #endif

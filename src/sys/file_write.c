@@ -164,3 +164,49 @@ int bch_rs_changed(struct file *file)
 {
 	return file_modified(file);
 }
+
+/*
+ * Locks both inodes and keeps pages out of their caches, when there is something to be done: *len
+ * is how much.
+ */
+int bch_rs_remap_start(struct file *from, loff_t pos_from, struct file *to,
+		       loff_t pos_to, loff_t *len, unsigned int flags)
+{
+	struct inode *src = file_inode(from), *dst = file_inode(to);
+	unsigned int mask = i_blocksize(dst) - 1;
+	int ret;
+
+	if (flags & ~(REMAP_FILE_DEDUP | REMAP_FILE_ADVISORY))
+		return -EINVAL;
+	if ((pos_from | pos_to) & mask)
+		return -EINVAL;
+	lock_two_nondirectories(src, dst);
+	filemap_invalidate_lock_two(src->i_mapping, dst->i_mapping);
+	inode_dio_wait(src);
+	inode_dio_wait(dst);
+	ret = generic_remap_file_range_prep(from, pos_from, to, pos_to, len,
+					    flags);
+	if (ret || !*len)
+		bch_rs_remap_end(from, to);
+	return ret;
+}
+
+/* What is going to be something else leaves the page cache. Nothing of it is dirty. */
+int bch_rs_remap_drop(struct file *to, loff_t pos, loff_t len)
+{
+	struct address_space *mapping = to->f_mapping;
+	int ret = filemap_write_and_wait_range(mapping, pos, pos + len - 1);
+
+	if (ret)
+		return ret;
+	return invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT,
+					     (pos + len - 1) >> PAGE_SHIFT);
+}
+
+void bch_rs_remap_end(struct file *from, struct file *to)
+{
+	struct inode *src = file_inode(from), *dst = file_inode(to);
+
+	filemap_invalidate_unlock_two(src->i_mapping, dst->i_mapping);
+	unlock_two_nondirectories(src, dst);
+}

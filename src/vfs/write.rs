@@ -28,6 +28,7 @@ use crate::{
     },
     env::{
         num::{
+            self,
             u64_of,
             usize_of_u32, //
         },
@@ -243,6 +244,32 @@ impl FileWrite for Bcachefs {
         space.give_back(reserved);
         let put = put.map_err(|e| reported("allocating", inode.ino(), e))?;
         inode.add_sectors(put.sectors);
+        Ok(())
+    }
+
+    fn share(
+        (from, at): (&INode<Self>, u64),
+        (to, pos): (&INode<Self>, u64),
+        bytes: u64,
+        size: u64,
+    ) -> Result {
+        let fs = &to.sb().data().fs;
+        let engine = engine(fs).map_err(errno)?;
+        let block = u64::from(fs.view.sb().sb.block_bytes());
+        // A part of a block is the last one of both files.
+        let whole = num::round_up_pow2(bytes, block).unwrap_or(bytes);
+        let mut done = 0;
+        let put = write::share(
+            engine,
+            &fs.view,
+            (file_id(from), at / SECTOR),
+            (file_id(to), pos / SECTOR),
+            whole / SECTOR,
+            size,
+            &mut done,
+        );
+        let put = put.map_err(|e| reported("sharing data", to.ino(), e))?;
+        to.add_sectors(put.sectors);
         Ok(())
     }
 

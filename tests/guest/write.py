@@ -4,16 +4,18 @@
 # guest: uml-debug? 600
 # guest: stock? 600
 """Contents of files are written in all ways there are, by several processes at once, and compared with
-plain bytes: through the page cache, through mappings, past the page cache, as holes and allocations, and by
-changing the size; mounted again, and after writing was ended at once behind fsync(2).
+plain bytes: through the page cache, through mappings, past the page cache, as holes and allocations, by
+changing the size, and by sharing; mounted again, and after writing was ended at once behind fsync(2).
 
     write.py [SEED [OPERATIONS]]"""
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
 import random
 import stat
+import struct
 import sys
 import time
 import traceback
@@ -26,6 +28,7 @@ from common import Log, Loop, Mounted, Skip, Tap, mount, umount
 SEED, OPERATIONS = 1, 400
 SECONDS, SIZE = 120, 1 << 20
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
+FICLONE, FICLONERANGE = 0x40049409, 0x4020940d
 
 
 def fallocate(fd, mode, at, length):
@@ -137,6 +140,43 @@ class File:
         else:
             self.bytes.extend(bytes(size - len(self.bytes)))
 
+    def clone_range(self):
+        """A part of the file becomes what another part is."""
+        at, length = self.range(True)
+        length = min(length, (len(self.bytes) - at) // self.block * self.block)
+        to = self.r.randrange(SIZE) // self.block * self.block
+        if length <= 0 or abs(to - at) < length:
+            return
+        fcntl.ioctl(self.fd, FICLONERANGE, struct.pack('qQQQ', self.fd, at, length, to))
+        self.put(to, bytes(self.bytes[at:at + length]))
+
+    def copy_range(self):
+        at, length = self.range()
+        length, to = min(length, len(self.bytes) - at), self.r.randrange(SIZE)
+        if length <= 0 or abs(to - at) < length:
+            return
+        while length:
+            done = os.copy_file_range(self.fd, self.fd, length, at, to)
+            self.put(to, bytes(self.bytes[at:at + done]))
+            at, to, length = at + done, to + done, length - done
+
+    def clone(self):
+        """Another file with the same contents, which is changed then, and removed."""
+        path, want = self.path + '.clone', bytearray(self.bytes)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        try:
+            fcntl.ioctl(fd, FICLONE, self.fd)
+            data, at = self.r.randbytes(5000), self.r.randrange(max(1, len(want)))
+            os.pwrite(fd, data, at)
+            want[at:at + len(data)] = data
+            if self.r.random() < .5:
+                os.fsync(fd)
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            return self.differs(os.pread(fd, len(want) + 1, 0), 0, want, 'clone')
+        finally:
+            os.close(fd)
+            os.unlink(path)
+
     def forget(self):
         os.fsync(self.fd)
         os.posix_fadvise(self.fd, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -169,7 +209,7 @@ class File:
         """What is wrong after so many random operations."""
         ways = [self.write] * 4 + [self.write_direct, self.write_direct, self.write_direct_anywhere, self.append,
                 self.write_mapped, self.write_mapped, self.punch, self.zero, self.allocate, self.truncate,
-                self.write_synchronously, self.forget, self.read_back, self.read_back, self.read_direct]
+                self.write_synchronously, self.clone_range, self.copy_range, self.clone, self.forget, self.read_back, self.read_back, self.read_direct]
         for _ in range(nr):
             way = self.r.choice(ways)
             self.did.append(way.__name__)

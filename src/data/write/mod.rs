@@ -10,6 +10,7 @@
 //! | `op.rs`      | [`write()`]: data to the devices, then its keys to the btree                |
 //! | `update.rs`  | [`put_extent`]: extents and what they mean for the inode, together          |
 //! | `space.rs`   | [`punch`], [`allocate`]: holes, and space without data                      |
+//! | `reflink.rs` | [`share`]: data that several files have                                   |
 //! | `cut.rs`     | [`truncate`]: another size                                                |
 //!
 //! Data is always written to space that was free, and found by whoever reads once its keys are in
@@ -21,6 +22,7 @@ mod cut;
 mod key;
 mod op;
 mod options;
+mod reflink;
 mod seal;
 mod space;
 mod update;
@@ -34,6 +36,7 @@ pub use op::{
     Written, //
 };
 pub use options::WriteOptions;
+pub use reflink::share;
 pub use space::{
     allocate,
     nr_unallocated,

@@ -15,6 +15,7 @@ use super::{
     },
     inode::INode,
     ioctl,
+    remap,
     write,
     write_back,
     xattr,
@@ -121,6 +122,7 @@ impl<T: Complete> Tables<T> {
         mmap_prepare: Some(write::mmap_prepare::<T>),
         splice_read: Some(bindings::filemap_splice_read),
         splice_write: Some(bindings::iter_file_splice_write),
+        remap_file_range: Some(remap::remap_file_range::<T>),
         unlocked_ioctl: Some(ioctl::ioctl::<T>),
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: Some(ioctl::compat_ioctl::<T>),

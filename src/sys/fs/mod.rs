@@ -23,6 +23,7 @@
 //! | `link.rs`    | symbolic links                                                            |
 //! | `names.rs`   | changing directories                                                      |
 //! | `quota.rs`   | quotactl                                                                  |
+//! | `remap.rs`   | sharing data between files                                                |
 //! | `sb.rs`      | superblocks                                                               |
 //! | `seq.rs`     | text for `/proc/mounts`                                                   |
 //! | `types.rs`   | filesystem types and their registration                                   |
@@ -51,6 +52,7 @@ mod life;
 mod link;
 mod names;
 mod quota;
+mod remap;
 mod sb;
 mod seq;
 mod types;

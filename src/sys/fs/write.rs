@@ -98,6 +98,16 @@ pub trait FileWrite: FileData {
     /// it had less.
     fn allocate(inode: &INode<Self>, pos: u64, end: u64, size: u64) -> Result;
 
+    /// Has the second file share `bytes` of the first one's data, both from these bytes on. The
+    /// second has `size` bytes then, if it had less. What it had there is not in its page cache,
+    /// and nothing of it is dirty in that of the other.
+    fn share(
+        from: (&INode<Self>, u64),
+        to: (&INode<Self>, u64),
+        bytes: u64,
+        size: u64,
+    ) -> Result;
+
     /// Gives the file another size on disk.
     fn truncate(inode: &INode<Self>, size: u64) -> Result;
 }
@@ -402,7 +412,7 @@ unsafe fn write_locked<T: FileWrite>(
 
 /// What is behind the end of a file in its last block becomes part of the file when that grows to
 /// `size` bytes, and has to be zeros.
-fn clear_old_end<T: FileWrite>(inode: &INode<T>, size: u64) -> Result {
+pub(super) fn clear_old_end<T: FileWrite>(inode: &INode<T>, size: u64) -> Result {
     let old = inode.size();
     match old < size {
         true => clear_block_from(inode, old),

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Contents of files: random writes, holes, allocations, sizes and sharing against plain bytes, with
+//! the allocator that there is in the kernel; and the independent recount of what follows from them.
+//!
+//! | file       | holds                                                           |
+//! |------------|-----------------------------------------------------------------|
+//! | `file.rs`  | a file, what should be in it, and random changes of both         |
+//! | `cuts.rs`  | the power is lost meanwhile, and transfers fail                  |
+//! | `full.rs`  | until there is no space                                          |
+//!
+//! `BCACHEFS_RS_OPS` sets how many changes are made, `BCACHEFS_RS_SEED` which, and `BCACHEFS_RS_CUTS`
+//! how many losses of power are looked at.
+
+mod cuts;
+#[path = "../engine/mod.rs"]
+mod engine;
+mod file;
+mod full;
+
+use engine::{
+    setting,
+    space::{
+        devices,
+        disks,
+        look,
+        open,
+        SpaceFs, //
+    },
+    Random, //
+};
+use file::{
+    check_ends,
+    files,
+    first_files,
+    File,
+    Target,
+    SECTOR,
+    SUBVOL, //
+};
+use sim::{
+    data::write::{
+        allocate,
+        write,
+        Written, //
+    },
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId,
+        csum::CsumType,
+        key_type::KeyType, //
+    },
+};
+
+fn check_all(fs: &SpaceFs, files: &[File]) {
+    fs.writer.journal.flush().unwrap();
+    let seen = look(devices(fs.contents())).unwrap();
+    for file in files {
+        file.check(&fs.view);
+        file.check(&seen.view);
+    }
+    check_ends(&fs.view, files);
+}
+
+/// The first files of an image, changed by `change`.
+fn random_ops(image: &str, csum: Option<CsumType>, seed: u64, nr: u64, blocks: u64) {
+    println!("BCACHEFS_RS_SEED={seed}");
+    let Some(disks) = disks(image) else {
+        return;
+    };
+    let fs = open(disks);
+    let mut r = Random(seed);
+    let mut files = first_files(&fs.view, fs.engine(), 3);
+    for file in &mut files {
+        if let Some(csum) = csum {
+            file.options.csum = csum;
+        }
+    }
+    fs.live(|fs| {
+        let target = Target {
+            engine: fs.engine(),
+            view: &fs.view,
+            blocks,
+        };
+        for at in 0..nr {
+            target.change(&mut files, &mut r).unwrap();
+            if at % 100 == 99 {
+                check_all(fs, &files);
+                fs.drop_nodes();
+            }
+        }
+    });
+    check_all(&fs, &files);
+    assert_eq!(fs.writer.hooks.nr_reserved(), 0);
+    fs.shut_down();
+    fs.check();
+    for file in &files {
+        file.check(&look(devices(fs.contents())).unwrap().view);
+    }
+}
+
+fn nr_ops() -> u64 {
+    setting("BCACHEFS_RS_OPS", 300)
+}
+
+#[test]
+fn files_hold_what_was_written() {
+    let seed = setting("BCACHEFS_RS_SEED", 1);
+    random_ops("engine-small", None, seed, nr_ops(), 200);
+    random_ops("v113-tree", Some(CsumType::CRC64), seed + 1, nr_ops(), 200);
+    random_ops("v113-tree", Some(CsumType::NONE), seed + 2, nr_ops(), 400);
+    random_ops("v113-tree", Some(CsumType::XXHASH), seed + 3, nr_ops(), 100);
+}
+
+#[test]
+fn with_several_copies() {
+    let seed = setting("BCACHEFS_RS_SEED", 1);
+    random_ops("v113-repl2", None, seed, nr_ops(), 200);
+    random_ops("engine-three", None, seed + 1, nr_ops(), 200);
+}
+
+/// Extents of all kinds are what is written over.
+#[test]
+fn reservations_are_replaced() {
+    let fs = open(disks("v113-tree").unwrap());
+    let snapshot = fs.view.subvolume(SUBVOL).unwrap().snapshot;
+    let inode = files(&fs.view)[0];
+    let mut file = File::of(&fs.view, &inode, snapshot);
+    let block = u64::from(fs.view.sb().sb.block_sectors());
+    let start = 1 << 20;
+    allocate(
+        fs.engine(),
+        &fs.view,
+        file.id,
+        (start, start + 64 * block),
+        1,
+        u64::MAX,
+    )
+    .unwrap();
+    file.resize((start + 64 * block) * SECTOR);
+    let mut data = vec![7; (8 * block * SECTOR) as usize];
+    let at = start + 16 * block;
+    file.bytes[(at * SECTOR) as usize..][..data.len()].copy_from_slice(&data);
+    let mut done = Written::default();
+    let what = (at, &mut data[..]);
+    write(
+        fs.engine(),
+        &fs.view,
+        file.id,
+        &file.options,
+        what,
+        0,
+        &mut done,
+    )
+    .unwrap();
+    assert_eq!(done.sectors, 0);
+    let count = |kind| {
+        let mut iter = fs.view.iter(
+            BtreeId::EXTENTS,
+            Bpos::new(file.id.inum, start, 0),
+            snapshot,
+        );
+        let mut nr = 0;
+        while let Some(key) = iter.next().unwrap() {
+            nr += usize::from(key.k.p.inode == file.id.inum && key.k.key_type == kind);
+        }
+        nr
+    };
+    assert_eq!(
+        (count(KeyType::RESERVATION), count(KeyType::EXTENT)),
+        (2, 1)
+    );
+    check_all(&fs, &[file]);
+    fs.shut_down();
+    fs.check();
+}
