@@ -209,7 +209,8 @@ class File:
         """What is wrong after so many random operations."""
         ways = [self.write] * 4 + [self.write_direct, self.write_direct, self.write_direct_anywhere, self.append,
                 self.write_mapped, self.write_mapped, self.punch, self.zero, self.allocate, self.truncate,
-                self.write_synchronously, self.clone_range, self.copy_range, self.clone, self.forget, self.read_back, self.read_back, self.read_direct]
+                self.write_synchronously, self.clone_range, self.copy_range, self.clone, self.forget,
+                self.read_back, self.read_back, self.read_direct]
         for _ in range(nr):
             way = self.r.choice(ways)
             self.did.append(way.__name__)
