@@ -264,7 +264,7 @@ impl Filesystem {
 
     /// The space of a filesystem that is, or was, read-write.
     pub fn space(&self) -> Option<&Space> {
-        self.rw.as_ref().map(|rw| &rw.engine().writer.hooks)
+        self.rw.get().map(|rw| &rw.engine().writer.hooks)
     }
 
     /// Waits until all changes so far are safe.

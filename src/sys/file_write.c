@@ -160,6 +160,11 @@ void bch_rs_unlock_pages(struct inode *inode)
 	filemap_invalidate_unlock(inode->i_mapping);
 }
 
+bool bch_rs_file_writes(const struct file *file)
+{
+	return file->f_mode & FMODE_WRITE;
+}
+
 int bch_rs_changed(struct file *file)
 {
 	return file_modified(file);

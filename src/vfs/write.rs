@@ -8,6 +8,7 @@ use super::{
         reported, //
     },
     file::file_id,
+    inode::changes,
     Bcachefs, //
 };
 use crate::{
@@ -114,6 +115,11 @@ impl FileWrite for Bcachefs {
 
     /// Buckets are hardly smaller.
     const RUN_BYTES: usize = 1 << 20;
+
+    fn may_write(inode: &INode<Self>) -> Result {
+        let changes = changes(inode.sb().data())?;
+        changes.may_change(inode.key()).map_err(errno)
+    }
 
     fn reserve(inode: &INode<Self>, pos: u64, end: u64, must: bool) -> Result<u64> {
         let space = &engine_of(inode)?.writer.hooks;
@@ -247,7 +253,7 @@ impl FileWrite for Bcachefs {
         Ok(())
     }
 
-    fn share(
+    fn share_data(
         (from, at): (&INode<Self>, u64),
         (to, pos): (&INode<Self>, u64),
         bytes: u64,

@@ -227,8 +227,33 @@ def regular_files(root, nr):
             path = os.path.join(d, name)
             s = os.lstat(path)
             if stat.S_ISREG(s.st_mode) and s.st_nlink == 1 and s.st_size < SIZE and s.st_mode & 0o200:
-                found.append(path)
+                try:
+                    os.close(os.open(path, os.O_RDWR))
+                    found.append(path)
+                except OSError as x:
+                    if x.errno != errno.EROFS:  # of a snapshot that is read-only
+                        raise
     return found[:nr]
+
+
+def read_only_snapshot(name):
+    """Files of a snapshot that is read-only can not be changed."""
+    with Loop(common.unpack(name)) as dev:
+        mount(dev.source, flags=0)
+        paths = [os.path.join(d, n) for d, _, names in os.walk(common.MNT) for n in names if 'snap-ro' in d]
+        paths = [p for p in paths if stat.S_ISREG(os.lstat(p).st_mode) and os.lstat(p).st_mode & 0o200]
+        wrong = [] if paths else ['no file to try']
+        for path in paths[:20]:
+            for what in lambda p: os.open(p, os.O_WRONLY), lambda p: os.open(p, os.O_RDONLY | os.O_TRUNC), \
+                    lambda p: os.truncate(p, 1):
+                try:
+                    what(path)
+                    wrong.append(f'{path} can be changed')
+                except OSError as x:
+                    if x.errno != errno.EROFS:
+                        wrong.append(f'{path}: {x}')
+        umount()
+        return wrong
 
 
 def in_processes(jobs):
@@ -394,6 +419,7 @@ def main():
     names = 'v113-tree', 'v113-repl2', 'v113-csum-none', 'v113-snap', 'v113-block512'
     tests = [(f'{n}: random operations, seed {seed}', random_operations, n, seed, nr) for n in names]
     tests += [(f'{n}: what fsync said is safe', safe_after_fsync, n, seed, nr // 2) for n in names[:2]]
+    tests += [('v113-snap: a snapshot that is read-only', read_only_snapshot, 'v113-snap')]
     tests += [(f'{n}: until it is full', full, n) for n in names[:1]]
     tap.check_each(log, tests, SECONDS)
     tap.done()

@@ -15,8 +15,8 @@
 //!
 //! Data is always written to space that was free, and found by whoever reads once its keys are in
 //! the btree: a write that was cut off has changed nothing. (C does the same unless a file has the
-//! option `nocow`, which is a permission, and not made use of here.) One transaction has the keys of
-//! a range, and with them the size and the number of sectors in the inode.
+//! option `nocow`, which is a permission, and not made use of here.) One transaction has the keys
+//! of a range, and with them the size and the number of sectors in the inode.
 
 mod cut;
 mod key;

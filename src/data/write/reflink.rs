@@ -24,6 +24,7 @@ use crate::{
     data::{
         inode_get,
         inode_put,
+        plan,
         FileId, //
     },
     env::Vec,
@@ -125,7 +126,7 @@ fn pointer(file: FileId, (start, end): (u64, u64), idx: u64) -> Result<KeyBuf> {
         error: false,
         may_update_options: false,
     };
-    let value = p.encode().ok_or(Error::ReflinkFull)?;
+    let value = p.encode().ok_or(Error::Overflow)?;
     KeyBuf::of(header(file, KeyType::REFLINK_P, start, end)?, &value)
 }
 
@@ -158,12 +159,9 @@ fn find(
     if start > first {
         return Ok(Shared::Hole(start));
     }
-    let idx = match key.k.key_type {
-        KeyType::REFLINK_P => {
-            let p = ReflinkPtr::decode(key.key().v).map_err(|_| Error::ReflinkLost)?;
-            p.idx
-        }
-        _ => {
+    let idx = match plan::indirect(&key.key())? {
+        Some(idx) => idx,
+        None => {
             let idx = make_shared(t, &key)?;
             t.commit()?;
             idx

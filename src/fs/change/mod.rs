@@ -116,6 +116,11 @@ impl Changes<'_> {
         })
     }
 
+    /// Whether an inode may be changed: [`Error::SubvolumeReadOnly`] if not.
+    pub fn may_change(&self, id: SubvolInum) -> Result {
+        self.at(id).map(drop)
+    }
+
     /// Runs `f` and commits what it staged. Says when that was.
     fn run<T>(
         &self,

@@ -114,7 +114,7 @@ impl<T: Complete> Tables<T> {
 
     const FILE: bindings::file_operations = bindings::file_operations {
         llseek: Some(llseek::<T>),
-        open: Some(bindings::bch_rs_file_open),
+        open: Some(write::open::<T>),
         read_iter: Some(read_iter::<T>),
         write_iter: Some(write::write_iter::<T>),
         fsync: Some(write::fsync::<T>),

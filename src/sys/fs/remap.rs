@@ -47,7 +47,7 @@ pub(super) unsafe extern "C" fn remap_file_range<T: FileWrite>(
     let done = clear_old_end(target, end).and_then(|()| {
         // SAFETY: The inodes are locked, and nobody brings pages to their caches.
         check(unsafe { bindings::bch_rs_remap_drop(to, pos_to, len) })?;
-        T::share((source, from_byte), (target, to_byte), bytes, end)
+        T::share_data((source, from_byte), (target, to_byte), bytes, end)
     });
     // SAFETY: As above.
     unsafe {

@@ -59,6 +59,9 @@ pub trait FileWrite: FileData {
     /// The most bytes that are written back together.
     const RUN_BYTES: usize;
 
+    /// Whether the file may be changed.
+    fn may_write(inode: &INode<Self>) -> Result;
+
     /// Reserves space for bytes from `pos` to `end`, or for as many as there is space for; where
     /// these end. When it `must` not fail, for all, whether there is space or not.
     fn reserve(inode: &INode<Self>, pos: u64, end: u64, must: bool) -> Result<u64>;
@@ -101,7 +104,7 @@ pub trait FileWrite: FileData {
     /// Has the second file share `bytes` of the first one's data, both from these bytes on. The
     /// second has `size` bytes then, if it had less. What it had there is not in its page cache,
     /// and nothing of it is dirty in that of the other.
-    fn share(
+    fn share_data(
         from: (&INode<Self>, u64),
         to: (&INode<Self>, u64),
         bytes: u64,
@@ -344,6 +347,25 @@ pub(super) unsafe extern "C" fn invalidate_folio<T: FileWrite>(
         let start = pos.saturating_add(num::u64_of(offset));
         let end = start.saturating_add(num::u64_of(len));
         T::release(inode, round_up(inode, start), round_down(inode, end));
+    }
+}
+
+/// `->open`.
+///
+/// # Safety
+///
+/// For the VFS to call, with a file of `T`.
+pub(super) unsafe extern "C" fn open<T: FileWrite>(
+    inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> c_int {
+    // SAFETY: By the function's contract.
+    unsafe {
+        let ret = bindings::bch_rs_file_open(inode, file);
+        if ret != 0 || !bindings::bch_rs_file_writes(file) {
+            return ret;
+        }
+        returned(T::may_write(INode::from_raw(inode)))
     }
 }
 
@@ -623,6 +645,7 @@ fn clear<T: FileWrite>(inode: &INode<T>, start: u64, end: u64) -> Result {
 ///
 /// C: `bch2_truncate()`, `bchfs_truncate()`.
 pub fn set_size<T: FileWrite>(inode: &INode<T>, size: u64) -> Result {
+    T::may_write(inode)?;
     let raw = inode.as_ptr();
     let old = inode.size();
     // SAFETY: The inode is ours.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Contents of files: random writes, holes, allocations, sizes and sharing against plain bytes, with
-//! the allocator that there is in the kernel; and the independent recount of what follows from them.
+//! Contents of files: random writes, holes, allocations, sizes and sharing against plain bytes,
+//! with the allocator that there is in the kernel; and the independent recount of what follows.
 //!
 //! | file       | holds                                                           |
 //! |------------|-----------------------------------------------------------------|
@@ -9,8 +9,8 @@
 //! | `cuts.rs`  | the power is lost meanwhile, and transfers fail                  |
 //! | `full.rs`  | until there is no space                                          |
 //!
-//! `BCACHEFS_RS_OPS` sets how many changes are made, `BCACHEFS_RS_SEED` which, and `BCACHEFS_RS_CUTS`
-//! how many losses of power are looked at.
+//! `BCACHEFS_RS_OPS` sets how many changes are made, `BCACHEFS_RS_SEED` which, and
+//! `BCACHEFS_RS_CUTS` how many losses of power are looked at.
 
 mod cuts;
 #[path = "../engine/mod.rs"]
