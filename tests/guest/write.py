@@ -7,13 +7,21 @@
 plain bytes: through the page cache, through mappings, past the page cache, as holes and allocations, by
 changing the size, and by sharing; mounted again, and after writing was ended at once behind fsync(2).
 
-    write.py [SEED [OPERATIONS]]"""
+    write.py [SEED [OPERATIONS]]
+
+Filesystems with files that were changed are left in a directory, for another kernel to look at, and are
+looked at there:
+
+    write.py --keep DIRECTORY [SEED [OPERATIONS]]
+    write.py --look DIRECTORY"""
 import ctypes
 import errno
 import fcntl
+import json
 import mmap
 import os
 import random
+import shutil
 import stat
 import struct
 import sys
@@ -23,10 +31,11 @@ import traceback
 import common
 import emergency
 import rw
-from common import Log, Loop, Mounted, Skip, Tap, mount, umount
+from common import Limit, Log, Loop, Mounted, Skip, Tap, mount, umount
 
 SEED, OPERATIONS = 1, 400
 SECONDS, SIZE = 120, 1 << 20
+IMAGES = 'v113-tree', 'v113-repl2', 'v113-csum-none', 'v113-snap', 'v113-block512'
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
 FICLONE, FICLONERANGE = 0x40049409, 0x4020940d
 
@@ -231,7 +240,8 @@ def regular_files(root, nr):
                     os.close(os.open(path, os.O_RDWR))
                     found.append(path)
                 except OSError as x:
-                    if x.errno != errno.EROFS:  # of a snapshot that is read-only
+                    # Of a snapshot that is read-only, or immutable.
+                    if x.errno not in (errno.EROFS, errno.EPERM):
                         raise
     return found[:nr]
 
@@ -412,15 +422,64 @@ def full(name):
     return wrong
 
 
+def sums(root):
+    """Sizes and sums of all files, by name."""
+    found = {}
+    _, errors = common.read_everything(root, found)
+    return {os.path.relpath(os.fsdecode(p), root): list(v) for p, v in found.items()}, errors
+
+
+def keep(to, seed, nr):
+    for name in IMAGES:
+        files = common.unpack(name)
+        with Loop(files) as dev:
+            mount(dev.source, flags=0)
+            paths = regular_files(common.MNT, 3)
+            wrong = in_processes([lambda p=p, i=i: churned(p, f'{seed}.{i}', nr) for i, p in enumerate(paths)])
+            found, errors = sums(common.MNT)
+            umount()
+        if wrong or errors:
+            sys.exit(f'{name}: {wrong[:5]} {errors[:5]}')
+        for f in files:
+            shutil.copy(f, to)
+        with open(os.path.join(to, name + '.sums'), 'w', encoding='ascii') as f:
+            json.dump(found, f)
+        common.clean()
+        print(f'kept {name}', flush=True)
+
+
+def look(there, tap):
+    for name in IMAGES:
+        files = sorted(f for f in os.listdir(there) if f.startswith(name + '.') and f.endswith('.img'))
+        files = [shutil.copy(os.path.join(there, f), common.WORK) for f in files]
+        with open(os.path.join(there, name + '.sums'), encoding='ascii') as f:
+            want = json.load(f)
+        for flags, how in (common.MS_RDONLY, 'read-only'), (0, 'read-write'):
+            with Loop(files) as dev, Limit(SECONDS):
+                mount(dev.source, flags=flags)
+                found, errors = sums(common.MNT)
+                umount()
+            different = [f'{n}: {found.get(n)}, should be {want.get(n)}' for n in {**want, **found}
+                         if found.get(n) != want.get(n)]
+            tap.result(not different and not errors, f'{name} mounted {how} by another kernel',
+                       different[:10] + errors[:10])
+        common.clean()
+
+
 def main():
+    if sys.argv[1:2] == ['--keep']:
+        return keep(sys.argv[2], *(int(a) for a in sys.argv[3:] or (SEED, OPERATIONS)))
+    if sys.argv[1:2] == ['--look']:
+        tap = Tap()
+        look(sys.argv[2], tap)
+        return tap.done()
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else SEED
     nr = int(sys.argv[2]) if len(sys.argv) > 2 else OPERATIONS
     tap, log = Tap(), Log()
-    names = 'v113-tree', 'v113-repl2', 'v113-csum-none', 'v113-snap', 'v113-block512'
-    tests = [(f'{n}: random operations, seed {seed}', random_operations, n, seed, nr) for n in names]
-    tests += [(f'{n}: what fsync said is safe', safe_after_fsync, n, seed, nr // 2) for n in names[:2]]
+    tests = [(f'{n}: random operations, seed {seed}', random_operations, n, seed, nr) for n in IMAGES]
+    tests += [(f'{n}: what fsync said is safe', safe_after_fsync, n, seed, nr // 2) for n in IMAGES[:2]]
     tests += [('v113-snap: a snapshot that is read-only', read_only_snapshot, 'v113-snap')]
-    tests += [(f'{n}: until it is full', full, n) for n in names[:1]]
+    tests += [(f'{n}: until it is full', full, n) for n in IMAGES[:1]]
     tap.check_each(log, tests, SECONDS)
     tap.done()
 
