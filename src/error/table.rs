@@ -265,6 +265,7 @@ errors! {
     DataTooLarge, Key, EIO, "a compressed extent is larger than the filesystem allows";
     DataDecompress, Checksum, EIO, "data can not be decompressed";
     DataNoKey, Key, EIO, "the data is encrypted, but the filesystem has no key";
+    DataBlockSize, Unsupported, EOPNOTSUPP, "files can not be written in blocks that are larger than a page";
     DataWriteUnaligned, InvalidArg, EINVAL, "data that is to be written is not of whole blocks";
     DataWriteFailed, Io, EIO, "no device could write a copy of the data";
     DataCanNotSeal, Unsupported, EOPNOTSUPP, "there is no checksum, or no key, of the kind that data is to have";

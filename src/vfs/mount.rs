@@ -9,6 +9,7 @@ use super::{
     },
     inode::load,
     ioctl::ControlNode,
+    write::Writes,
     Bcachefs,
     Node, //
 };
@@ -63,7 +64,6 @@ use crate::{
             SuperParams, //
         },
         unicode::Encoding,
-        workqueue::WorkQueue, //
     },
 };
 use core::ffi::CStr;
@@ -93,7 +93,7 @@ pub struct Mount {
     /// reads under way, which hold the filesystem and its devices.
     pub(super) reads: Reads<Filesystem>,
     /// Where file data is written back. Dropping it waits for that.
-    pub(super) writes: WorkQueue,
+    pub(super) writes: Writes,
     /// The filesystem.
     pub(super) fs: Arc<Filesystem>,
     /// The device whose block size direct reads have to keep to: that with the largest blocks.
@@ -287,7 +287,7 @@ fn start(devs: Vec<BlockDevice>, options: &Opts, read_only: bool) -> crate::erro
         _published: publish(&fs, control.number())?,
         _control: control,
         reads: Reads::try_new()?,
-        writes: WorkQueue::try_new(c"bcachefs_write")?,
+        writes: Writes::try_new()?,
         direct,
         times,
         given: Box::try_new(options.clone())?,

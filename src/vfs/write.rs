@@ -44,16 +44,86 @@ use crate::{
     },
     init::Filesystem,
     journal::live::Watermark,
-    sys::fs::{
-        DirtyRun,
-        FileWrite,
-        INode,
-        Result, //
+    sys::{
+        fs::{
+            DirtyRun,
+            FileWrite,
+            INode,
+            Result, //
+        },
+        reclaim::NoFs,
+        wait::WaitQueue,
+        workqueue::WorkQueue, //
     },
 };
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering, //
+};
 
+/// The largest block that files can be written in: a page of any machine.
+const BLOCK_MAX: u32 = 4096;
 /// Bytes in a sector.
 const SECTOR: u64 = 512;
+
+/// The most runs that are written at the same time: each takes memory while it is.
+const RUNS_MAX: u32 = 32;
+
+/// Where runs are written.
+pub(super) struct Writes {
+    queue: WorkQueue,
+    flow: Arc<Flow>,
+}
+
+/// How many runs are being written.
+struct Flow {
+    active: AtomicU32,
+    changed: WaitQueue,
+}
+
+impl Writes {
+    /// Nothing is written yet.
+    pub(super) fn try_new() -> error::Result<Self> {
+        Ok(Self {
+            queue: WorkQueue::try_new(c"bcachefs_write")?,
+            flow: Arc::try_new(Flow {
+                active: AtomicU32::new(0),
+                changed: WaitQueue::new(),
+            })?,
+        })
+    }
+
+    /// Runs `job` in a task, when not too many others are.
+    fn spawn(&self, job: impl FnOnce() + Send + 'static) -> error::Result {
+        let turn = Flow::enter(&self.flow);
+        self.queue.spawn(move || {
+            job();
+            drop(turn);
+        })
+    }
+}
+
+impl Flow {
+    fn enter(flow: &Arc<Self>) -> Turn {
+        flow.changed.wait(|| {
+            let more = |nr: u32| (nr < RUNS_MAX).then_some(nr.wrapping_add(1));
+            flow.active
+                .fetch_update(Ordering::AcqRel, Ordering::Relaxed, more)
+                .is_ok()
+        });
+        Turn(flow.clone())
+    }
+}
+
+/// One of the runs that are being written.
+struct Turn(Arc<Flow>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.wake_all();
+    }
+}
 
 /// How blocks of a file are counted.
 struct Blocks {
@@ -117,7 +187,11 @@ impl FileWrite for Bcachefs {
     const RUN_BYTES: usize = 1 << 20;
 
     fn may_write(inode: &INode<Self>) -> Result {
-        let changes = changes(inode.sb().data())?;
+        let mount = inode.sb().data();
+        if mount.fs.view.sb().sb.block_bytes() > BLOCK_MAX {
+            return Err(errno(Error::DataBlockSize));
+        }
+        let changes = changes(mount)?;
         changes.may_change(inode.key()).map_err(errno)
     }
 
@@ -194,6 +268,7 @@ impl FileWrite for Bcachefs {
     }
 
     fn write_direct(inode: &INode<Self>, pos: u64, data: &mut [u8], size: u64) -> Result {
+        let _scope = NoFs::enter();
         let mount = inode.sb().data();
         let (file, engine) = (file_id(inode), engine_of(inode)?);
         let options = WriteOptions::of(mount.fs.view.sb(), &inode.data().inode());
@@ -218,6 +293,7 @@ impl FileWrite for Bcachefs {
     }
 
     fn sync_data(inode: &INode<Self>) -> Result {
+        let _scope = NoFs::enter();
         let fs = &inode.sb().data().fs;
         let file = file_id(inode);
         let engine = engine(fs).map_err(errno)?;
@@ -227,6 +303,7 @@ impl FileWrite for Bcachefs {
     }
 
     fn punch(inode: &INode<Self>, pos: u64, end: u64) -> Result {
+        let _scope = NoFs::enter();
         let fs = &inode.sb().data().fs;
         let engine = engine(fs).map_err(errno)?;
         let (start, end) = (pos / SECTOR, end / SECTOR);
@@ -237,6 +314,7 @@ impl FileWrite for Bcachefs {
     }
 
     fn allocate(inode: &INode<Self>, pos: u64, end: u64, size: u64) -> Result {
+        let _scope = NoFs::enter();
         let fs = &inode.sb().data().fs;
         let (file, engine) = (file_id(inode), engine(fs).map_err(errno)?);
         let copies = WriteOptions::of(fs.view.sb(), &inode.data().inode()).nr_replicas;
@@ -259,6 +337,7 @@ impl FileWrite for Bcachefs {
         bytes: u64,
         size: u64,
     ) -> Result {
+        let _scope = NoFs::enter();
         let fs = &to.sb().data().fs;
         let engine = engine(fs).map_err(errno)?;
         let block = u64::from(fs.view.sb().sb.block_bytes());
@@ -280,6 +359,7 @@ impl FileWrite for Bcachefs {
     }
 
     fn truncate(inode: &INode<Self>, size: u64) -> Result {
+        let _scope = NoFs::enter();
         let fs = &inode.sb().data().fs;
         let engine = engine(fs).map_err(errno)?;
         let file = (file_id(inode), inode.key().subvol);
@@ -308,9 +388,11 @@ impl Job {
             space.give_back(reserved.0);
         }
         if let Err(e) = result {
-            let (name, file) = (self.fs.view.sb().name(), self.file);
-            let (pos, len) = (run.pos(), run.nr_bytes());
-            pr_err!("{name}: inode {}: {len} bytes at {pos} are lost: {e}", file.inum);
+            let (st, file) = (self.fs.view.sb(), self.file);
+            let (name, pos, len) = (st.name(), run.pos(), run.nr_bytes());
+            if st.admit_message() {
+                pr_err!("{name}: inode {}: {len} bytes at {pos} are lost: {e}", file.inum);
+            }
         }
         drop(self);
         run.into_inner().end(result);

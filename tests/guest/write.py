@@ -35,7 +35,7 @@ from common import Limit, Log, Loop, Mounted, Skip, Tap, mount, umount
 
 SEED, OPERATIONS = 1, 400
 SECONDS, SIZE = 120, 1 << 20
-IMAGES = 'v113-tree', 'v113-repl2', 'v113-csum-none', 'v113-snap', 'v113-block512'
+IMAGES = 'v113-tree', 'v113-repl2', 'v113-csum-none', 'v113-snap', 'v113-block512', 'v113-encrypted'
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
 FICLONE, FICLONERANGE = 0x40049409, 0x4020940d
 
@@ -323,6 +323,7 @@ def random_operations(name, seed, nr):
     if name not in common.images():
         raise Skip('no such image')
     files, wrong = common.unpack(name), []
+    rw.unlocked(name, files)
     with Loop(files) as dev:
         mount(dev.source, flags=0)
         paths = regular_files(common.MNT, 3)
@@ -345,6 +346,7 @@ def random_operations(name, seed, nr):
 def safe_after_fsync(name, seed, nr):
     """What fsync(2) has acknowledged is there after all writing was ended at once."""
     files, wrong = common.unpack(name), []
+    rw.unlocked(name, files)
     with Loop(files) as dev:
         mount(dev.source, flags=0)
         paths, fds = regular_files(common.MNT, 3), []
@@ -375,6 +377,7 @@ def full(name):
     """The last byte there is can be written, and what was written is there; with space again, writing
     goes on."""
     files, wrong = common.unpack(name), []
+    rw.unlocked(name, files)
     with Loop(files) as dev:
         mount(dev.source, flags=0)
         path = regular_files(common.MNT, 1)[0]
@@ -432,6 +435,7 @@ def sums(root):
 def keep(to, seed, nr):
     for name in IMAGES:
         files = common.unpack(name)
+        rw.unlocked(name, files)
         with Loop(files) as dev:
             mount(dev.source, flags=0)
             paths = regular_files(common.MNT, 3)
@@ -452,6 +456,7 @@ def look(there, tap):
     for name in IMAGES:
         files = sorted(f for f in os.listdir(there) if f.startswith(name + '.') and f.endswith('.img'))
         files = [shutil.copy(os.path.join(there, f), common.WORK) for f in files]
+        rw.unlocked(name, files)
         with open(os.path.join(there, name + '.sums'), encoding='ascii') as f:
             want = json.load(f)
         for flags, how in (common.MS_RDONLY, 'read-only'), (0, 'read-write'):

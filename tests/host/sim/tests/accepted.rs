@@ -6,6 +6,9 @@
 //! directory, only our own checker looks at one.
 
 mod engine;
+#[path = "file_data/file.rs"]
+#[allow(dead_code)] // it is used as far as it goes here
+mod file;
 #[allow(dead_code)] // not all of it is used here
 #[path = "namespace/model.rs"]
 mod model;
@@ -27,6 +30,10 @@ use engine::{
     },
     Random, //
 };
+use file::{
+    first_files,
+    Target, //
+};
 use model::{
     roots,
     Model, //
@@ -35,6 +42,7 @@ use sim::{
     alloc::space::discard_buckets,
     btree::write_back,
     env::Vec as EnvVec,
+    error::Class,
     format::opts::Opts,
     init::{
         Access,
@@ -120,6 +128,9 @@ fn changed(seed: u64) -> SpaceFs {
             });
         }),
     }
+    if r.one_in(2) {
+        write_files(&fs, &mut r);
+    }
     fs.shut_down();
     fs
 }
@@ -151,6 +162,26 @@ fn named(seed: u64) -> Vec<Disk> {
     w.lists(&fs.changes().unwrap());
     fs.go_read_only().unwrap();
     media.iter().map(|m| m.contents()).collect()
+}
+
+/// Changes contents of files, until there is no space.
+fn write_files(fs: &SpaceFs, r: &mut Random) {
+    let nr = [10, 100, 400][r.below(3) as usize];
+    fs.live(|fs| {
+        let mut files = first_files(&fs.view, fs.engine(), 3);
+        let target = Target {
+            engine: fs.engine(),
+            view: &fs.view,
+            blocks: 300,
+        };
+        for _ in 0..nr {
+            if let Err(e) = target.change(&mut files, r) {
+                assert_eq!(e.class(), Class::NoSpace, "{e}");
+                return;
+            }
+        }
+        files.iter().for_each(|file| file.check(&fs.view));
+    });
 }
 
 #[test]
