@@ -18,6 +18,7 @@ use super::{
     remap,
     write,
     write_back,
+    write_ops,
     xattr,
     Complete,
     FileSystem,
@@ -114,11 +115,11 @@ impl<T: Complete> Tables<T> {
 
     const FILE: bindings::file_operations = bindings::file_operations {
         llseek: Some(llseek::<T>),
-        open: Some(write::open::<T>),
+        open: Some(write_ops::open::<T>),
         read_iter: Some(read_iter::<T>),
-        write_iter: Some(write::write_iter::<T>),
-        fsync: Some(write::fsync::<T>),
-        fallocate: Some(write::fallocate::<T>),
+        write_iter: Some(write_ops::write_iter::<T>),
+        fsync: Some(write_ops::fsync::<T>),
+        fallocate: Some(write_ops::fallocate::<T>),
         mmap_prepare: Some(write::mmap_prepare::<T>),
         splice_read: Some(bindings::filemap_splice_read),
         splice_write: Some(bindings::iter_file_splice_write),

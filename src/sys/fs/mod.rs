@@ -27,8 +27,9 @@
 //! | `sb.rs`      | superblocks                                                               |
 //! | `seq.rs`     | text for `/proc/mounts`                                                   |
 //! | `types.rs`   | filesystem types and their registration                                   |
-//! | `write.rs`   | regular files: writing                                                    |
+//! | `write.rs`   | regular files: what iomap wants when they are written                     |
 //! | `write_back.rs` | dirty folios on their way to the devices                                |
+//! | `write_ops.rs` | regular files: write(2), fsync(2), fallocate(2), the size                 |
 //! | `xattr.rs`   | extended attributes                                                       |
 //!
 //! Life of a mount: [`FileSystem::open`] makes the data from the devices, then the root inode is
@@ -58,6 +59,7 @@ mod seq;
 mod types;
 mod write;
 mod write_back;
+mod write_ops;
 mod xattr;
 
 pub use self::{
@@ -81,8 +83,9 @@ pub use self::{
     sb::{SuperBlock, SuperParams},
     seq::Seq,
     types::{FsType, Registration},
-    write::{set_size, FileWrite},
+    write::FileWrite,
     write_back::DirtyRun,
+    write_ops::set_size,
     xattr::{XattrHandler, XattrList}, //
 };
 

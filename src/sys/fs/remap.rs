@@ -4,10 +4,8 @@
 
 use super::{
     inode::INode,
-    write::{
-        clear_old_end,
-        FileWrite, //
-    },
+    write::FileWrite,
+    write_ops::clear_old_end,
 };
 use crate::{
     bindings,
