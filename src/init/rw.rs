@@ -13,6 +13,7 @@ use crate::{
             Space,
             Writer, //
         },
+        Capacity,
         Usage, //
     },
     btree::{
@@ -35,10 +36,13 @@ use crate::{
         Error,
         Result, //
     },
-    format::sb::{
-        flags,
-        Superblock,
-        Version, //
+    format::{
+        opts::OptId,
+        sb::{
+            flags,
+            Superblock,
+            Version, //
+        },
     },
     journal::live::{
         Journal,
@@ -268,9 +272,13 @@ impl ReadWrite {
         &self.writer.journal
     }
 
-    /// Space in use, as of the last commit.
+    /// Space in use as of the last commit, and what is reserved for data that is not written yet.
     pub(super) fn usage(&self) -> Usage {
-        self.writer.hooks.usage()
+        let (st, space) = (self.btrees.sb(), &self.writer.hooks);
+        let capacity = Capacity::of(st, st.opts.get(OptId::GcReservePercent));
+        let mut base = space.usage_base();
+        base.reserved = base.reserved.saturating_add(space.nr_reserved());
+        Usage::of(&base, &capacity)
     }
 
     /// What it takes to run transactions.

@@ -137,8 +137,11 @@ impl Op<'_> {
             target: self.options.target,
             avoid: DevMask::default(),
         };
+        let mut failed = None;
         loop {
-            let place = self.engine.place_data(&request)?;
+            // When there is no place because of devices that failed, that is what is wrong.
+            let place = self.engine.place_data(&request);
+            let place = place.map_err(|e| failed.unwrap_or(e))?;
             let room = usize_of_u32(place.sectors).saturating_mul(SECTOR);
             let now = data.get_mut(..room).ok_or(Error::Overflow)?;
             let parts = self.seal_parts(now)?;
@@ -148,7 +151,10 @@ impl Op<'_> {
                     return Ok(room);
                 }
                 // Elsewhere, if there is another place.
-                Err(Error::DataWriteFailed) => self.unseal_parts(&parts, now),
+                Err(e @ Error::DataWriteFailed) => {
+                    self.unseal_parts(&parts, now);
+                    failed = Some(e);
+                }
                 Err(e) => return Err(e),
             }
         }

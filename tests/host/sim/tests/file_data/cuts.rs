@@ -25,7 +25,13 @@ use super::{
 };
 use sim::{
     check::check_derived,
-    data::read_sync,
+    data::{
+        read_sync,
+        write::{
+            write,
+            Written, //
+        },
+    },
     env::Vec as EnvVec,
     error::{
         Class,
@@ -194,6 +200,40 @@ fn write_fails(image: &str, seed: u64) -> bool {
         recovered(fs.contents(), |view| past.check(view, first));
     }
     failed.is_none()
+}
+
+/// With no device that can be written, a write fails as one of devices, and changes nothing.
+#[test]
+fn without_devices_that_write_nothing_is_changed() {
+    let fs = record(disks("v113-repl2").unwrap());
+    let mut files = first_files(&fs.view, fs.engine(), 1);
+    fs.writer.journal.flush().unwrap();
+    for medium in &fs.media {
+        medium.fail_from_then_on(Kind::Write, 0);
+    }
+    let file = &mut files[0];
+    let block = fs.view.sb().sb.block_bytes() as usize;
+    let (mut data, mut done) = (vec![1; 4 * block], Written::default());
+    let options = file.options;
+    let what = (0, &mut data[..]);
+    let size = (4 * block) as u64;
+    let failed = write(
+        fs.engine(),
+        &fs.view,
+        file.id,
+        &options,
+        what,
+        size,
+        &mut done,
+    );
+    assert_eq!(failed, Err(Error::DataWriteFailed));
+    assert_eq!(done, Written::default());
+    file.check(&fs.view);
+    let past = Past {
+        states: vec![files.clone()],
+        safe: Vec::new(),
+    };
+    recovered(fs.contents(), |view| past.check(view, 0));
 }
 
 #[test]
