@@ -176,14 +176,6 @@ impl<T: FileSystem> INode<T> {
         }
     }
 
-    /// Changes the number of sectors that the VFS shows.
-    pub fn add_sectors(&self, by: i64) {
-        if by != 0 {
-            // SAFETY: The inode is valid by the type invariant.
-            unsafe { bindings::bch_rs_add_sectors(self.as_ptr(), by) };
-        }
-    }
-
     /// The file's size in bytes.
     pub fn size(&self) -> u64 {
         // SAFETY: The inode is valid by the type invariant.

@@ -45,6 +45,16 @@ enum Allocate {
     Zeros,
 }
 
+impl<T: FileWrite> INode<T> {
+    /// Changes the number of sectors that the VFS shows.
+    pub fn add_sectors(&self, by: i64) {
+        if by != 0 {
+            // SAFETY: The inode is valid by the type invariant.
+            unsafe { bindings::bch_rs_add_sectors(self.as_ptr(), by) };
+        }
+    }
+}
+
 /// `->open`.
 ///
 /// # Safety
