@@ -176,7 +176,10 @@ pub(super) fn write_copies<H>(
         last = match written {
             Ok(()) => Ok(()),
             Err(e) => {
-                pr_err!("btree node ({node}): can not write the copy at {copy}: {e}");
+                // That a device is missing was said when the filesystem was mounted.
+                if st.dev(copy.dev).is_some() {
+                    pr_err!("btree node ({node}): can not write the copy at {copy}: {e}");
+                }
                 ptr = ptr.without(copy.dev);
                 last.or(Err(e))
             }
