@@ -160,7 +160,8 @@ impl SbState {
             .as_mut()
             .filter(|live| live.is_active && self.state.may_write());
         let Some(live) = live else {
-            return Err(Error::SbNotLive);
+            // What ended it all says more.
+            return Err(self.state.first_error().unwrap_or(Error::SbNotLive));
         };
         match change(&mut live.sb)? {
             true => self.write_super(live),
