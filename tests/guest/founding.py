@@ -77,8 +77,8 @@ def used(kind):
     first.KINDS[kind] = KINDS[kind]
     files = first.make(kind)
     with Loop(files) as dev, Written(dev.source) as fs:
-        fs.perf('rand_insert', 30000)
-        fs.perf('rand_delete', 10000)
+        fs.perf('rand_insert', 15000)
+        fs.perf('rand_delete', 5000)
     return files
 
 
@@ -86,7 +86,7 @@ def crashed(kind):
     """The same with changes that are in the journal only."""
     files = used(kind)
     with Loop(files) as dev, Written(dev.source) as fs:
-        fs.perf('rand_insert', 10000, 2)
+        fs.perf('rand_insert', 6000, 2)
         fs.stop()
     return files
 
@@ -165,7 +165,7 @@ def damaged(kind, header, keys):
             with Limit(SECONDS), Written(dev.source, options) as fs:
                 for test in ('rand_insert', 'rand_delete', 'seq_insert'):
                     try:
-                        fs.perf(test, 5000, 2)
+                        fs.perf(test, 2000, 2)
                     except OSError as x:
                         outcome = f'read-only, {errno.errorcode[x.errno]}'
                 common.read_everything(common.MNT)
@@ -203,7 +203,7 @@ def under_the_mount(kind, goes_on):
     with Beside() as other, Loop(files) as dev:
         # Nobody brings keys to their leaves without a need.
         with Limit(SECONDS), Written(dev.source, 'journal_reclaim_delay=100000') as fs:
-            fs.perf('rand_insert', 3000)
+            fs.perf('rand_insert', 2000)
             os.sync()
             print(f'# {lost_keys(files)} keys are gone from leaves')
             log.take()
@@ -212,7 +212,7 @@ def under_the_mount(kind, goes_on):
                 drop_nodes()
             try:
                 if goes_on:
-                    fs.perf('rand_insert', 20000)
+                    fs.perf('rand_insert', 5000)
             except OSError:
                 pass
             common.read_everything(common.MNT)
