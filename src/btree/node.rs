@@ -90,6 +90,9 @@ pub struct Body {
     pub(super) journal_seq: u64,
     /// The pointer to it, with the copies it still has.
     pub(super) ptr: NodePtr,
+    /// The pointer that its btree has, as to where the copies are. Kept for roots, of which the
+    /// pointer is in no node.
+    pub(super) told_ptr: NodePtr,
     /// A write is under way.
     writing: bool,
     /// It is being replaced, and must not change.
@@ -149,6 +152,7 @@ impl Node {
                 told: parts.written,
                 journal_seq: 0,
                 ptr: *ptr,
+                told_ptr: *ptr,
                 writing: false,
                 frozen: false,
                 apart: false,

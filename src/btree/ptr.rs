@@ -140,6 +140,11 @@ impl NodePtr {
         Ok(Some(KeyBuf::of(k, &value)?))
     }
 
+    /// Whether the copies are where those of `other` are.
+    pub(super) fn has_copies_of(&self, other: &Self) -> bool {
+        self.copies == other.copies
+    }
+
     /// The pointer without the copy on a device.
     pub(super) fn without(mut self, dev: DevIdx) -> Self {
         for copy in &mut self.copies {

@@ -11,7 +11,10 @@ use super::{
     ptr::NodePtr,
     trans::{
         run,
+        Before,
         Hooks,
+        RootChange,
+        TransError,
         Writer, //
     },
     Btrees,
@@ -25,7 +28,8 @@ use crate::{
         },
         pr_err,
         units::SECTOR_SHIFT,
-        Arc, //
+        Arc,
+        Vec, //
     },
     error::{
         Error,
@@ -33,13 +37,19 @@ use crate::{
     },
     format::{
         data_type::DataType,
-        sb::counters::Counter, //
+        sb::{
+            assemble::DevMask,
+            counters::Counter, //
+        },
     },
     journal::live::{
         Reservation,
         Watermark, //
     },
-    sb::Device,
+    sb::{
+        Device,
+        SbState, //
+    },
     sys::{
         block::Durability,
         six::IntentGuard, //
@@ -186,11 +196,27 @@ pub(super) fn write_copies<H>(
         };
     }
     st.counters.add(Counter::BTREE_NODE_WRITE, 1);
-    if let Err(e) = last {
+    let noted = last.and_then(|()| match ptr.has_copies_of(node) {
+        true => Ok(()),
+        false => note_fewer(st, &ptr),
+    });
+    if let Err(e) = noted {
         writer.journal.halt(e);
         return Err(e);
     }
     Ok(ptr)
+}
+
+/// Has the superblock say on which devices alone a node is, before anything relies on it: that none
+/// of them may be missing.
+#[cold]
+#[inline(never)]
+fn note_fewer(st: &SbState, ptr: &NodePtr) -> Result {
+    let mut devs = DevMask::default();
+    for copy in ptr.copies() {
+        devs.add(copy.dev.0);
+    }
+    st.mark_replicas(DataType::BTREE, &devs)
 }
 
 fn write_copy(dev: &Device, sector: u64, image: &Image) -> Result {
@@ -259,6 +285,10 @@ fn update_root<H: Hooks>(
         if !btrees.is_root(node) {
             return Ok(None);
         }
+        if !guard.ptr.has_copies_of(&guard.told_ptr) {
+            drop(guard);
+            return update_copies(btrees, writer, node);
+        }
         let header = key.header()?;
         let u64s = Reservation::u64s_for(sat_u32(key.journal_u64s()));
         match writer.journal.try_reserve(u64s, Watermark::InteriorUpdates) {
@@ -272,4 +302,36 @@ fn update_root<H: Hooks>(
         let journal = &writer.journal;
         journal.wait_for_space(u64s, Watermark::InteriorUpdates)?;
     }
+}
+
+/// The same when the root has fewer copies than before: what they took is free then.
+#[inline(never)]
+fn update_copies<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    node: &Arc<Node>,
+) -> Result<Option<u16>> {
+    run(btrees, writer, Watermark::InteriorUpdates, |t| {
+        let Some(guard) = IntentGuard::try_lock(node) else {
+            t.before = Before::Unlocked(node.clone());
+            return Err(TransError::Restart);
+        };
+        let end = guard.on_disk;
+        let (old, new) = (guard.told_ptr.key(end)?, guard.ptr.key(end)?);
+        let (Some(old), Some(new), false) = (old, new, node.is_dead()) else {
+            return Ok(Some(end));
+        };
+        if !btrees.is_root(node) {
+            return Ok(None);
+        }
+        t.nodes.push(guard)?;
+        t.roots.push(RootChange {
+            old,
+            new,
+            node: node.clone(),
+            children: Vec::new(),
+        })?;
+        t.commit()?;
+        Ok(Some(end))
+    })
 }

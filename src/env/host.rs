@@ -212,7 +212,16 @@ pub mod scarce {
         Error,
         Result, //
     };
-    use core::cell::Cell;
+    use core::{
+        cell::Cell,
+        sync::atomic::{
+            AtomicU64,
+            Ordering, //
+        },
+    };
+
+    /// How many more allocations go well before one of any thread fails; all ones: all do.
+    static ANYWHERE: AtomicU64 = AtomicU64::new(u64::MAX);
 
     std::thread_local! {
         static LEFT: Cell<Option<u64>> = const { Cell::new(None) };
@@ -228,7 +237,31 @@ pub mod scarce {
         LEFT.get().is_some()
     }
 
+    /// Makes one allocation of any thread fail, after `after` others; with `None`, none.
+    pub fn fail_after_anywhere(after: Option<u64>) {
+        ANYWHERE.store(after.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Whether that allocation is still to come.
+    pub fn is_pending_anywhere() -> bool {
+        ANYWHERE.load(Ordering::Relaxed) != u64::MAX
+    }
+
+    fn take_anywhere() -> Result {
+        let relaxed = Ordering::Relaxed;
+        let next = |left: u64| match left {
+            u64::MAX => None,
+            0 => Some(u64::MAX),
+            left => Some(left.wrapping_sub(1)),
+        };
+        match ANYWHERE.fetch_update(relaxed, relaxed, next) {
+            Ok(0) => Err(Error::NoMemory),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn take() -> Result {
+        take_anywhere()?;
         match LEFT.get() {
             None => Ok(()),
             Some(0) => {
@@ -284,10 +317,57 @@ pub mod time {
 pub fn log_line(level: Level, args: fmt::Arguments<'_>) {
     use std::sync::OnceLock;
     static QUIET: OnceLock<bool> = OnceLock::new();
+    note_codes(args);
     if *QUIET.get_or_init(|| std::env::var_os("BCACHEFS_RS_QUIET").is_some()) {
         return;
     }
     std::eprintln!("bcachefs: {level:?}: {args}");
+}
+
+/// Adds error codes that are printed for the first time to the file `BCACHEFS_RS_CODES`, in lines:
+/// scripts/error-coverage wants to know which ones tests reach.
+fn note_codes(args: fmt::Arguments<'_>) {
+    use std::{
+        collections::HashSet,
+        fs::{
+            File,
+            OpenOptions, //
+        },
+        io::Write as _,
+        string::{
+            String,
+            ToString as _, //
+        },
+        sync::{
+            Mutex,
+            OnceLock, //
+        },
+    };
+    type Codes = Option<Mutex<(File, HashSet<String>)>>;
+    static CODES: OnceLock<Codes> = OnceLock::new();
+    let codes = CODES.get_or_init(|| {
+        let path = std::env::var_os("BCACHEFS_RS_CODES")?;
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        Some(Mutex::new((file.ok()?, HashSet::new())))
+    });
+    let Some(Ok(mut codes)) = codes.as_ref().map(Mutex::lock) else {
+        return;
+    };
+    let text = args.to_string();
+    for (_, rest) in text
+        .match_indices('(')
+        .filter_map(|(at, _)| text.split_at_checked(at))
+    {
+        let code = rest.get(1..).and_then(|r| r.split_once(')'));
+        let Some((code, _)) = code.filter(|(c, _)| c.bytes().all(|b| b.is_ascii_alphanumeric()))
+        else {
+            continue;
+        };
+        if codes.1.insert(code.to_string()) {
+            // Who asked for the file sees that it is not there.
+            let _ = writeln!(codes.0, "({code})");
+        }
+    }
 }
 
 /// A number that nobody can foresee in the kernel. Here it is the next of a fixed sequence, so that

@@ -169,6 +169,7 @@ errors! {
     JournalRewindUnsupported, Unsupported, EOPNOTSUPP, "a journal rewind is in progress";
     JournalEmpty, Journal, EUCLEAN, "the journal has no usable entry";
     JournalEntriesMissing, Journal, EUCLEAN, "journal entries that are needed are missing";
+    JournalUnreadable, Io, EIO, "newer journal entries than those found may be where the device can not be read";
     JournalChecksum, Checksum, EUCLEAN, "a journal entry that is needed does not match its checksum";
     JournalBadEntry, Journal, EUCLEAN, "the records of a journal entry overrun it";
     JournalBadRecord, Journal, EUCLEAN, "a record of a journal entry is malformed";

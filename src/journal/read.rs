@@ -6,8 +6,7 @@ use super::{
     blacklist::Blacklist,
     contents::{
         JournalContents,
-        Roots,
-        UsedBucket, //
+        Roots, //
     },
     key_check::KeyCheck,
     keys::JournalKeys,
@@ -25,6 +24,7 @@ use crate::{
     env::{
         pr_err,
         pr_info,
+        units::DevIdx,
         Vec, //
     },
     error::{
@@ -32,8 +32,13 @@ use crate::{
         Result, //
     },
     format::{
+        data_type::DataType,
         jset::JSET_MAGIC,
-        node::filesystem_magic, //
+        node::filesystem_magic,
+        sb::{
+            assemble::DevMask,
+            replicas::ReplicasEntry, //
+        },
     },
     sb::SbState,
 };
@@ -78,7 +83,7 @@ fn nothing(st: &SbState) -> Result<JournalContents> {
 /// come to its end, entries may be there that it wrote; their numbers are not used again.
 #[inline(never)]
 pub fn of_new(st: &SbState) -> Result<JournalContents> {
-    let (found, _) = scan_all(st, true)?;
+    let found = scan_all(st, true)?.found;
     let mut contents = nothing(st)?;
     contents.clean = false;
     contents.highest_seq = found.iter().map(|f| f.seq).max().unwrap_or(0);
@@ -108,13 +113,22 @@ fn read_dirty(replay: &mut Replay<'_>) -> Result {
         "{}: was not shut down cleanly, reading the journal",
         st.name()
     );
-    let (mut found, mut used) = scan_all(st, false)?;
-    let mut plan = span(&found);
+    let mut scan = scan_all(st, false)?;
+    let mut plan = span(&scan.found);
     // Skipping buckets relied on what stands at their start. If anything is wrong, read them all.
-    if !plan.is_some_and(|p| is_whole(&found, &p, &replay.contents.blacklist)) {
-        (found, used) = scan_all(st, true)?;
-        plan = span(&found);
+    if !plan.is_some_and(|p| is_whole(&scan.found, &p, &replay.contents.blacklist)) {
+        scan = scan_all(st, true)?;
+        plan = span(&scan.found);
     }
+    if may_be_only_on(st, &scan.unreadable) && !lenient {
+        pr_err!(
+            "{}: newer journal entries than those found may be where it can not be read; \
+             errors=continue mounts without them",
+            st.name()
+        );
+        return Err(Error::JournalUnreadable);
+    }
+    let Scan { found, used, .. } = scan;
     let Some(plan) = plan else {
         pr_err!("{}: the journal has no usable entry", st.name());
         return Err(Error::JournalEmpty);
@@ -168,17 +182,27 @@ fn report_span(st: &SbState, plan: &Span) {
 }
 
 #[inline(never)]
-fn scan_all(st: &SbState, everything: bool) -> Result<(Vec<Found>, Vec<UsedBucket>)> {
+fn scan_all(st: &SbState, everything: bool) -> Result<Scan<'_>> {
     let mut scan = Scan {
         st,
         magic: filesystem_magic(&st.sb.uuid().0) ^ JSET_MAGIC,
         need_from: 0,
         found: Vec::new(),
         used: Vec::new(),
+        unreadable: DevMask::default(),
     };
     for dev in st.devices() {
         scan.device(dev, everything)?;
     }
     sort_and_dedup(&mut scan.found);
-    Ok((scan.found, scan.used))
+    Ok(scan)
+}
+
+/// Whether the newest entries may be on these devices only.
+fn may_be_only_on(st: &SbState, unreadable: &DevMask) -> bool {
+    let lacks = |dev: &u8| unreadable.has(*dev) || st.dev(DevIdx(*dev)).is_none();
+    let of_journal = |e: &ReplicasEntry<'_>| e.data_type == DataType::JOURNAL;
+    let mut sets = st.sb.replicas().filter(of_journal).peekable();
+    let any = unreadable.iter().next().is_some();
+    any && (sets.peek().is_none() || sets.any(|e| e.devs.iter().all(lacks)))
 }

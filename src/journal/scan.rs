@@ -35,6 +35,7 @@ use crate::{
             JSET_SEALED_AT, //
         },
         nonce::Nonce,
+        sb::assemble::DevMask, //
     },
     sb::{
         Device,
@@ -53,6 +54,8 @@ pub(super) struct Scan<'a> {
     pub(super) found: Vec<Found>,
     /// The buckets that has been found in.
     pub(super) used: Vec<UsedBucket>,
+    /// Devices of which a bucket can not be read that may have the newest entries.
+    pub(super) unreadable: DevMask,
 }
 
 /// A journal bucket and the first sequence number in it.
@@ -77,11 +80,12 @@ enum Here {
 impl Scan<'_> {
     /// Reads the journal of one device. Buckets whose entries are all older than needed are
     /// skipped unless `everything` is asked for. A failed read is reported and skipped: the
-    /// entries may be on another device, and if not, they will be found missing.
+    /// entries may be on another device, and if not, they will be found missing; but for those
+    /// after the newest that was found, of which nobody would know.
     pub(super) fn device(&mut self, dev: &Device, everything: bool) -> Result {
         let st = self.st;
         let mut window = Window::new(dev, u64::from(st.sb.block_bytes()));
-        let mut buckets = Vec::new();
+        let (mut buckets, mut failed) = (Vec::new(), Vec::new());
         for (index, nr) in dev.own.journal_buckets().iter().enumerate() {
             let Some((start, end)) = bucket_range(dev, nr) else {
                 continue;
@@ -96,7 +100,10 @@ impl Scan<'_> {
                 })?,
                 Ok(None) => (),
                 Err(Error::NoMemory) => return Err(Error::NoMemory),
-                Err(e) => report_io(dev, start, e),
+                Err(e) => {
+                    report_io(dev, start, e);
+                    failed.push(index)?;
+                }
             }
         }
         // Newest first: the newest entry tells how far back to go.
@@ -114,10 +121,28 @@ impl Scan<'_> {
                 Err(e @ (Error::NoMemory | Error::JournalVersion | Error::JournalBigEndian)) => {
                     return Err(e)
                 }
-                Err(e) => report_io(dev, b.start, e),
+                Err(e) => {
+                    report_io(dev, b.start, e);
+                    failed.push(b.index)?;
+                }
             }
         }
+        if self.may_hide_newest(dev, &failed) {
+            self.unreadable.add(dev.idx.0);
+        }
         Ok(())
+    }
+
+    /// Whether one of the buckets `failed` may have entries that are newer than those found on the
+    /// device. Buckets are written in their order, so that would be the one with the newest, or the
+    /// next one.
+    fn may_hide_newest(&self, dev: &Device, failed: &[usize]) -> bool {
+        let of_device = self.used.iter().filter(|u| u.dev == dev.idx);
+        let newest = of_device.max_by_key(|u| u.seq).map(|u| u.bucket);
+        let nr = dev.own.journal_buckets().iter().count();
+        let next = newest.and_then(|at| at.saturating_add(1).checked_rem(nr));
+        let may = |at: &usize| newest.is_none() || newest == Some(*at) || next == Some(*at);
+        failed.iter().any(may)
     }
 
     /// The sequence number in the header at the start of a bucket.

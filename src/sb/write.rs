@@ -64,6 +64,8 @@ struct Live {
     is_active: bool,
     /// By slot: the sequence number of what this mount wrote to the device last.
     written: Vec<Option<u64>>,
+    /// The one that this mount tried to write last: a device of which that failed has it or not.
+    tried: u64,
 }
 
 impl LiveSb {
@@ -94,6 +96,7 @@ impl SbState {
             sb: self.sb.try_clone()?,
             is_active: true,
             written,
+            tried: 0,
         })?;
         let mut slot = self.live.0.lock();
         let live = slot.take().unwrap_or(fresh);
@@ -201,8 +204,9 @@ impl SbState {
                 .get(usize::from(t.dev.idx.0))
                 .copied()
                 .flatten();
-            t.check_unchanged(last)?;
+            t.check_unchanged(last, live.tried)?;
         }
+        live.tried = seq;
         self.write_copies(&mut targets)?;
         for t in targets.iter().filter(|t| !t.failed) {
             if let Some(slot) = live.written.get_mut(usize::from(t.dev.idx.0)) {
@@ -290,11 +294,12 @@ impl SbState {
 }
 
 impl Target<'_> {
-    /// Whether the device has what it had last, or what this mount wrote last: `written`.
+    /// Whether the device has what it had last, or what this mount wrote last: `written`. Up to
+    /// `tried`, it may have been written in part.
     ///
     /// C: `read_back_super()`.
     #[inline(never)]
-    fn check_unchanged(&mut self, written: Option<u64>) -> Result {
+    fn check_unchanged(&mut self, written: Option<u64>, tried: u64) -> Result {
         let Some(sector) = self.sb.layout.offsets().next() else {
             return Ok(());
         };
@@ -312,7 +317,7 @@ impl Target<'_> {
                 Some(_) => Err(self.dropped(0)),
             };
         };
-        let known = written.unwrap_or(self.dev.own.seq());
+        let known = written.unwrap_or(self.dev.own.seq()).max(tried);
         // When the power was lost while it was written, it has the number, and nothing else.
         let is_torn = || written.is_none() && !is_whole(&self.dev.bdev, sector);
         if found > known && !is_torn() {

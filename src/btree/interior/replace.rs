@@ -323,8 +323,17 @@ pub(super) fn make_first<H: Hooks>(
 /// The pointer to a new node, which is written.
 pub(super) fn pointer(node: &Node) -> Result<KeyBuf> {
     let body = node.read();
-    let key = body.ptr.key(body.on_disk)?;
-    key.ok_or(Error::NodeNoIdentity)
+    key_of(&body.ptr, body.on_disk)
+}
+
+/// The pointer to a root that its btree has: there may be fewer copies by now.
+pub(super) fn told_pointer(root: &Node) -> Result<KeyBuf> {
+    let body = root.read();
+    key_of(&body.told_ptr, body.on_disk)
+}
+
+fn key_of(ptr: &NodePtr, on_disk: u16) -> Result<KeyBuf> {
+    ptr.key(on_disk)?.ok_or(Error::NodeNoIdentity)
 }
 
 /// A node to be made.
@@ -368,6 +377,7 @@ impl New {
             let image = encode(btrees.sb(), &node, &body)?;
             // Nobody else knows the node, so the lock is in nobody's way.
             body.ptr = write_copies(btrees, writer, &ptr, &image)?;
+            body.told_ptr = body.ptr;
             body.written = image.end();
             (body.on_disk, body.told) = (body.written, body.written);
             body.journal_seq = 0;

@@ -8,6 +8,7 @@ use super::{
         make,
         make_first,
         pointer,
+        told_pointer,
         Made,
         Replacement, //
     },
@@ -366,7 +367,7 @@ fn change_root<H: Hooks>(
     }
     t.roots.push(RootChange {
         old: match &old {
-            Some(old) => pointer(old)?,
+            Some(old) => told_pointer(old)?,
             None => KeyBuf::deletion(Bpos::MAX),
         },
         new: pointer(&node)?,

@@ -187,7 +187,8 @@ impl<H: Hooks> Trans<'_, H> {
         for (at, node) in self.nodes.iter_mut().enumerate() {
             let changes = targets.iter().any(|t| t.node == at);
             let ends = is_replaced(self.replaced, node.node());
-            guards.push((changes || ends).then(|| node.write()))?;
+            let root = is_told(&self.roots, node.node());
+            guards.push((changes || ends || root).then(|| node.write()))?;
         }
         for t in targets.iter() {
             if let Some(Some(body)) = guards.get_mut(t.node) {
@@ -224,7 +225,7 @@ impl<H: Hooks> Trans<'_, H> {
         let (staged, cached) = (&mut self.staged, &mut self.cached);
         let done = insert_all(self.btrees, writer, staged, targets, &mut guards, &mut res)
             .and_then(|()| put_changed(self.btrees, writer, staged, cached, &mut changed, &mut res))
-            .and_then(|()| switch_roots(self.btrees, &self.roots, &mut res))
+            .and_then(|()| switch_roots(self.btrees, &self.roots, &mut guards, &mut res))
             .and_then(|()| match buffer {
                 Some(mut room) => add_buffered(writer, buffered, &mut room, &mut res),
                 None => Ok(()),
@@ -287,8 +288,25 @@ fn insert_all<H: Hooks>(
     Ok(())
 }
 
-/// Makes new roots known. From this journal entry on, they are in every one.
-fn switch_roots(btrees: &Btrees, roots: &[RootChange], res: &mut Reservation<'_>) -> Result {
+/// Makes new roots known, and new pointers to roots. From this journal entry on, they are in every
+/// one.
+fn switch_roots(
+    btrees: &Btrees,
+    roots: &[RootChange],
+    guards: &mut Guards<'_>,
+    res: &mut Reservation<'_>,
+) -> Result {
+    let nr = if roots.is_empty() {
+        0
+    } else {
+        guards.iter().count()
+    };
+    for at in 0..nr {
+        match guards.get_mut(at) {
+            Some(Some(body)) if is_told(roots, body.node()) => body.told_ptr = body.ptr,
+            _ => (),
+        }
+    }
     for change in roots {
         let (node, new) = (&change.node, &change.new);
         let header = new.header()?;
@@ -308,6 +326,11 @@ fn kill_replaced(replaced: &[Replacement], guards: &Guards<'_>) {
             Node::kill(guard.node());
         }
     }
+}
+
+/// Whether the pointer to this node, which is the root already, changes.
+fn is_told(roots: &[RootChange], node: &Arc<Node>) -> bool {
+    roots.iter().any(|r| Arc::ptr_eq(&r.node, node))
 }
 
 /// Whether a transaction that replaces nodes replaces this one.

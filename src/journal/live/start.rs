@@ -209,7 +209,8 @@ impl Journal {
         let shared = Arc::try_new(Shared::new(st, conf, state, start)?)?;
         let mut this = Self {
             shared,
-            threads: Vec::new(),
+            // One that can not be noted here would never be told to end.
+            threads: Vec::with_capacity(BUFFERS.saturating_add(1))?,
         };
         for nr in 0..BUFFERS {
             let (shared, buf) = (

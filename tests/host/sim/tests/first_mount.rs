@@ -6,10 +6,18 @@
 //! `BCACHEFS_RS_CUTS` sets how many moments are looked at. What is made is left in the directory
 //! `BCACHEFS_RS_KEEP`, for other programs to look at.
 
+mod engine;
+
+use engine::new::{
+    devices,
+    disk,
+    made,
+    superblock,
+    MADE, //
+};
 use sim::{
     alloc::Usage,
     check::check_derived,
-    env::Vec as EnvVec,
     error::{
         Class,
         Error, //
@@ -31,7 +39,6 @@ use sim::{
         State, //
     },
     sys::block::{
-        BlockDevice,
         Disk,
         Medium,
         Power,
@@ -39,73 +46,7 @@ use sim::{
         Replay, //
     },
 };
-use std::{
-    fs,
-    path::Path, //
-};
-
-/// What there is: name, and sectors of each device.
-const MADE: &[(&str, &[u64])] = &[
-    ("4m", &[4 << 11]),
-    ("16m", &[16 << 11]),
-    ("64m", &[64 << 11]),
-    ("small", &[16 << 11]),
-    ("three", &[64 << 11, 200 << 11, 33 << 11]),
-    ("target", &[64 << 11, 64 << 11]),
-];
-
-/// Sectors of nodes and of blocks, in place of what they are.
-type Sizes = Option<(u64, u16)>;
-
-/// Where the size of blocks is; C: `struct bch_sb`.
-const BLOCK_SIZE: usize = 120;
-
-fn superblock(name: &str, idx: usize, sizes: Sizes) -> Superblock {
-    let file = format!("../../golden/sb/new-{name}-{idx}.sb");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    let mut bytes = fs::read(path).unwrap();
-    if let Some((_, block)) = sizes {
-        bytes[BLOCK_SIZE..][..2].copy_from_slice(&block.to_le_bytes());
-    }
-    let mut sb = Superblock::read(&bytes).unwrap();
-    if let Some((node, _)) = sizes {
-        sb.set_flag(flags::BTREE_NODE_SIZE, node);
-    }
-    sb.validate(Some(8)).unwrap();
-    sb
-}
-
-/// A device with the copies of a superblock, and nothing else.
-fn disk(mut sb: Superblock, sectors: u64) -> Disk {
-    let mut disk = Disk::zeros(sectors);
-    let offsets: Vec<u64> = sb.layout.offsets().collect();
-    let kind = sim::format::csum::CsumType::CRC32C_NONZERO;
-    for at in offsets {
-        let mut bytes = sb.encode(at, kind).unwrap().to_vec();
-        // The layout by itself, for who finds no superblock.
-        disk.write(7, &bytes[752 - 512..752]).unwrap();
-        bytes.resize(bytes.len().next_multiple_of(4096), 0);
-        disk.write(at, &bytes).unwrap();
-    }
-    disk
-}
-
-fn made(name: &str, block_and_node: Sizes) -> Vec<Disk> {
-    let (_, sizes) = MADE.iter().find(|(n, _)| *n == name).unwrap();
-    let devs = sizes.iter().enumerate();
-    devs.map(|(idx, sectors)| disk(superblock(name, idx, block_and_node), *sectors))
-        .collect()
-}
-
-fn devices(disks: Vec<Disk>, power: &Power) -> (EnvVec<BlockDevice>, Vec<Medium>) {
-    let (mut devs, mut media) = (EnvVec::new(), Vec::new());
-    for (i, disk) in disks.into_iter().enumerate() {
-        let dev = BlockDevice::recorded(&format!("new{i}"), disk, power);
-        media.push(dev.medium());
-        devs.push(dev).unwrap();
-    }
-    (devs, media)
-}
+use std::fs;
 
 fn start(access: Access, disks: Vec<Disk>) -> Result<sim::env::Arc<Filesystem>, Error> {
     Filesystem::start_for(access, devices(disks, &Power::new()).0, &Opts::default())

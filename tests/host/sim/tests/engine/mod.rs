@@ -8,6 +8,7 @@
 //! | `history.rs` | what threads did, and what of it has to be there after a loss of power    |
 //! | `image.rs` | empty filesystems with nodes and blocks of any size                        |
 //! | `model.rs` | [`Model`](model::Model): what the btrees should hold, as plain maps         |
+//! | `new.rs`   | filesystems that were never mounted                                       |
 //! | `ops.rs`   | random transactions                                                       |
 //! | `pool.rs`  | [`Pool`](pool::Pool): space for nodes                                      |
 //! | `space.rs` | filesystems with the allocator that they have in the kernel                |
@@ -18,6 +19,7 @@ pub(crate) mod accept;
 pub(crate) mod history;
 pub(crate) mod image;
 pub(crate) mod model;
+pub(crate) mod new;
 pub(crate) mod ops;
 pub(crate) mod pool;
 pub(crate) mod space;

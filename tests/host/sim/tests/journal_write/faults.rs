@@ -46,7 +46,7 @@ fn a_write_that_fails_ends_it_for_everybody() {
         let refused = live.journal.reserve(1, Watermark::InteriorUpdates);
         assert_eq!(refused.err(), Some(want));
         assert_eq!(live.journal.stop().err(), Some(want));
-        assert_eq!(live.st.change_super(|_| Ok(true)), Err(Error::SbNotLive));
+        assert_eq!(live.st.change_super(|_| Ok(true)), Err(want));
         // What was safe before is.
         live.journal.flush_seq(kept).unwrap();
         drop(live.journal);

@@ -214,6 +214,11 @@ impl Medium {
         self.0.block_bytes.store(bytes, Ordering::Relaxed);
     }
 
+    /// How many hold the device or look at it like this.
+    pub fn nr_users(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// Makes something go wrong with one of `kind`, once `after` of them have gone well.
     pub fn inject(&self, kind: Kind, after: u64, fault: Fault) {
         self.0.faults().add(kind, after, false, fault);

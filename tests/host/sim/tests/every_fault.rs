@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Each allocation fails, and each transfer, one at a time, in mounting, changing, syncing and
+//! unmounting: there is an error with a name, nobody waits for ever, nothing is left behind, and
+//! what was synced is there afterwards, in a filesystem in which everything agrees.
+//!
+//! `BCACHEFS_RS_FAULTS` sets how many of each kind are tried, spread over all there are; 0: all.
+
+mod engine;
+
+use engine::{
+    new::{
+        devices,
+        made, //
+    },
+    setting, //
+};
+use sim::{
+    btree::KeyBuf,
+    check::check_derived,
+    env::{
+        scarce,
+        Arc, //
+    },
+    error::{
+        Class,
+        Error,
+        Result as BchResult, //
+    },
+    format::{
+        bkey::Bkey,
+        bpos::Bpos,
+        btree_id::BtreeId,
+        key_type::KeyType,
+        opts::Opts, //
+    },
+    init::{
+        Access,
+        Filesystem,
+        State, //
+    },
+    journal::live::Watermark,
+    sys::block::{
+        Disk,
+        Fault,
+        Kind,
+        Medium,
+        Power, //
+    },
+};
+use std::{
+    sync::{
+        atomic::{
+            AtomicU64,
+            Ordering, //
+        },
+        Mutex, //
+    },
+    time::{
+        Duration,
+        Instant, //
+    },
+};
+
+const BTREE: BtreeId = BtreeId::XATTRS;
+/// Keys that are there before, and keys of one change.
+const OLD: u64 = 1500;
+const NEW: u64 = 60;
+/// Longer than anything that waits.
+const SECONDS: u64 = 60;
+
+/// One at a time: memory is short for all threads.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn key(nr: u64, value: u64) -> KeyBuf {
+    let k = Bkey {
+        key_type: KeyType::COOKIE,
+        p: Bpos::new(0, nr, u32::MAX),
+        ..Bkey::default()
+    };
+    KeyBuf::of(k, &value.to_le_bytes()).unwrap()
+}
+
+fn set(fs: &Filesystem, keys: impl IntoIterator<Item = u64>, value: u64) -> BchResult {
+    let engine = fs.read_write()?.engine();
+    for nr in keys {
+        engine.run(Watermark::Normal, |t| {
+            let k = Bkey {
+                key_type: KeyType::COOKIE,
+                p: Bpos::new(0, nr, u32::MAX),
+                ..Bkey::default()
+            };
+            t.update(BTREE, KeyBuf::of(k, &value.to_le_bytes())?)?;
+            t.commit()
+        })?;
+    }
+    Ok(())
+}
+
+fn value(fs: &Filesystem, nr: u64) -> Option<u64> {
+    let at = key(nr, 0).k.p;
+    let found = fs.view.lookup(BTREE, at).unwrap()?;
+    Some(u64::from_le_bytes(found.key().v.try_into().unwrap()))
+}
+
+/// What is on the devices of a filesystem: after a shutdown, or, if `crashed`, with much in the
+/// journal only.
+fn base(name: &str, crashed: bool) -> Vec<Disk> {
+    let (devs, media) = devices(made(name, Some((32, 1))), &Power::new());
+    let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
+    set(&fs, 0..OLD, 1).unwrap();
+    fs.sync().unwrap();
+    let unclean = contents(&media);
+    fs.go_read_only().unwrap();
+    drop(fs);
+    match crashed {
+        true => unclean,
+        false => contents(&media),
+    }
+}
+
+fn contents(media: &[Medium]) -> Vec<Disk> {
+    media.iter().map(Medium::contents).collect()
+}
+
+/// How far one attempt got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Got {
+    mounted: bool,
+    changed: bool,
+    synced: bool,
+    shut_down: bool,
+}
+
+/// Whether a transfer that fails may lead to this: what can not be read makes its btree damaged.
+fn of_transfer(e: Error) -> bool {
+    let named = matches!(e, Error::BtreeSick | Error::ReadWriteDamaged);
+    named || e.class() == Class::Io
+}
+
+/// Mounts, changes, syncs and unmounts, and says how far that went, and the first error.
+fn attempt(disks: Vec<Disk>, begin: impl FnOnce(&[Medium])) -> (Got, Option<Error>, Vec<Disk>) {
+    let (devs, media) = devices(disks, &Power::new());
+    let mut got = Got::default();
+    begin(&media);
+    let started = Filesystem::start_for(Access::Write, devs, &Opts::default());
+    let mut first = None;
+    let mut keep = |done: BchResult| done.err().map(|e| *first.get_or_insert(e)).is_none();
+    match started {
+        Err(e) => _ = keep(Err(e)),
+        Ok(fs) => {
+            got.mounted = true;
+            got = used(got, &fs, &mut keep);
+            drop(fs);
+        }
+    }
+    scarce::fail_after_anywhere(None);
+    media.iter().for_each(Medium::heal);
+    for m in &media {
+        assert_eq!(m.nr_users(), 1, "something holds {}", m.name());
+    }
+    (got, first, contents(&media))
+}
+
+fn used(mut got: Got, fs: &Arc<Filesystem>, keep: &mut impl FnMut(BchResult) -> bool) -> Got {
+    // Some that are new and some that change, all over the place.
+    got.changed = keep(set(fs, (0..NEW).map(|nr| nr * 50), 2));
+    got.synced = keep(fs.sync()) && got.changed;
+    let ended = fs.state().get() == State::EmergencyReadOnly;
+    if ended {
+        let e = fs.state().first_error();
+        assert!(e.is_some());
+        // Who comes later gets the same.
+        assert_eq!(set(fs, [7], 3).err(), e);
+    }
+    let shut = keep(fs.go_read_only());
+    got.shut_down = shut && !ended;
+    assert!(fs.state().get() != State::ReadWrite);
+    got
+}
+
+/// What is there afterwards is mounted, and in order.
+fn check(disks: Vec<Disk>, got: Got, what: &str) {
+    let (devs, media) = devices(disks, &Power::new());
+    let fs = Filesystem::start_for(Access::Write, devs, &Opts::default())
+        .unwrap_or_else(|e| panic!("{what}: {e}"));
+    for nr in 0..OLD.max(NEW * 50) {
+        let (old, new) = (nr < OLD, nr % 50 == 0 && nr < NEW * 50);
+        let found = value(&fs, nr);
+        let before = old.then_some(1);
+        let good = match new {
+            true if got.synced => found == Some(2),
+            true => found == Some(2) || found == before,
+            false => found == before,
+        };
+        assert!(good, "{what}: key {nr}: {found:?}");
+    }
+    set(&fs, OLD..OLD + 10, 4).unwrap();
+    fs.go_read_only().unwrap();
+    drop(fs);
+    let (devs, _) = devices(contents(&media), &Power::new());
+    let fs = Filesystem::start(devs, &Opts::default()).unwrap();
+    let findings = check_derived(&fs.view);
+    assert!(findings.is_empty(), "{what}: {findings:#?}");
+}
+
+/// The moment that the last attempt began, in milliseconds since the start, for who looks whether
+/// it hangs.
+struct Watch {
+    start: Instant,
+    since: AtomicU64,
+}
+
+impl Watch {
+    fn begin(&self) {
+        let now = self.start.elapsed().as_millis() as u64;
+        self.since.store(now, Ordering::Relaxed);
+    }
+}
+
+/// Calls `one` with 0, 1, ... until it says that there was nothing left to fail; or with numbers
+/// spread over all there are.
+fn each(what: &str, mut one: impl FnMut(u64) -> bool) {
+    let watch = Arc::try_new(Watch {
+        start: Instant::now(),
+        since: AtomicU64::new(0),
+    })
+    .unwrap();
+    let (its, name) = (watch.clone(), what.to_owned());
+    std::thread::spawn(move || loop {
+        std::thread::sleep(Duration::from_secs(1));
+        let since = its.since.load(Ordering::Relaxed);
+        if since == u64::MAX {
+            return;
+        }
+        if its.start.elapsed().as_millis() as u64 > since + SECONDS * 1000 {
+            eprintln!("{name}: hangs");
+            std::process::abort();
+        }
+    });
+    let wanted = setting("BCACHEFS_RS_FAULTS", 60);
+    // The first ones, and then further and further apart.
+    let (mut at, mut nr) = (0, 0);
+    loop {
+        watch.begin();
+        if !one(at) {
+            break;
+        }
+        nr += 1;
+        at += match wanted {
+            0 => 1,
+            _ => 1 + at * 6 / wanted,
+        };
+    }
+    watch.since.store(u64::MAX, Ordering::Relaxed);
+    println!("{what}: {nr} of {at}");
+}
+
+fn memory(name: &str, crashed: bool) {
+    let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+    let base = base(name, crashed);
+    each(&format!("{name}: allocations"), |after| {
+        let (got, e, left) = attempt(base.clone(), |_| {
+            scarce::fail_after_anywhere(Some(after));
+        });
+        let what = format!("{name}: allocation {after}: {got:?}");
+        if let Some(e) = e {
+            assert_eq!(e, Error::NoMemory, "{what}");
+        }
+        check(left, got, &what);
+        // The threads in the background may do more than in the run before.
+        after < 20 || !(got.shut_down && e.is_none() && is_clean(after, &base))
+    });
+}
+
+/// Whether an attempt needs fewer allocations than `after`.
+fn is_clean(after: u64, base: &[Disk]) -> bool {
+    let (devs, _media) = devices(base.to_vec(), &Power::new());
+    scarce::fail_after_anywhere(Some(after));
+    if let Ok(fs) = Filesystem::start_for(Access::Write, devs, &Opts::default()) {
+        let _ = used(Got::default(), &fs, &mut |done| done.is_ok());
+    }
+    let pending = scarce::is_pending_anywhere();
+    scarce::fail_after_anywhere(None);
+    pending
+}
+
+fn transfers(name: &str, crashed: bool, kind: Kind, always: bool) {
+    let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+    let base = base(name, crashed);
+    for dev in 0..base.len() {
+        let mut well = 0;
+        each(&format!("{name}: {kind:?} of device {dev}"), |after| {
+            let (got, e, left) = attempt(base.clone(), |media| match always {
+                true => media[dev].fail_from_then_on(kind, after),
+                false => media[dev].inject(kind, after, Fault::Fail),
+            });
+            let what = format!("{name}: {kind:?} {after} of device {dev}: {got:?}, {e:?}");
+            assert!(e.is_none_or(of_transfer), "{what}");
+            check(left, got, &what);
+            // With a second copy much goes well.
+            well = match e.is_none() && got.shut_down {
+                true => well + 1,
+                false => 0,
+            };
+            well < 12
+        });
+    }
+}
+
+#[test]
+fn memory_while_it_is_mounted_and_changed() {
+    memory("small", false);
+}
+
+#[test]
+fn memory_while_it_recovers() {
+    memory("small", true);
+}
+
+#[test]
+fn writes_that_fail() {
+    transfers("small", true, Kind::Write, false);
+    transfers("small", false, Kind::Write, true);
+}
+
+#[test]
+fn reads_that_fail() {
+    transfers("small", true, Kind::Read, false);
+    transfers("small", false, Kind::Read, true);
+}
+
+#[test]
+fn flushes_that_fail() {
+    transfers("small", true, Kind::Flush, false);
+    transfers("small", false, Kind::Flush, true);
+}
+
+#[test]
+fn one_of_three_devices_fails() {
+    for kind in [Kind::Write, Kind::Read, Kind::Flush] {
+        transfers("three", true, kind, true);
+    }
+}
