@@ -188,6 +188,9 @@ impl SbState {
         for dev in self.devices() {
             let sb = live.sb.for_device(&dev.own)?;
             if let Err(finding) = sb.validate(None) {
+                if finding.error == Error::NoMemory {
+                    return Err(Error::NoMemory);
+                }
                 let on = dev.bdev.name();
                 pr_err!("{on}: superblock to be written: {finding}");
                 return Err(Error::SbWriteInvalid);

@@ -43,6 +43,8 @@ struct Rule {
 #[derive(Debug)]
 pub(super) struct Faults {
     rules: Vec<Rule>,
+    /// How many transfers went wrong.
+    pub(super) given: u64,
     /// Reads at or behind this byte fail.
     pub(super) damaged_from: u64,
 }
@@ -51,6 +53,7 @@ impl Default for Faults {
     fn default() -> Self {
         Self {
             rules: Vec::new(),
+            given: 0,
             damaged_from: u64::MAX,
         }
     }
@@ -84,6 +87,7 @@ impl Faults {
             fault = fault.or(Some(rule.fault));
             rule.always
         });
+        self.given += u64::from(fault.is_some());
         fault
     }
 }

@@ -229,6 +229,11 @@ impl Medium {
         self.0.faults().add(kind, after, true, Fault::Fail);
     }
 
+    /// How many transfers went wrong since nothing was to.
+    pub fn nr_faults(&self) -> u64 {
+        self.0.faults().given
+    }
+
     /// Nothing goes wrong any more.
     pub fn heal(&self) {
         self.0.faults().clear();
