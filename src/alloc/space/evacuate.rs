@@ -61,7 +61,7 @@ pub fn keep_buckets_free(engine: Engine<'_>) -> Result {
         has.is_some_and(|has| has.available_for(Watermark::Normal) == 0)
     };
     for _ in 0..BATCH {
-        if !space.st.devices().any(|dev| is_short(dev)) || !evacuate_nodes(engine)? {
+        if !space.st.devices().any(is_short) || !evacuate_nodes(engine)? {
             break;
         }
     }

@@ -110,6 +110,17 @@ pub struct Engine<'a> {
 }
 
 impl Engine<'_> {
+    /// Runs a transaction that frees space, or whose space was reserved before.
+    pub fn run_in_reserve<T>(
+        &self,
+        mut f: impl FnMut(&mut Trans<'_>) -> TransResult<T>,
+    ) -> Result<T> {
+        self.run(Watermark::Normal, |t| {
+            t.use_reserve();
+            f(t)
+        })
+    }
+
     /// Runs a transaction; see [`trans::run`].
     pub fn run<T>(
         &self,

@@ -40,7 +40,6 @@ use crate::{
         key_type::KeyType,
         values::logged_op::LoggedTruncate, //
     },
-    journal::live::Watermark,
     snapshots::View,
 };
 
@@ -64,13 +63,13 @@ pub fn truncate(
         inum: file.inum,
         new_size,
     };
-    let (at, seq) = engine.run(Watermark::Normal, |t| begin(t, view, file, &note))?;
+    let (at, seq) = engine.run_in_reserve(|t| begin(t, view, file, &note))?;
     let mut put = Put { seq, sectors: 0 };
     let Some(at) = at else {
         return Ok(put);
     };
     let cut = punch_behind(engine, view, file, new_size);
-    let ended = engine.run(Watermark::Normal, |t| end(t, at));
+    let ended = engine.run_in_reserve(|t| end(t, at));
     put.add(cut?);
     ended?;
     Ok(put)
@@ -154,7 +153,7 @@ pub fn resume_truncates(engine: Engine<'_>, view: &View) -> Result {
     drop(iter);
     for (at, note) in found {
         resume(engine, view, &note)?;
-        engine.run(Watermark::Normal, |t| end(t, at))?;
+        engine.run_in_reserve(|t| end(t, at))?;
     }
     Ok(())
 }
@@ -167,7 +166,7 @@ fn resume(engine: Engine<'_>, view: &View, note: &LoggedTruncate) -> Result {
             inum: note.inum,
             snapshot: subvol.snapshot,
         };
-        engine.run(Watermark::Normal, |t| {
+        engine.run_in_reserve(|t| {
             let mut inode = inode_get(t, view, file)?;
             inode.size = note.new_size;
             inode_put(t, &inode)?;

@@ -29,7 +29,6 @@ use crate::{
         btree_id::BtreeId,
         key_type::KeyType, //
     },
-    journal::live::Watermark,
     snapshots::View,
 };
 
@@ -87,9 +86,7 @@ pub fn put_extent(
     let mut all = Put::default();
     let mut at = key.k.start_offset();
     while at < key.k.p.offset {
-        let (end, put) = engine.run(Watermark::Normal, |t| {
-            put_part(t, view, file, key, at, size)
-        })?;
+        let (end, put) = engine.run_in_reserve(|t| put_part(t, view, file, key, at, size))?;
         all.add(put);
         at = end;
     }

@@ -14,6 +14,7 @@ use super::{
     xattr::put_acl,
     At,
     Changes, //
+    Nodes,
 };
 use crate::{
     alloc::space::Trans,
@@ -45,7 +46,6 @@ use crate::{
         first::str_hash,
         SubvolInum, //
     },
-    journal::live::Watermark,
 };
 
 /// What a new file is to be.
@@ -97,7 +97,7 @@ impl Changes<'_> {
     ) -> Result<Created> {
         let at = self.at(dir)?;
         loop {
-            let (made, committed) = self.run(Watermark::Normal, |t| {
+            let (made, committed) = self.run(Nodes::FromFree, |t| {
                 let Some(inum) = self.numbers.take(t)? else {
                     return Ok(None);
                 };

@@ -14,6 +14,7 @@ use super::{
     },
     At,
     Changes, //
+    Nodes,
 };
 use crate::{
     btree::trans::Committed,
@@ -33,7 +34,6 @@ use crate::{
         inode::Inode,
     },
     fs::SubvolInum,
-    journal::live::Watermark,
 };
 
 /// What became of a directory, and of what it has, or had, a name of.
@@ -62,7 +62,7 @@ impl Changes<'_> {
             return Err(Error::LinkOtherSubvolume);
         }
         let (dir, file) = (self.at(dir)?, self.at(target)?);
-        let ((dir, inode), at) = self.run(Watermark::Normal, |t| {
+        let ((dir, inode), at) = self.run(Nodes::FromFree, |t| {
             let mut inode = inode_get(t, self.view, file.file())?;
             let mut into = inode_get(t, self.view, dir.file())?;
             inode.ctime = now;
@@ -89,7 +89,7 @@ impl Changes<'_> {
     /// C: `bch2_unlink_trans()`.
     pub fn unlink(&self, dir: SubvolInum, name: &[u8], now: u64) -> Result<Linked> {
         let dir = self.at(dir)?;
-        let ((dir, inode), at) = self.run(Watermark::CopyGc, |t| {
+        let ((dir, inode), at) = self.run(Nodes::FromReserve, |t| {
             let mut from = inode_get(t, self.view, dir.file())?;
             let entries = Dir::of(self, dir, &from)?;
             let entry = entries.get(t, name)?;

@@ -100,6 +100,15 @@ impl At {
     }
 }
 
+/// Which space the btree nodes come from that a change needs.
+#[derive(Clone, Copy, Debug)]
+enum Nodes {
+    /// What is free.
+    FromFree,
+    /// What is kept in reserve, too: the change frees space, or takes none.
+    FromReserve,
+}
+
 impl Changes<'_> {
     /// An inode that is going to be changed. [`Error::SubvolumeReadOnly`] when its subvolume is not
     /// to be.
@@ -124,12 +133,15 @@ impl Changes<'_> {
     /// Runs `f` and commits what it staged. Says when that was.
     fn run<T>(
         &self,
-        watermark: Watermark,
+        nodes: Nodes,
         mut f: impl FnMut(&mut Trans<'_>) -> TransResult<T>,
     ) -> Result<(T, Committed)> {
         // Freeing memory could otherwise end in removing inodes, here.
         let _scope = NoFs::enter();
-        self.engine.run(watermark, |t| {
+        self.engine.run(Watermark::Normal, |t| {
+            if matches!(nodes, Nodes::FromReserve) {
+                t.use_reserve();
+            }
             let value = f(t)?;
             t.commit()?;
             Ok((value, t.committed()))
@@ -145,7 +157,7 @@ impl Changes<'_> {
         mut f: impl FnMut(&mut Inode) -> Result,
     ) -> Result<(Inode, Committed)> {
         let at = self.at(id)?;
-        self.run(Watermark::CopyGc, |t| {
+        self.run(Nodes::FromReserve, |t| {
             let old = inode_get(t, self.view, at.file())?;
             let mut inode = old;
             f(&mut inode)?;

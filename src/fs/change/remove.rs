@@ -5,6 +5,7 @@
 use super::{
     At,
     Changes, //
+    Nodes,
 };
 use crate::{
     alloc::space::Trans,
@@ -33,7 +34,6 @@ use crate::{
         },
     },
     fs::SubvolInum,
-    journal::live::Watermark,
     snapshots::{
         delete_visible,
         next_visible, //
@@ -67,7 +67,7 @@ impl Changes<'_> {
             }
         }
         let pos = Bpos::new(0, file.inum, file.snapshot);
-        self.run(Watermark::CopyGc, |t| {
+        self.run(Nodes::FromReserve, |t| {
             let inode = inode_get(t, self.view, file)?;
             let k = Bkey {
                 key_type: KeyType::INODE_GENERATION,
@@ -86,7 +86,7 @@ impl Changes<'_> {
     fn delete_some(&self, btree: BtreeId, from: Bpos) -> Result<Option<Bpos>> {
         let end = Bpos::new(from.inode, u64::MAX, u32::MAX);
         let table = &self.view.table;
-        let (next, _) = self.run(Watermark::CopyGc, |t| {
+        let (next, _) = self.run(Nodes::FromReserve, |t| {
             let mut at = from;
             for _ in 0..BATCH {
                 let Some(key) = next_visible(t, table, btree, at, end)? else {
@@ -155,7 +155,7 @@ impl Changes<'_> {
     ///
     /// C: `may_delete_deleted_inode()`.
     fn is_dead(&self, pos: Bpos) -> Result<bool> {
-        let (is_dead, _) = self.run(Watermark::CopyGc, |t| is_unlinked(t, pos))?;
+        let (is_dead, _) = self.run(Nodes::FromReserve, |t| is_unlinked(t, pos))?;
         Ok(is_dead)
     }
 }

@@ -19,6 +19,7 @@ use super::{
     At,
     Changes,
     NewFile, //
+    Nodes,
 };
 use crate::{
     alloc::space::Trans,
@@ -36,7 +37,6 @@ use crate::{
     },
     format::values::inode::Inode,
     fs::SubvolInum,
-    journal::live::Watermark,
 };
 
 /// What is to become of what has the new name.
@@ -99,7 +99,7 @@ impl Changes<'_> {
     ) -> Result<Renamed> {
         let (from, to) = (self.at(old.dir)?, self.at(new.dir)?);
         loop {
-            let (renamed, at) = self.run(Watermark::Normal, |t| {
+            let (renamed, at) = self.run(Nodes::FromFree, |t| {
                 // Before anything is staged: what is, is committed.
                 let whiteout = match whiteout {
                     Some(file) => match self.numbers.take(t)? {

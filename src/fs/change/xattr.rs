@@ -9,6 +9,7 @@ use super::{
     },
     At,
     Changes, //
+    Nodes,
 };
 use crate::{
     algo::str_hash::HashInfo,
@@ -51,7 +52,6 @@ use crate::{
         probe::Probed,
         SubvolInum, //
     },
-    journal::live::Watermark,
 };
 
 /// Words of a key with the longest value there can be: their number is a byte.
@@ -194,11 +194,11 @@ impl Changes<'_> {
         now: u64,
     ) -> Result<(Inode, Committed)> {
         let at = self.at(id)?;
-        let watermark = match value {
-            Some(_) => Watermark::Normal,
-            None => Watermark::CopyGc,
+        let nodes = match value {
+            Some(_) => Nodes::FromFree,
+            None => Nodes::FromReserve,
         };
-        self.run(watermark, |t| {
+        self.run(nodes, |t| {
             let mut inode = inode_get(t, self.view, at.file())?;
             let attribute = Attribute::of(self, at, &inode, space, name)?;
             match value {
@@ -227,7 +227,7 @@ impl Changes<'_> {
         now: u64,
     ) -> Result<(Inode, Committed)> {
         let at = self.at(id)?;
-        self.run(Watermark::Normal, |t| {
+        self.run(Nodes::FromFree, |t| {
             let mut inode = inode_get(t, self.view, at.file())?;
             put_acl(t, self, at, &inode, kind, list)?;
             (inode.mode, inode.ctime) = (mode, now);
@@ -247,7 +247,7 @@ impl Changes<'_> {
         mut f: impl FnMut(&mut Inode) -> Result,
     ) -> Result<(Inode, Committed)> {
         let at = self.at(id)?;
-        self.run(Watermark::CopyGc, |t| {
+        self.run(Nodes::FromReserve, |t| {
             let mut inode = inode_get(t, self.view, at.file())?;
             f(&mut inode)?;
             if list.is_some() {
