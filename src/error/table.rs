@@ -76,8 +76,11 @@ errors! {
     NewNeedsWriting, ReadOnly, EROFS, "the filesystem was never mounted, and its devices are not open for writing";
     NewDeviceMissing, NotFound, ENXIO, "the filesystem was never mounted, and for the first mount all devices have to be there";
     NewJournalNoRoom, NoSpace, ENOSPC, "a device has no room for a journal";
-    ReadWriteNeedsFsck, ReadOnly, EROFS, "the superblock asks for a check before the next change: mount with -o ro, or run fsck";
-    ReadWriteDamaged, ReadOnly, EROFS, "a btree is damaged: mount with -o ro, or run fsck";
+    ReadWriteNeedsFsck, ReadOnly, EROFS, "the superblock asks for a check before the next change that is not supported yet: mount with -o ro, or run bcachefs fsck";
+    ReadWriteDamaged, ReadOnly, EROFS, "a btree is damaged: mount with -o ro, or with -o fsck,fix_errors=yes, or run bcachefs fsck";
+    PassUnsupported, Unsupported, EOPNOTSUPP, "a recovery pass that was asked for is not supported yet: run bcachefs fsck";
+    RecoveryPassLast, InvalidArg, EINVAL, "the option recovery_pass_last ends recovery before the filesystem can be written: mount with -o ro";
+    FsckErrorsNotFixed, Coherency, EUCLEAN, "something was found inconsistent that may not be repaired: mount with -o fsck,fix_errors=yes, or run bcachefs fsck";
     RemountUnsupported, ReadOnly, EROFS, "a mounted filesystem can not be made writable yet: unmount it and mount it again";
 
     ChardevInit, NoSpace, ENOSPC, "the filesystem's control device can not be made";

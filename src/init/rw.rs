@@ -6,7 +6,6 @@ use super::new;
 use crate::{
     alloc::{
         space::{
-            complete_freespace,
             discard_buckets,
             Engine,
             Space,
@@ -37,7 +36,6 @@ use crate::{
     format::{
         opts::OptId,
         sb::{
-            flags,
             Superblock,
             Version, //
         },
@@ -91,17 +89,6 @@ fn may_write(sb: &Superblock) -> Result {
     if sb.node_sectors() < sb.block_sectors().saturating_mul(NODE_BLOCKS_MIN) {
         return Err(Error::ReadWriteNodeSize);
     }
-    if sb.flag(flags::INITIALIZED) == 0 {
-        // There is nothing yet that could be damaged.
-        return Ok(());
-    }
-    let ext = sb.ext();
-    let passes = ext.map_or([0; 2], |ext| ext.recovery_passes_required());
-    let lost = ext.map_or(0, |ext| ext.btrees_lost_data());
-    let errors = sb.flag(flags::HAS_ERRORS) | sb.flag(flags::HAS_TOPOLOGY_ERRORS);
-    if passes != [0; 2] || lost != 0 || errors != 0 {
-        return Err(Error::ReadWriteNeedsFsck);
-    }
     Ok(())
 }
 
@@ -132,32 +119,18 @@ const RECLAIM_MS: u64 = 100;
 const DISCARD_MS: u64 = 1000;
 
 impl ReadWrite {
-    /// Marks the filesystem not clean, starts the journal, and writes its first entry: whether that
-    /// works is to be known before anything is changed. After a crash, replays what the journal
-    /// has; there may be no room for an entry before that.
-    ///
-    /// C: `__bch2_fs_read_write()`.
-    pub(super) fn start(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
-        let this = Self::begin(btrees, from)?;
-        // When adding a device did not come to its end.
-        match complete_freespace(this.engine()) {
-            Ok(()) => Ok(this),
-            Err(e) => Err(this.abandon(e)),
-        }
-    }
-
-    /// As [`start`](Self::start), of a filesystem that was never mounted: makes what it begins
-    /// with.
+    /// Makes a filesystem that was never mounted, whose btrees are empty.
     pub(super) fn start_new(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
         let this = Self::begin(btrees, from)?;
-        match new::set_up(this.engine()) {
+        let made = this.replay().and_then(|()| new::set_up(this.engine()));
+        match made {
             Ok(()) => Ok(this),
             Err(e) => Err(this.abandon(e)),
         }
     }
 
     /// Ends writing because of `e`. The superblock is left as it is.
-    fn abandon(self, e: Error) -> Error {
+    pub(super) fn abandon(self, e: Error) -> Error {
         self.end_threads();
         let st = self.btrees.sb();
         st.state.change(State::ReadWrite, State::ReadOnly);
@@ -165,20 +138,17 @@ impl ReadWrite {
         e
     }
 
+    /// Marks the filesystem not clean and starts the journal. Nothing may be changed yet but by
+    /// [`replay`](Self::replay).
+    ///
+    /// C: the first part of `__bch2_fs_read_write()`.
     #[inline(never)]
-    fn begin(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
+    pub(super) fn begin(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
         let st = btrees.sb();
         st.mark_dirty(btrees.blacklist().ranges())?;
         let started =
             Journal::start(st.clone(), from).and_then(|journal| Self::with(btrees, journal));
-        match started {
-            Ok(rw) if st.state.change(State::ReadOnly, State::ReadWrite) => Ok(rw),
-            Ok(_) => Err(st.state.first_error().unwrap_or(Error::Io)),
-            Err(e) => {
-                st.end_super();
-                Err(e)
-            }
-        }
+        started.inspect_err(|_| st.end_super())
     }
 
     #[inline(never)]
@@ -196,17 +166,33 @@ impl ReadWrite {
             reclaim(&b, &w, stop);
         })?;
         this.threads.lock().push(reclaim)?;
-        let nr = replay(&this.btrees, &this.writer)?;
+        Ok(this)
+    }
+
+    /// After a crash, replays what the journal has; there may be no room for an entry before that.
+    /// Then writes the first entry: whether that works is to be known before anything is changed.
+    #[inline(never)]
+    pub(super) fn replay(&self) -> Result {
+        let st = self.btrees.sb();
+        let nr = replay(&self.btrees, &self.writer)?;
         if nr != 0 {
-            pr_info!("{name}: replayed {nr} keys of the journal");
+            pr_info!("{}: replayed {nr} keys of the journal", st.name());
         }
-        this.journal().write_entry()?;
-        let (b, w) = (this.btrees.clone(), this.writer.clone());
+        self.journal().write_entry()?;
+        match st.state.change(State::ReadOnly, State::ReadWrite) {
+            true => Ok(()),
+            false => Err(st.state.first_error().unwrap_or(Error::Io)),
+        }
+    }
+
+    /// From here on, emptied buckets become free.
+    pub(super) fn start_discarding(&self) -> Result {
+        let name = self.btrees.sb().name();
+        let (b, w) = (self.btrees.clone(), self.writer.clone());
         let discard = Thread::spawn(format_args!("bch-discard/{name}"), move |stop| {
             discard(&b, &w, stop);
         })?;
-        this.threads.lock().push(discard)?;
-        Ok(this)
+        self.threads.lock().push(discard)
     }
 
     /// The journal.

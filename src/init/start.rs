@@ -4,17 +4,23 @@
 
 use super::{
     options,
+    passes::{
+        Recovery,
+        PASSES, //
+    },
     rw::{
         self,
         ReadWrite, //
     },
 };
 use crate::{
-    alloc::{
-        check_enough,
-        Usage, //
-    },
+    alloc::Usage,
     btree::Btrees,
+    check::{
+        self,
+        Plan,
+        Report, //
+    },
     env::{
         pr_err,
         pr_info,
@@ -26,20 +32,15 @@ use crate::{
         Error,
         Result, //
     },
-    format::{
-        bpos::Bpos,
-        btree_id::BtreeId,
-        opts::{
-            OnError,
-            OptId,
-            Opts, //
-        },
-        values::subvolume::ROOT_SUBVOL, //
+    format::opts::{
+        OnError,
+        Opts, //
     },
     fs::quota::Quotas,
     journal::{
         self,
-        live::Start, //
+        live::Start,
+        JournalContents, //
     },
     sb::{
         self,
@@ -90,6 +91,22 @@ pub struct JournalSpan {
     pub nr_keys: usize,
 }
 
+impl JournalSpan {
+    fn of(journal: &JournalContents) -> Self {
+        let nr_keys = journal.keys.len();
+        if nr_keys != 0 {
+            pr_info!("{nr_keys} keys of the journal are laid over the btrees");
+        }
+        Self {
+            clean: journal.clean,
+            first: journal.first_seq,
+            last: journal.last_seq,
+            highest: journal.highest_seq,
+            nr_keys,
+        }
+    }
+}
+
 impl Filesystem {
     /// Starts the filesystem on `devs`, for reading only.
     pub fn start(devs: Vec<BlockDevice>, opts: &Opts) -> Result<Arc<Self>> {
@@ -99,10 +116,9 @@ impl Filesystem {
     /// Starts the filesystem on `devs`. [`Error::NewNeedsWriting`] when it was never mounted, and
     /// the devices are not open for writing, which its first mount needs even for reading.
     ///
-    /// Order: superblocks, journal, btree roots, snapshots, root directory, accounting; then, to
-    /// write, the superblock is marked and the journal started. What was never mounted is made
-    /// before snapshots are read, also when it is mounted for reading only. A failure is reported
-    /// where it is found; everything done so far is undone.
+    /// Order: superblocks, journal, btree roots, and the recovery passes (`passes.rs`). What was
+    /// never mounted is made before the passes, also when it is mounted for reading only. A failure
+    /// is reported where it is found; everything done so far is undone.
     ///
     /// C: `bch2_fs_open()`, `bch2_fs_start()`, `bch2_fs_recovery()`.
     pub fn start_for(access: Access, devs: Vec<BlockDevice>, opts: &Opts) -> Result<Arc<Self>> {
@@ -123,9 +139,17 @@ impl Filesystem {
     fn recover(devs: Vec<BlockDevice>, opts: &Opts, access: Access) -> Result<Self> {
         let mut st = sb::open(devs, opts)?;
         let is_new = st.is_new();
+        let plan = match access {
+            Access::Write if !is_new => Plan::writing(&st.sb, &st.opts),
+            _ => Plan::reading(),
+        };
         match access {
             _ if is_new => rw::prepare_new(&mut st)?,
-            Access::Write => rw::check_superblock(&st)?,
+            Access::Write => {
+                rw::check_superblock(&st)?;
+                plan.announce(st.name());
+                plan.check(PASSES)?;
+            }
             Access::Read => (),
         }
         let st = Arc::try_new(st)?;
@@ -135,17 +159,7 @@ impl Filesystem {
             true => journal::of_new(&st)?,
             false => journal::read(&st, lenient)?,
         };
-        let replay = journal.keys.len();
-        let span = JournalSpan {
-            clean: journal.clean,
-            first: journal.first_seq,
-            last: journal.last_seq,
-            highest: journal.highest_seq,
-            nr_keys: replay,
-        };
-        if replay != 0 {
-            pr_info!("{replay} keys of the journal are laid over the btrees");
-        }
+        let span = JournalSpan::of(&journal);
         let from = match access {
             Access::Read if !is_new => None,
             _ => Some(Start::after(&mut journal)?),
@@ -155,40 +169,41 @@ impl Filesystem {
             Some(from) if is_new => Some(Self::first_start(&btrees, from, access)?),
             _ => None,
         };
-        let view = View::of(btrees)?;
-        Self::check_root(&view)?;
-        Self::check_data_is_there(&view)?;
-        let usage = Usage::read(&view.btrees, view.sb().opts.get(OptId::GcReservePercent));
-        let usage = usage.unwrap_or_else(|e| {
-            pr_warn!("can not read the accounting, space in use is not known: {e}");
-            Usage::default()
-        });
+        let mut m = Recovery {
+            report: Report::new(plan.fsck),
+            plan,
+            btrees,
+            from,
+            usage: Usage::default(),
+            view: None,
+            rw: new,
+        };
+        if let Err(e) = Self::run_passes(&mut m) {
+            return Err(match m.rw {
+                Some(rw) if !is_new => rw.abandon(e),
+                _ => e,
+            });
+        }
+        let view = m.view.ok_or(Error::NoEntry)?;
         let quotas = Quotas::read(&view);
         if let Err(e) = &quotas {
             pr_warn!("can not read the quotas, they are not shown: {e}");
         }
-        view.sb().state.started();
-        let rw = match (&from, new) {
-            (_, Some(rw)) => Some(rw),
-            (Some(from), None) => Some(Self::go_read_write(&view, from)?),
-            (None, None) => None,
-        };
         Ok(Self {
             view,
             journal: span,
-            usage,
+            usage: m.usage,
             quotas,
-            rw,
+            rw: m.rw,
         })
     }
 
+    /// Runs the passes of the plan, and notes in the superblock what of it need not be done again.
     #[inline(never)]
-    fn go_read_write(view: &View, from: &Start) -> Result<ReadWrite> {
-        if let Some(btree) = view.btrees.health.sick().next() {
-            pr_err!("{}: btree {btree} is damaged", view.sb().name());
-            return Err(Error::ReadWriteDamaged);
-        }
-        ReadWrite::start(&view.btrees, from)
+    fn run_passes(m: &mut Recovery) -> Result {
+        check::run(|m| m.plan, PASSES, m, Recovery::pass_done)?;
+        m.btrees.sb().state.started();
+        m.finish()
     }
 
     /// Starts what was never mounted. To read it only, it is shut down again.
@@ -243,35 +258,6 @@ impl Filesystem {
         match &self.rw {
             Some(rw) => rw.journal().halt(e),
             None => _ = self.state().emergency(e),
-        }
-    }
-
-    /// Whether the root directory is there. C: the pass `lookup_root_inode`.
-    #[inline(never)]
-    fn check_root(view: &View) -> Result {
-        let root = view.subvolume(ROOT_SUBVOL).inspect_err(|e| {
-            pr_err!("can not find the root subvolume: {e}");
-        })?;
-        let pos = Bpos::new(0, root.inode, root.snapshot);
-        match view.lookup(BtreeId::INODES, pos)? {
-            Some(_) => Ok(()),
-            None => {
-                pr_err!("the root directory, inode {}, does not exist", root.inode);
-                Err(Error::RootInodeMissing)
-            }
-        }
-    }
-
-    /// Whether user data can be read with the devices that are there. Damage of the accounting is
-    /// no reason not to read.
-    #[inline(never)]
-    fn check_data_is_there(view: &View) -> Result {
-        match check_enough(&view.btrees) {
-            Err(e) if e != Error::DevicesMissingData => {
-                pr_warn!("can not read the accounting, so data may be on missing devices: {e}");
-                Ok(())
-            }
-            checked => checked,
         }
     }
 

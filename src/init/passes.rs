@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is done for each recovery pass.
+//!
+//! When a pass is run, and in which order, is in [`crate::check`]. To add one: a line in
+//! [`PASSES`].
+
+use super::rw::ReadWrite;
+use crate::{
+    alloc::{
+        check_enough,
+        space::{
+            complete_freespace,
+            Engine, //
+        },
+        Usage, //
+    },
+    btree::Btrees,
+    check::{
+        pass,
+        Plan,
+        Report,
+        Step, //
+    },
+    env::{
+        pr_err,
+        pr_warn,
+        Arc, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId,
+        opts::OptId,
+        values::subvolume::ROOT_SUBVOL, //
+    },
+    journal::live::Start,
+    sb::State,
+    snapshots::View,
+};
+
+/// A filesystem while it is mounted.
+pub(super) struct Recovery {
+    /// Which passes are run.
+    pub(super) plan: Plan,
+    pub(super) btrees: Arc<Btrees>,
+    /// Where the journal goes on, if something may be written.
+    pub(super) from: Option<Start>,
+    /// What was found.
+    pub(super) report: Report,
+    /// Space in use, once it was read.
+    pub(super) usage: Usage,
+    /// Snapshots and subvolumes, once these were read.
+    pub(super) view: Option<View>,
+    /// Once something may be written.
+    pub(super) rw: Option<ReadWrite>,
+}
+
+/// What is done for each pass. Those that are not here are not supported, or there is nothing to be
+/// done for them.
+pub(super) const PASSES: &[Step<Recovery>] = &[
+    step(pass::ACCOUNTING_READ, accounting_read),
+    step(pass::SNAPSHOTS_READ, snapshots_read),
+    step(pass::SET_MAY_GO_RW, set_may_go_rw),
+    step(pass::JOURNAL_REPLAY, journal_replay),
+    step(pass::FS_FREESPACE_INIT, fs_freespace_init),
+];
+
+const fn step(stable: u8, run: fn(&mut Recovery) -> Result) -> Step<Recovery> {
+    Step { stable, run }
+}
+
+impl Recovery {
+    /// What it takes to run transactions: of passes behind `set_may_go_rw`.
+    pub(super) fn engine(&self) -> Result<Engine<'_>> {
+        let rw = self.rw.as_ref().ok_or(Error::ReadOnly)?;
+        Ok(rw.engine())
+    }
+}
+
+impl Recovery {
+    /// A pass was done: what it did is made safe, and it is not required any more if all that it
+    /// has found is repaired.
+    ///
+    /// C: `bch2_clear_recovery_pass_required()`.
+    pub(super) fn pass_done(&mut self, stable: u8) -> Result {
+        let Some(rw) = &self.rw else {
+            return Ok(());
+        };
+        if !self.plan.requires(stable) || !self.report.is_clean() {
+            return Ok(());
+        }
+        rw.journal().flush()?;
+        let bit = Plan::bit(stable);
+        self.btrees.sb().change_super(|sb| {
+            let had = sb.ext().map_or(0, |e| e.recovery_passes_required()[0]);
+            sb.change_recovery(|required, _| *required &= !bit)?;
+            Ok(had & bit != 0)
+        })
+    }
+
+    /// All passes were run.
+    ///
+    /// C: the end of `bch2_fs_recovery()`.
+    pub(super) fn finish(&mut self) -> Result {
+        let Some(rw) = self.rw.as_ref().filter(|_| self.from.is_some()) else {
+            return Ok(());
+        };
+        if self.btrees.sb().state.get() == State::ReadWrite {
+            rw.start_discarding()?;
+        }
+        Ok(())
+    }
+}
+
+/// C: `bch2_accounting_read()`.
+#[inline(never)]
+fn accounting_read(m: &mut Recovery) -> Result {
+    let reserve = m.btrees.sb().opts.get(OptId::GcReservePercent);
+    match Usage::read(&m.btrees, reserve) {
+        Ok(usage) => m.usage = usage,
+        Err(e) => pr_warn!("can not read the accounting, space in use is not known: {e}"),
+    }
+    check_data_is_there(&m.btrees)
+}
+
+/// Whether user data can be read with the devices that are there. Damage of the accounting is no
+/// reason not to read.
+fn check_data_is_there(btrees: &Btrees) -> Result {
+    match check_enough(btrees) {
+        Err(e) if e != Error::DevicesMissingData => {
+            pr_warn!("can not read the accounting, so data may be on missing devices: {e}");
+            Ok(())
+        }
+        checked => checked,
+    }
+}
+
+/// C: `bch2_snapshots_read()`.
+#[inline(never)]
+fn snapshots_read(m: &mut Recovery) -> Result {
+    let view = View::of(m.btrees.clone())?;
+    check_root(&view)?;
+    m.view = Some(view);
+    Ok(())
+}
+
+/// Whether the root directory is there. C: the pass `lookup_root_inode` of later versions.
+fn check_root(view: &View) -> Result {
+    let root = view.subvolume(ROOT_SUBVOL).inspect_err(|e| {
+        pr_err!("can not find the root subvolume: {e}");
+    })?;
+    let pos = Bpos::new(0, root.inode, root.snapshot);
+    match view.lookup(BtreeId::INODES, pos)? {
+        Some(_) => Ok(()),
+        None => {
+            pr_err!("the root directory, inode {}, does not exist", root.inode);
+            Err(Error::RootInodeMissing)
+        }
+    }
+}
+
+/// C: `bch2_set_may_go_rw()`, `bch2_fs_read_write_early()`.
+#[inline(never)]
+fn set_may_go_rw(m: &mut Recovery) -> Result {
+    if let Some(btree) = m.btrees.health.sick().next() {
+        pr_err!("{}: btree {btree} is damaged", m.btrees.sb().name());
+        return Err(Error::ReadWriteDamaged);
+    }
+    let from = m.from.as_ref().ok_or(Error::ReadOnly)?;
+    m.btrees.sb().state.started();
+    m.rw = Some(ReadWrite::begin(&m.btrees, from)?);
+    Ok(())
+}
+
+/// C: `bch2_journal_replay()`.
+#[inline(never)]
+fn journal_replay(m: &mut Recovery) -> Result {
+    match &m.rw {
+        Some(rw) => rw.replay(),
+        None => Err(Error::ReadOnly),
+    }
+}
+
+/// C: `bch2_fs_freespace_init()`: when adding a device did not come to its end.
+fn fs_freespace_init(m: &mut Recovery) -> Result {
+    complete_freespace(m.engine()?)
+}
