@@ -134,9 +134,14 @@ impl Health {
 
     /// Notes that `btree` has been checked and repaired.
     pub fn mark_checked(&self, btree: BtreeId) {
+        self.forget(btree);
+        self.checked.fetch_or(bit(btree), Ordering::Relaxed);
+    }
+
+    /// Nothing is left of what was damaged in `btree`.
+    pub fn forget(&self, btree: BtreeId) {
         self.sick.fetch_and(!bit(btree), Ordering::Relaxed);
         self.damaged.fetch_and(!bit(btree), Ordering::Relaxed);
-        self.checked.fetch_or(bit(btree), Ordering::Relaxed);
         let mut first = self.first.lock();
         if let Some(at) = first.iter().position(|(p, _)| p.btree == btree) {
             first.remove(at);

@@ -18,7 +18,10 @@ use crate::{
         Arc,
         Vec, //
     },
-    error::Result,
+    error::{
+        Error,
+        Result, //
+    },
     format::{
         bkey::Key,
         bpos::Bpos,
@@ -209,6 +212,13 @@ impl Node {
     /// still see it as it was.
     pub(super) fn kill(node: &Arc<Self>) {
         node.dead.store(true, Ordering::Release);
+    }
+
+    /// The pointer to it, which is on disk.
+    pub(super) fn pointer(&self) -> Result<KeyBuf> {
+        let body = self.read();
+        let key = body.ptr.key(body.on_disk)?;
+        key.ok_or(Error::NodeNoIdentity)
     }
 
     /// Whether it covers everything: it is the root of its btree, or all that the root points to.

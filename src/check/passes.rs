@@ -204,7 +204,7 @@ impl Plan {
         }
         let mut named = required | of_option(opts.get(OptId::RecoveryPasses));
         if opts.is_on(OptId::DangerouslyReconstructAlloc) {
-            named |= alloc_passes();
+            named |= alloc_passes() | bit(pass::CHECK_TOPOLOGY);
         }
         let fsck = opts.is_on(OptId::Fsck);
         if fsck {
@@ -252,13 +252,23 @@ impl Plan {
     }
 
     /// Adds passes that were found to be necessary: those that make the allocation information
-    /// anew. The bits to be noted in the superblock.
-    pub fn add_alloc_passes(&mut self) -> u64 {
+    /// anew.
+    pub fn add_alloc_passes(&mut self) {
         let more = alloc_passes();
         self.run |= more;
         self.named |= more;
         self.required |= more;
-        more
+    }
+
+    /// Whether all is made anew that the passes about allocations can.
+    pub const fn makes_all_anew(&self) -> bool {
+        let all = alloc_passes() | bit(pass::CHECK_TOPOLOGY);
+        self.run & all == all
+    }
+
+    /// The passes that the superblock asks for, or has to from now on.
+    pub const fn required(&self) -> u64 {
+        self.required
     }
 
     /// Refuses a plan that ends before something can be written, and one with a pass that `steps`
@@ -331,6 +341,7 @@ pub fn run<M>(
     mount: &mut M,
     mut done: impl FnMut(&mut M, u8) -> Result,
 ) -> Result {
+    let mut left_out = 0;
     for (stable, when) in V1_13 {
         let plan = plan(mount);
         if !plan.runs(*stable) {
@@ -339,7 +350,7 @@ pub fn run<M>(
         let name = name(*stable);
         let Some(step) = steps.iter().find(|s| s.stable == *stable) else {
             if when & ALWAYS == 0 {
-                pr_warn!("{name}: not supported yet, left out: run bcachefs fsck for it");
+                left_out |= bit(*stable);
             }
             continue;
         };
@@ -353,6 +364,11 @@ pub fn run<M>(
         if is_news {
             pr_info!("{name}... done");
         }
+    }
+    if left_out != 0 {
+        let names = Names(left_out);
+        pr_warn!("recovery passes that are not supported yet, left out: {names}");
+        pr_warn!("run bcachefs fsck for them");
     }
     Ok(())
 }

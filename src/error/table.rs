@@ -291,6 +291,14 @@ errors! {
     MarkStripe, Coherency, EIO, "a bucket can not become, or is not, part of a stripe";
     MetadataBucketInconsistency, Coherency, EIO, "a bucket of superblocks or the journal holds something else";
 
+    // The check.
+    CheckUnusableKey, Key, EUCLEAN, "what space is used for can not be counted, because a key is damaged: run bcachefs fsck";
+    CheckUnusableBucket, Key, EUCLEAN, "the state of a bucket is damaged: run bcachefs fsck";
+    CheckUnusableIndex, Key, EUCLEAN, "a bucket that is in an index has a damaged key: run bcachefs fsck";
+    CheckPointers, Coherency, EUCLEAN, "what space is used for can not be counted, because pointers do not fit their buckets: run bcachefs fsck";
+    CheckTopology, Topology, EUCLEAN, "a btree has lost nodes that can not be made of others: run bcachefs fsck";
+    RepairEndless, Coherency, EUCLEAN, "repairs do not come to an end: run bcachefs fsck";
+
     // Files and directories.
     InodeNotFound, NotFound, ENOENT, "no such inode";
     NameNotFound, NotFound, ENOENT, "the directory has no name of the inode";

@@ -17,13 +17,25 @@ use crate::{
     },
     btree::Btrees,
     check::{
+        buckets_in_use,
+        check_alloc_info,
+        check_alloc_to_lru_refs,
+        check_allocations,
+        check_backpointers_to_extents,
+        check_btree_backpointers,
+        check_extents_to_backpointers,
+        check_lrus,
+        check_topology,
+        give_up_alloc,
         pass,
+        LostBtrees,
         Plan,
         Report,
         Step, //
     },
     env::{
         pr_err,
+        pr_info,
         pr_warn,
         Arc, //
     },
@@ -35,6 +47,10 @@ use crate::{
         bpos::Bpos,
         btree_id::BtreeId,
         opts::OptId,
+        sb::{
+            flags,
+            Superblock, //
+        },
         values::subvolume::ROOT_SUBVOL, //
     },
     journal::live::Start,
@@ -51,6 +67,8 @@ pub(super) struct Recovery {
     pub(super) from: Option<Start>,
     /// What was found.
     pub(super) report: Report,
+    /// Btrees that were given up, and are made anew.
+    pub(super) lost: LostBtrees,
     /// Space in use, once it was read.
     pub(super) usage: Usage,
     /// Snapshots and subvolumes, once these were read.
@@ -62,10 +80,26 @@ pub(super) struct Recovery {
 /// What is done for each pass. Those that are not here are not supported, or there is nothing to be
 /// done for them.
 pub(super) const PASSES: &[Step<Recovery>] = &[
+    step(pass::CHECK_TOPOLOGY, topology),
     step(pass::ACCOUNTING_READ, accounting_read),
     step(pass::SNAPSHOTS_READ, snapshots_read),
     step(pass::SET_MAY_GO_RW, set_may_go_rw),
     step(pass::JOURNAL_REPLAY, journal_replay),
+    step(pass::CHECK_ALLOCATIONS, |m| m.check(check_allocations)),
+    step(pass::CHECK_ALLOC_INFO, |m| m.check(check_alloc_info)),
+    step(pass::CHECK_LRUS, |m| m.check(check_lrus)),
+    step(pass::CHECK_BTREE_BACKPOINTERS, |m| {
+        m.check(check_btree_backpointers)
+    }),
+    step(pass::CHECK_BACKPOINTERS_TO_EXTENTS, |m| {
+        m.check(check_backpointers_to_extents)
+    }),
+    step(pass::CHECK_EXTENTS_TO_BACKPOINTERS, |m| {
+        m.check(check_extents_to_backpointers)
+    }),
+    step(pass::CHECK_ALLOC_TO_LRU_REFS, |m| {
+        m.check(check_alloc_to_lru_refs)
+    }),
     step(pass::FS_FREESPACE_INIT, fs_freespace_init),
 ];
 
@@ -74,6 +108,12 @@ const fn step(stable: u8, run: fn(&mut Recovery) -> Result) -> Step<Recovery> {
 }
 
 impl Recovery {
+    /// Has `check` check, and repair.
+    fn check(&mut self, check: fn(Engine<'_>, &mut Report) -> Result) -> Result {
+        let rw = self.rw.as_ref().ok_or(Error::ReadOnly)?;
+        check(rw.engine(), &mut self.report)
+    }
+
     /// What it takes to run transactions: of passes behind `set_may_go_rw`.
     pub(super) fn engine(&self) -> Result<Engine<'_>> {
         let rw = self.rw.as_ref().ok_or(Error::ReadOnly)?;
@@ -109,11 +149,50 @@ impl Recovery {
         let Some(rw) = self.rw.as_ref().filter(|_| self.from.is_some()) else {
             return Ok(());
         };
-        if self.btrees.sb().state.get() == State::ReadWrite {
-            rw.start_discarding()?;
+        let st = self.btrees.sb();
+        if st.state.get() != State::ReadWrite {
+            return Ok(());
         }
-        Ok(())
+        rw.engine().writer.hooks.hold(None);
+        let (repaired, left) = (self.report.repaired, self.report.left);
+        if repaired != 0 || left != 0 {
+            pr_info!(
+                "{}: {repaired} errors were fixed, {left} were not",
+                st.name()
+            );
+            rw.journal().flush()?;
+        }
+        let anew = self.plan.makes_all_anew() && left == 0;
+        st.change_super(|sb| {
+            let before = sb.ext().map_or(0, |e| e.btrees_lost_data());
+            let after = match anew {
+                true => before & !LostBtrees::all_derived().bits(),
+                false => before,
+            };
+            if left != 0 {
+                sb.set_flag(flags::HAS_ERRORS, 1);
+            }
+            if anew {
+                sb.set_flag(flags::HAS_TOPOLOGY_ERRORS, 0);
+            }
+            sb.change_recovery(|_, lost| *lost = after)?;
+            Ok(left != 0 || repaired != 0 || before != after)
+        })?;
+        rw.start_discarding()
     }
+}
+
+/// C: `bch2_check_topology()`, `bch2_reconstruct_alloc()`.
+#[inline(never)]
+fn topology(m: &mut Recovery) -> Result {
+    m.lost = check_topology(&m.btrees, &mut m.report)?;
+    if m.btrees.sb().opts.is_on(OptId::DangerouslyReconstructAlloc) {
+        give_up_alloc(&m.btrees, &mut m.lost);
+    }
+    if !m.lost.is_empty() {
+        m.plan.add_alloc_passes();
+    }
+    Ok(())
 }
 
 /// C: `bch2_accounting_read()`.
@@ -171,9 +250,44 @@ fn set_may_go_rw(m: &mut Recovery) -> Result {
         return Err(Error::ReadWriteDamaged);
     }
     let from = m.from.as_ref().ok_or(Error::ReadOnly)?;
+    // Before anything is written: what can not be counted can not be repaired.
+    let sb = &m.btrees.sb().sb;
+    let was_lost = sb.ext().is_some_and(|e| e.has_lost_data(BtreeId::ALLOC));
+    let held = match m.plan.checks_allocations() {
+        true => {
+            let lost = was_lost || m.lost.has(BtreeId::ALLOC);
+            Some(buckets_in_use(&m.btrees, lost)?)
+        }
+        false => None,
+    };
     m.btrees.sb().state.started();
-    m.rw = Some(ReadWrite::begin(&m.btrees, from)?);
+    let rw = ReadWrite::begin(&m.btrees, from, |sb| note_lost(sb, &m.plan, m.lost))?;
+    let space = &rw.engine().writer.hooks;
+    if let Some(held) = held {
+        space.hold(Some(Arc::try_new(held)?));
+    }
+    if m.lost.has(BtreeId::FREESPACE) {
+        space.lose_freespace();
+    }
+    m.rw = Some(rw);
     Ok(())
+}
+
+/// Has the superblock say what was given up, and which passes make it anew: should the power be
+/// lost meanwhile, the next mount runs them again.
+fn note_lost(sb: &mut Superblock, plan: &Plan, lost: LostBtrees) -> Result {
+    if lost.is_empty() {
+        return Ok(());
+    }
+    if lost.has(BtreeId::FREESPACE) {
+        for idx in 0..sb.nr_devices() {
+            sb.update_member(idx, |m| m.set_freespace_initialized(false));
+        }
+    }
+    sb.change_recovery(|required, lost_data| {
+        *required |= plan.required();
+        *lost_data |= lost.bits();
+    })
 }
 
 /// C: `bch2_journal_replay()`.

@@ -121,7 +121,7 @@ const DISCARD_MS: u64 = 1000;
 impl ReadWrite {
     /// Makes a filesystem that was never mounted, whose btrees are empty.
     pub(super) fn start_new(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
-        let this = Self::begin(btrees, from)?;
+        let this = Self::begin(btrees, from, |_| Ok(()))?;
         let made = this.replay().and_then(|()| new::set_up(this.engine()));
         match made {
             Ok(()) => Ok(this),
@@ -138,14 +138,18 @@ impl ReadWrite {
         e
     }
 
-    /// Marks the filesystem not clean and starts the journal. Nothing may be changed yet but by
-    /// [`replay`](Self::replay).
+    /// Marks the filesystem not clean, with a change of the superblock that comes first, and starts
+    /// the journal. Nothing may be changed yet but by [`replay`](Self::replay).
     ///
     /// C: the first part of `__bch2_fs_read_write()`.
     #[inline(never)]
-    pub(super) fn begin(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
+    pub(super) fn begin(
+        btrees: &Arc<Btrees>,
+        from: &Start,
+        change: impl FnOnce(&mut Superblock) -> Result,
+    ) -> Result<Self> {
         let st = btrees.sb();
-        st.mark_dirty(btrees.blacklist().ranges())?;
+        st.mark_dirty_with(btrees.blacklist().ranges(), change)?;
         let started =
             Journal::start(st.clone(), from).and_then(|journal| Self::with(btrees, journal));
         started.inspect_err(|_| st.end_super())

@@ -18,6 +18,7 @@ use crate::{
     btree::Btrees,
     check::{
         self,
+        LostBtrees,
         Plan,
         Report, //
     },
@@ -171,6 +172,7 @@ impl Filesystem {
         };
         let mut m = Recovery {
             report: Report::new(plan.fsck),
+            lost: LostBtrees::default(),
             plan,
             btrees,
             from,

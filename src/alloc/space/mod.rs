@@ -11,14 +11,18 @@
 //! | `nodes.rs`   | places for btree nodes                                                    |
 //! | `discard.rs` | emptied buckets become free                                              |
 //! | `freespace.rs` | the index of free space of a device that has none yet                    |
+//! | `held.rs`    | [`Held`]: buckets that are not taken while the check goes on                |
+//! | `repair.rs`  | making right what was found wrong                                        |
 //! | `metadata.rs` | buckets of superblocks and of the journal                               |
 
 mod derive;
 mod discard;
 mod freespace;
+mod held;
 mod look;
 mod metadata;
 mod nodes;
+mod repair;
 #[allow(clippy::module_inception)]
 mod space;
 
@@ -27,7 +31,19 @@ pub use freespace::{
     complete_freespace,
     count_new_devices, //
 };
+pub use held::Held;
+pub use look::{
+    geometry,
+    target_devs, //
+};
 pub use metadata::mark_metadata_buckets;
+pub use repair::{
+    add_to_counters,
+    put_derived,
+    set_bucket,
+    set_generation,
+    set_refcount, //
+};
 pub use space::{
     Engine,
     Space,

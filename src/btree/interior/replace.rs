@@ -209,7 +209,7 @@ fn fill<H: Hooks>(
         }
         let mut pointers = Vec::new();
         for node in &replacement.new {
-            pointers.push(pointer(node)?)?;
+            pointers.push(node.pointer()?)?;
         }
         let mut keys = Builder::new(Bpos::MIN, Bpos::MAX);
         pointers.iter().for_each(|p: &KeyBuf| keys.count(&p.k));
@@ -318,13 +318,6 @@ pub(super) fn make_first<H: Hooks>(
     made.places.push(place)?;
     places.pop();
     Ok(Made::Yes(made))
-}
-
-/// The pointer to a new node, which is written.
-pub(super) fn pointer(node: &Node) -> Result<KeyBuf> {
-    let body = node.read();
-    let key = body.ptr.key(body.on_disk)?;
-    key.ok_or(Error::NodeNoIdentity)
 }
 
 /// A node to be made.

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Damaged filesystems are mounted read-write with `fsck,fix_errors=yes`: what is repaired is as it
+//! should be after it, by a check that counts everything anew and shares no code, and nothing else
+//! has changed. Also when the power is lost meanwhile.
+//!
+//! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each image, `BCACHEFS_RS_SEED` which.
+
+use sim::{
+    check::check_derived,
+    env::{
+        Arc as EnvArc,
+        Vec as EnvVec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId,
+        opts::Opts, //
+    },
+    golden::{
+        images,
+        Image, //
+    },
+    init::{
+        Access,
+        Filesystem, //
+    },
+    snapshots::View,
+    sys::block::{
+        BlockDevice,
+        Disk,
+        Medium,
+        Power,
+        PowerCut,
+        Replay, //
+    },
+};
+use std::{
+    collections::BTreeMap,
+    sync::Arc, //
+};
+
+/// Damage that is repaired.
+const REPAIRED: [&str; 6] = [
+    "v113-dmg-accounting",
+    "v113-dmg-alloc-header",
+    "v113-dmg-alloc-key-deleted",
+    "v113-dmg-alloc-key-deleted-dirty",
+    "v113-dmg-backpointer",
+    "v113-dmg-freespace",
+];
+/// Damage that is told, and not repaired.
+const REFUSED: [(&str, Error); 3] = [
+    ("v113-dmg-node-seq", Error::CheckTopology),
+    ("v113-dmg-node-zero", Error::CheckTopology),
+    ("v113-dmg-bset-badkey", Error::CheckTopology),
+];
+const REPAIR: &str = "fsck,fix_errors=yes";
+/// Btrees that are derived of others.
+const DERIVED: [BtreeId; 7] = [
+    BtreeId::ALLOC,
+    BtreeId::FREESPACE,
+    BtreeId::NEED_DISCARD,
+    BtreeId::BACKPOINTERS,
+    BtreeId::BUCKET_GENS,
+    BtreeId::LRU,
+    BtreeId::ACCOUNTING,
+];
+
+type Keys = BTreeMap<(u8, Bpos), (u8, Vec<u8>)>;
+
+fn image(name: &str) -> Option<Vec<Disk>> {
+    let Some(folder) = images::folder() else {
+        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+        return None;
+    };
+    let image = Image::named(&folder, name).expect(name);
+    let disk = |c: Vec<u8>| Disk::from_memory(Arc::new(c));
+    Some(image.unpack().unwrap().into_iter().map(disk).collect())
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |v| v.parse().unwrap())
+}
+
+fn start(access: Access, devices: &[BlockDevice], opts: &str) -> Result<EnvArc<Filesystem>> {
+    let mut devs = EnvVec::new();
+    for d in devices {
+        let copy = BlockDevice::recorded("sim", d.medium().contents(), &Power::new());
+        devs.push(copy).unwrap();
+    }
+    start_on(access, devs, opts)
+}
+
+fn start_on(access: Access, devs: EnvVec<BlockDevice>, opts: &str) -> Result<EnvArc<Filesystem>> {
+    let mut parsed = Opts::new();
+    parsed.parse_list(opts).unwrap();
+    Filesystem::start_for(access, devs, &parsed)
+}
+
+fn devices(contents: Vec<Disk>, power: &Power) -> Vec<BlockDevice> {
+    let device = |c: Disk| BlockDevice::recorded("sim", c, power);
+    contents.into_iter().map(device).collect()
+}
+
+fn taken(devices: Vec<BlockDevice>) -> EnvVec<BlockDevice> {
+    let mut devs = EnvVec::new();
+    devices.into_iter().for_each(|d| devs.push(d).unwrap());
+    devs
+}
+
+/// What users see, or what leads to it.
+fn keys(view: &View) -> Keys {
+    let mut keys = Keys::new();
+    for btree in (0..BtreeId::ACCOUNTING.0).map(BtreeId) {
+        if DERIVED.contains(&btree) {
+            continue;
+        }
+        let mut iter = view.btrees.iter(btree, 0, Bpos::MIN);
+        while let Some(key) = iter.next().unwrap() {
+            let value = (key.k.key_type.0, key.v.to_vec());
+            keys.insert((btree.0, key.k.p), value);
+        }
+    }
+    keys
+}
+
+/// What is left is clean, has all it had, and nothing is wrong with it.
+fn check(media: &[Medium], want: &Keys, what: &str) {
+    let left: Vec<_> = media.iter().map(Medium::contents).collect();
+    let left = devices(left, &Power::new());
+    let fs = start(Access::Read, &left, "").unwrap();
+    assert!(fs.journal.clean, "{what}");
+    let sb = &fs.view.sb().sb;
+    let ext = sb.ext().unwrap();
+    assert_eq!(ext.recovery_passes_required(), [0; 2], "{what}");
+    assert_eq!(ext.btrees_lost_data(), 0, "{what}");
+    assert!(keys(&fs.view) == *want, "{what}: other keys");
+    let findings = check_derived(&fs.view);
+    assert!(findings.is_empty(), "{what}: {findings:#?}");
+    // There is nothing to be repaired any more.
+    let again = start(Access::Write, &left, "fsck,fix_errors=exit").unwrap();
+    assert_eq!(again.view.sb().errors.since_mount(), 0, "{what}: again");
+}
+
+/// Repairs, and says what is on the devices then.
+fn repair(devs: Vec<BlockDevice>, what: &str) -> Vec<Medium> {
+    let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
+    let fs = start_on(Access::Write, taken(devs), REPAIR);
+    let fs = fs.unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert!(fs.read_write().is_ok(), "{what}");
+    drop(fs);
+    media
+}
+
+#[test]
+fn what_is_derived_is_made_right() {
+    for name in REPAIRED {
+        let Some(contents) = image(name) else { return };
+        let devs = devices(contents, &Power::new());
+        let want = keys(&start(Access::Read, &devs, "").unwrap().view);
+        let media = repair(devs, name);
+        check(&media, &want, name);
+        println!("{name}: repaired");
+    }
+}
+
+#[test]
+fn what_can_not_be_repaired_is_left_as_it_is() {
+    for (name, want) in REFUSED {
+        let Some(contents) = image(name) else { return };
+        let devs = devices(contents, &Power::new());
+        let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
+        let e = start_on(Access::Write, taken(devs), REPAIR).err();
+        assert_eq!(e, Some(want), "{name}");
+        assert!(media.iter().all(|m| m.changes_since(0) == 0), "{name}");
+    }
+}
+
+/// Without leave to repair, nothing is.
+#[test]
+fn who_may_not_repair_does_not() {
+    let Some(contents) = image("v113-dmg-freespace") else {
+        return;
+    };
+    let devs = devices(contents, &Power::new());
+    for opts in ["fsck,fix_errors=no,errors=ro", "fsck,errors=ro"] {
+        let e = start(Access::Write, &devs, opts).err();
+        let want = opts.contains("=no").then_some(Error::FsckErrorsNotFixed);
+        assert_eq!(e.is_some(), want.is_none(), "{opts}: {e:?}");
+    }
+}
+
+#[test]
+fn the_power_may_be_lost_meanwhile() {
+    let (cuts, seed) = (
+        setting("BCACHEFS_RS_CUTS", 25),
+        setting("BCACHEFS_RS_SEED", 1),
+    );
+    for name in REPAIRED {
+        let Some(contents) = image(name) else { return };
+        let power = Power::new();
+        let devs = devices(contents, &power);
+        let want = keys(&start(Access::Read, &devs, "").unwrap().view);
+        let first = power.now();
+        let media = repair(devs, name);
+        let last = power.now();
+        let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
+        for nr in 0..cuts {
+            let at = first + (last - first) * (nr * 2 + 1) / (cuts * 2);
+            let cut = PowerCut {
+                at,
+                seed: seed + nr,
+            };
+            let left: Vec<_> = replays.iter_mut().map(|r| r.image(cut)).collect();
+            let what = format!("{name}: cut at {at} of {first} - {last}, seed {}", cut.seed);
+            let media = repair(devices(left, &Power::new()), &what);
+            check(&media, &want, &what);
+        }
+        println!("{name}: {cuts} cuts of {}", last - first);
+    }
+}
