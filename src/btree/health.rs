@@ -82,6 +82,8 @@ pub struct Health {
     damaged: AtomicU64,
     /// The first damage found in each btree.
     first: Mutex<Vec<(Place, What)>>,
+    /// Void journal sequence numbers that sets of keys in nodes have.
+    void: Mutex<Vec<u64>>,
 }
 
 fn bit(btree: BtreeId) -> u64 {
@@ -96,6 +98,7 @@ impl Health {
             sick: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
             first: Mutex::try_new(Vec::new())?,
+            void: Mutex::try_new(Vec::new())?,
         })
     }
 
@@ -111,6 +114,23 @@ impl Health {
             What::Node(_) => self.sick.fetch_or(b, Ordering::Relaxed) & b == 0,
             What::Key(_) => false,
         }
+    }
+
+    /// Keeps that a set of keys in a node has the void journal sequence number `seq`.
+    pub fn found_void(&self, seq: u64) -> Result {
+        let mut void = self.void.lock();
+        match void.binary_search(&seq) {
+            Ok(_) => Ok(()),
+            Err(at) => void.insert(at, seq),
+        }
+    }
+
+    /// Whether some set of keys in a node that was read has one of these sequence numbers, which
+    /// are void; the end is not included.
+    pub fn has_void(&self, (start, end): (u64, u64)) -> bool {
+        let void = self.void.lock();
+        let at = void.partition_point(|seq| *seq < start);
+        void.get(at).is_some_and(|seq| *seq < end)
     }
 
     /// Whether something in `btree` can not be used.

@@ -393,6 +393,7 @@ impl Reader<'_> {
         if !self.blacklist.contains(seq) {
             return Ok(false);
         }
+        self.health.found_void(seq)?;
         if offset == 0 {
             pr_err!("{at}: written for journal entry {seq}, which never was");
             return Err(Error::NodeVoid);

@@ -10,6 +10,7 @@ use super::{
         Fix, //
     },
     rounds::Rounds,
+    Outcome,
     Report, //
 };
 use crate::{
@@ -97,9 +98,12 @@ struct BadGen {
 
 fn fix_gen(engine: Engine<'_>, report: &mut Report, bad: &BadGen) -> Result<bool> {
     let (dev, bucket, have, want) = (bad.dev, bad.bucket, bad.have, bad.want);
-    let what = format_args!("incorrect gen of bucket {dev}:{bucket}: got {have}, should be {want}");
-    let st = engine.btrees.sb();
-    if report.found(st, FsckError::BUCKET_GENS_KEY_WRONG, what)? == super::Outcome::Leave {
+    let outcome = report.found(
+        engine.btrees.sb(),
+        FsckError::BUCKET_GENS_KEY_WRONG,
+        format_args!("incorrect gen of bucket {dev}:{bucket}: got {have}, should be {want}"),
+    )?;
+    if outcome == Outcome::Leave {
         return Ok(false);
     }
     set_generation(engine, dev, bucket)?;

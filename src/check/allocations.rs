@@ -108,10 +108,12 @@ pub fn check_allocations(engine: Engine<'_>, report: &mut Report) -> Result {
             fixed = fixed.saturating_add(fix_bucket(engine, report, bad)?.into());
         }
         for (end, have, want) in wrong.refs.iter().copied() {
-            let st = engine.btrees.sb();
-            let what =
-                format_args!("shared extent ending at {end}: {have} references, {want} found");
-            if report.found(st, FsckError::REFLINK_V_REFCOUNT_WRONG, what)? == Outcome::Repair {
+            let outcome = report.found(
+                engine.btrees.sb(),
+                FsckError::REFLINK_V_REFCOUNT_WRONG,
+                format_args!("shared extent ending at {end}: {have} references, {want} found"),
+            )?;
+            if outcome == Outcome::Repair {
                 set_refcount(engine, end, have, want)?;
                 fixed = fixed.saturating_add(1);
             }
@@ -303,8 +305,12 @@ fn fix_counters(
 ) -> Result<bool> {
     let st = engine.btrees.sb();
     let counted = Counted::decode(pos, st.sb.version());
-    let what = format_args!("accounting mismatch for {counted}: got {have:?}, should be {want:?}");
-    if report.found(st, FsckError::ACCOUNTING_MISMATCH, what)? == Outcome::Leave {
+    let outcome = report.found(
+        st,
+        FsckError::ACCOUNTING_MISMATCH,
+        format_args!("accounting mismatch for {counted}: got {have:?}, should be {want:?}"),
+    )?;
+    if outcome == Outcome::Leave {
         return Ok(false);
     }
     if let Counted::Replicas(r) = &counted {
@@ -363,11 +369,15 @@ fn fix_bucket(engine: Engine<'_>, report: &mut Report, bad: &BadBucket) -> Resul
             continue;
         }
         let data_type = bad.have.data_type;
-        let what = format_args!(
-            "bucket {dev}:{bucket} gen {gen} data type {data_type} has wrong {name}: \
-             got {have}, should be {want}"
-        );
-        repair &= report.found(st, id, what)? == Outcome::Repair;
+        let outcome = report.found(
+            st,
+            id,
+            format_args!(
+                "bucket {dev}:{bucket} gen {gen} data type {data_type} has wrong {name}: \
+                 got {have}, should be {want}"
+            ),
+        )?;
+        repair &= outcome == Outcome::Repair;
     }
     if repair {
         set_bucket(engine, dev, bucket, &bad.have, &bad.want)?;

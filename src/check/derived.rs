@@ -45,10 +45,13 @@ pub(super) fn fix(engine: Engine<'_>, report: &mut Report, wrong: &[Fix]) -> Res
             Derived::Set => report.found(st, *id, format_args!("{btree} {start}: not set"))?,
             Derived::Backpointer(bp) => {
                 let (of, level, pos) = (bp.btree, bp.level, bp.pos);
-                let what = format_args!(
-                    "{btree} {start}: missing, or wrong, for btree {of} level {level} {pos}"
-                );
-                report.found(st, *id, what)?
+                report.found(
+                    st,
+                    *id,
+                    format_args!(
+                        "{btree} {start}: missing, or wrong, for btree {of} level {level} {pos}"
+                    ),
+                )?
             }
         };
         if outcome == Outcome::Repair {

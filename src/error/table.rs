@@ -291,6 +291,8 @@ errors! {
     MarkStripe, Coherency, EIO, "a bucket can not become, or is not, part of a stripe";
     MetadataBucketInconsistency, Coherency, EIO, "a bucket of superblocks or the journal holds something else";
 
+    Inconsistent, Shutdown, EROFS, "something was found inconsistent, and the option errors says that writing ends then: run fsck";
+
     // The check.
     CheckUnusableKey, Key, EUCLEAN, "what space is used for can not be counted, because a key is damaged: run bcachefs fsck";
     CheckUnusableBucket, Key, EUCLEAN, "the state of a bucket is damaged: run bcachefs fsck";

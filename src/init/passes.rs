@@ -37,7 +37,8 @@ use crate::{
         pr_err,
         pr_info,
         pr_warn,
-        Arc, //
+        Arc,
+        Vec, //
     },
     error::{
         Error,
@@ -108,6 +109,41 @@ const fn step(stable: u8, run: fn(&mut Recovery) -> Result) -> Step<Recovery> {
 }
 
 impl Recovery {
+    /// Takes void journal sequence numbers out of the superblock that no node has, if all nodes were
+    /// read: those that are older than all that the journal keeps.
+    ///
+    /// C: `bch2_blacklist_entries_gc()`, which only looks at nodes that happened to be read.
+    #[inline(never)]
+    fn drop_void_numbers(&self, rw: &ReadWrite) -> Result {
+        if !self.plan.runs(pass::CHECK_TOPOLOGY) {
+            return Ok(());
+        }
+        let kept_from = rw.journal().oldest_pinned();
+        // From now on, the newest entry says that those before are not needed.
+        rw.journal().write_entry()?;
+        rw.journal().flush()?;
+        let (st, health) = (self.btrees.sb(), &self.btrees.health);
+        st.change_super(|sb| {
+            let (mut kept, mut nr) = (Vec::new(), 0usize);
+            for range in sb.blacklist().ranges() {
+                nr = nr.saturating_add(1);
+                if range.1 > kept_from || health.has_void(range) {
+                    kept.push(range)?;
+                }
+            }
+            if kept.len() == nr {
+                return Ok(false);
+            }
+            pr_info!(
+                "{}: {nr} ranges of void numbers, {} are kept",
+                st.name(),
+                kept.len()
+            );
+            sb.set_blacklist(&kept)?;
+            Ok(true)
+        })
+    }
+
     /// Has `check` check, and repair.
     fn check(&mut self, check: fn(Engine<'_>, &mut Report) -> Result) -> Result {
         let rw = self.rw.as_ref().ok_or(Error::ReadOnly)?;
@@ -162,6 +198,7 @@ impl Recovery {
             );
             rw.journal().flush()?;
         }
+        self.drop_void_numbers(rw)?;
         let anew = self.plan.makes_all_anew() && left == 0;
         st.change_super(|sb| {
             let before = sb.ext().map_or(0, |e| e.btrees_lost_data());

@@ -203,7 +203,10 @@ impl Filesystem {
     /// Runs the passes of the plan, and notes in the superblock what of it need not be done again.
     #[inline(never)]
     fn run_passes(m: &mut Recovery) -> Result {
+        let checks = m.plan.checks_allocations();
+        m.btrees.sb().set_checking(checks);
         check::run(|m| m.plan, PASSES, m, Recovery::pass_done)?;
+        m.btrees.sb().set_checking(false);
         m.btrees.sb().state.started();
         m.finish()
     }

@@ -233,7 +233,10 @@ impl Lookups for Look<'_, '_> {
 
     fn found(&self, id: FsckError, what: fmt::Arguments<'_>) {
         let st = self.0.btrees.sb();
-        pr_err!("{}: {what}", st.name());
+        pr_err!("{}: {id}: {what}", st.name());
         st.errors.count(id);
+        if st.inconsistent() {
+            self.0.writer.journal.halt(Error::Inconsistent);
+        }
     }
 }

@@ -224,3 +224,50 @@ fn the_power_may_be_lost_meanwhile() {
         println!("{name}: {cuts} cuts of {}", last - first);
     }
 }
+
+/// Ranges of void journal sequence numbers that the superblock has.
+fn void(devs: &[BlockDevice]) -> usize {
+    let fs = start(Access::Read, devs, "").unwrap();
+    fs.view.sb().sb.blacklist().ranges().count()
+}
+
+/// Void sequence numbers are forgotten when no node has them.
+#[test]
+fn void_numbers_are_forgotten() {
+    for name in ["v113-unclean", "v113-unclean-dirty"] {
+        let Some(contents) = image(name) else { return };
+        let mut devs = devices(contents, &Power::new());
+        let want = keys(&start(Access::Read, &devs, "").unwrap().view);
+        let mut nr = Vec::new();
+        for opts in ["", "fsck,fix_errors=yes", "fsck,fix_errors=yes"] {
+            let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
+            drop(start_on(Access::Write, taken(devs), opts).unwrap());
+            let left = media.iter().map(Medium::contents).collect();
+            devs = devices(left, &Power::new());
+            nr.push(void(&devs));
+        }
+        println!("{name}: {nr:?} ranges of void numbers");
+        assert!(nr[0] > 0 && nr[1] < nr[0], "{name}: {nr:?}");
+        assert!(keys(&start(Access::Read, &devs, "").unwrap().view) == want);
+    }
+}
+
+/// In what is whole nothing is found, and nothing is repaired.
+#[test]
+fn what_is_whole_is_found_whole() {
+    let Some(folder) = images::folder() else {
+        return;
+    };
+    let whole = |i: &Image| {
+        i.name.starts_with("v113-") && !i.name.contains("-dmg-") && !i.name.contains("encrypted")
+    };
+    for image in Image::all(&folder).into_iter().filter(whole) {
+        let name = &image.name;
+        let disk = |c: Vec<u8>| Disk::from_memory(Arc::new(c));
+        let contents = image.unpack().unwrap().into_iter().map(disk).collect();
+        let devs = devices(contents, &Power::new());
+        let fs = start_on(Access::Write, taken(devs), "fsck,fix_errors=exit");
+        let fs = fs.unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(fs.view.sb().errors.since_mount(), 0, "{name}");
+    }
+}

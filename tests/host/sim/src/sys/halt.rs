@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stopping the machine.
+
+/// Ends the test.
+pub fn panic_after_error() {
+    panic!("errors=panic");
+}
