@@ -8,8 +8,10 @@
 use super::{
     look::Look,
     recount::{
-        Counters,
-        Recount, //
+        sums_of,
+        BadCounters,
+        Recount,
+        Sums, //
     },
     rounds::Rounds,
     Outcome,
@@ -52,7 +54,6 @@ use crate::{
         sb::assemble::DevMask,
         values::{
             accounting::{
-                counters,
                 Counted,
                 COUNTERS_MAX, //
             },
@@ -85,8 +86,7 @@ struct BadBucket {
 #[derive(Default)]
 struct Wrong {
     buckets: Vec<BadBucket>,
-    /// Where, what is stored, and what should be.
-    counters: Vec<(Bpos, [i64; COUNTERS_MAX], [i64; COUNTERS_MAX])>,
+    counters: Vec<BadCounters>,
     /// Where a shared extent ends, its reference count, and what it should be.
     refs: Vec<(u64, u64, u64)>,
 }
@@ -141,7 +141,10 @@ fn find(engine: Engine<'_>) -> Result<Wrong> {
             continue;
         }
         let mut counted = Recount::of(btrees)?;
-        let mut wrong = Wrong::default();
+        let mut wrong = Wrong {
+            counters: counted.take_inums(),
+            ..Wrong::default()
+        };
         for dev in btrees.sb().devices() {
             find_buckets(btrees, dev, &counted, &mut wrong)?;
         }
@@ -232,14 +235,33 @@ fn count_buckets(btrees: &Btrees, counted: &mut Recount) -> Result {
     Ok(())
 }
 
-/// Whether counters can be checked: those of devices that are missing can not.
+/// Whether counters are to be compared with those of the whole filesystem: those of devices that
+/// are missing can not, and those of inode numbers are elsewhere.
 fn is_checked(st: &SbState, pos: Bpos) -> bool {
-    let version = st.sb.version();
-    let is_there = match Counted::decode(pos, version) {
+    match Counted::decode(pos, st.sb.version()) {
         Counted::DevDataType(dev, _) => st.dev(dev).is_some(),
+        Counted::Inum(_) | Counted::Unknown(_) => false,
         _ => true,
+    }
+}
+
+/// Whether something is counted for an inode number: if not, its counters should be 0.
+fn counts_something(look: &mut Look<'_>, inum: u64, pos: Bpos) -> Result<bool> {
+    let (btree, end) = match inum {
+        0 => (BtreeId::REFLINK, Bpos::MAX),
+        _ => (BtreeId::EXTENTS, Bpos::new(inum, u64::MAX, u32::MAX)),
     };
-    is_there && Counters::are_checked(pos, version)
+    let btrees = look.btrees;
+    let mut out = Effects::new();
+    let mut iter = btrees.iter(btree, 0, Bpos::new(inum, 0, 0)).until(end);
+    while let Some(key) = iter.next()?.filter(|k| k.k.p <= end) {
+        recount(look, btree, 0, key, &mut out)?;
+        if out.counters().iter().any(|c| c.pos == pos && !c.is_zero()) {
+            return Ok(true);
+        }
+        out.clear();
+    }
+    Ok(false)
 }
 
 /// C: `bch2_gc_accounting_done()`.
@@ -251,11 +273,12 @@ fn find_counters(btrees: &Btrees, counted: &Recount, wrong: &mut Wrong) -> Resul
         .iter()
         .filter(|(pos, _)| is_checked(st, *pos))
         .peekable();
-    let zero = [0; COUNTERS_MAX];
-    let mut note = |pos: Bpos, have: [i64; COUNTERS_MAX], want: [i64; COUNTERS_MAX]| match have {
-        have if have == want => Ok(()),
-        _ => wrong.counters.push((pos, have, want)),
+    let zero = Sums::default();
+    let mut note = |pos: Bpos, have: Sums, want: Sums| match have == want {
+        true => Ok(()),
+        false => wrong.counters.push((pos, have, want)),
     };
+    let mut look = Look::new(btrees, &counted.gens);
     let mut iter = btrees.iter(BtreeId::ACCOUNTING, 0, Bpos::MIN);
     loop {
         let key = iter.next()?;
@@ -266,15 +289,15 @@ fn find_counters(btrees: &Btrees, counted: &Recount, wrong: &mut Wrong) -> Resul
         let Some(key) = key else {
             return Ok(());
         };
-        let should = want.next_if(|(pos, _)| *pos == key.k.p);
-        if !is_checked(st, key.k.p) {
-            continue;
+        let (pos, have) = (key.k.p, sums_of(key.v));
+        let should = want.next_if(|(p, _)| *p == pos);
+        if is_checked(st, pos) {
+            note(pos, have, should.map_or(zero, |(_, want)| *want))?;
+        } else if let Counted::Inum(inum) = Counted::decode(pos, st.sb.version()) {
+            if have != zero && !counts_something(&mut look, inum, pos)? {
+                note(pos, have, zero)?;
+            }
         }
-        let mut have = zero;
-        for (to, from) in have.iter_mut().zip(counters(key.v)) {
-            *to = from;
-        }
-        note(key.k.p, have, should.map_or(zero, |(_, want)| *want))?;
     }
 }
 
@@ -300,8 +323,8 @@ fn fix_counters(
     engine: Engine<'_>,
     report: &mut Report,
     pos: Bpos,
-    have: &[i64; COUNTERS_MAX],
-    want: &[i64; COUNTERS_MAX],
+    have: &Sums,
+    want: &Sums,
 ) -> Result<bool> {
     let st = engine.btrees.sb();
     let counted = Counted::decode(pos, st.sb.version());

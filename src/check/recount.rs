@@ -43,10 +43,11 @@ use crate::{
     },
     format::{
         bpos::Bpos,
+        btree_id::BtreeId,
         data_type::DataType,
-        sb::Version,
         values::{
             accounting::{
+                counters,
                 Counted,
                 COUNTERS_MAX, //
             },
@@ -97,7 +98,10 @@ impl Bucket {
 }
 
 /// Counters of one position.
-type Sums = [i64; COUNTERS_MAX];
+pub(super) type Sums = [i64; COUNTERS_MAX];
+
+/// Inode numbers with wrong counters that are noted at a time, for they need memory.
+const INUMS_MAX: usize = 1 << 16;
 
 /// Counters, by position.
 #[derive(Debug, Default)]
@@ -125,15 +129,56 @@ impl Counters {
     pub(super) fn iter(&self) -> impl Iterator<Item = &(Bpos, Sums)> {
         self.0.iter()
     }
+}
 
-    /// What is counted for an inode number is left out: there are as many as there are inodes. The
-    /// C implementation does not check these either.
-    pub(super) fn are_checked(pos: Bpos, version: Version) -> bool {
-        !matches!(
-            Counted::decode(pos, version),
-            Counted::Inum(_) | Counted::Unknown(_)
-        )
+/// Counters that are wrong: where, what is stored, and what should be.
+pub(super) type BadCounters = (Bpos, Sums, Sums);
+
+/// The counters of inode numbers. There are as many as there are inodes, so they are compared one
+/// after the other: what is counted for a number comes together.
+///
+/// The C implementation does not check these.
+#[derive(Debug, Default)]
+struct Inums {
+    current: Option<(Bpos, Sums)>,
+    wrong: Vec<BadCounters>,
+}
+
+impl Inums {
+    fn add(&mut self, btrees: &Btrees, pos: Bpos, by: &[i64]) -> Result {
+        if self.current.is_none_or(|(p, _)| p != pos) {
+            self.finish(btrees)?;
+            self.current = Some((pos, Sums::default()));
+        }
+        if let Some((_, sums)) = &mut self.current {
+            for (sum, by) in sums.iter_mut().zip(by) {
+                *sum = sum.wrapping_add(*by);
+            }
+        }
+        Ok(())
     }
+
+    /// Compares what was counted last.
+    fn finish(&mut self, btrees: &Btrees) -> Result {
+        let Some((pos, want)) = self.current.take() else {
+            return Ok(());
+        };
+        let key = btrees.lookup(BtreeId::ACCOUNTING, pos)?;
+        let have = key.map_or(Sums::default(), |k| sums_of(k.key().v));
+        if have == want || self.wrong.len() >= INUMS_MAX {
+            return Ok(());
+        }
+        self.wrong.push((pos, have, want))
+    }
+}
+
+/// The counters in the value of an accounting key.
+pub(super) fn sums_of(v: &[u8]) -> Sums {
+    let mut sums = Sums::default();
+    for (to, from) in sums.iter_mut().zip(counters(v)) {
+        *to = from;
+    }
+    sums
 }
 
 /// What all keys of a filesystem add up to.
@@ -147,6 +192,7 @@ pub(super) struct Recount {
     pub(super) counters: Counters,
     /// Where shared extents end, and how often they are referred to; ascending.
     pub(super) refs: Vec<(u64, u64)>,
+    inums: Inums,
 }
 
 impl Recount {
@@ -161,6 +207,7 @@ impl Recount {
             buckets: Vec::new(),
             counters: Counters::default(),
             refs: Vec::new(),
+            inums: Inums::default(),
         };
         let st = btrees.sb();
         for dev in (0..st.sb.nr_devices()).map(DevIdx) {
@@ -187,6 +234,7 @@ impl Recount {
             recount(&mut look, btree, level, key, &mut out)?;
             self.add(&look, &mut out, &mut refs)
         })?;
+        self.inums.finish(btrees)?;
         let odd = look.odd.get();
         if odd != 0 {
             pr_err!("{}: {odd} pointers do not fit", btrees.sb().name());
@@ -202,8 +250,10 @@ impl Recount {
         }
         let version = look.btrees.sb().sb.version();
         for change in out.counters() {
-            if Counters::are_checked(change.pos, version) {
-                self.counters.add(change.pos, change.by())?;
+            match change.counted(version) {
+                Counted::Inum(_) => self.inums.add(look.btrees, change.pos, change.by())?,
+                Counted::Unknown(_) => (),
+                _ => self.counters.add(change.pos, change.by())?,
             }
         }
         while let Some(edit) = out.take_edit() {
@@ -239,6 +289,11 @@ impl Recount {
             }
         }
         Ok(())
+    }
+
+    /// Counters of inode numbers that are wrong.
+    pub(super) fn take_inums(&mut self) -> Vec<BadCounters> {
+        core::mem::take(&mut self.inums.wrong)
     }
 
     /// What a bucket holds.
