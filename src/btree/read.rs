@@ -46,9 +46,11 @@ use crate::{
         Result, //
     },
     format::{
+        bkey::Bkey,
         bpos::Bpos,
         csum::CsumType,
         data_type::DataType,
+        key_type::KeyType,
         node::{
             filesystem_magic,
             Bset,
@@ -338,7 +340,11 @@ impl Reader<'_> {
                     set.head.journal_seq()
                 );
             } else {
-                check_set(format, set.keys, bounds.0, bounds.1, |_| Ok(())).map_err(|bad| {
+                check_set(format, set.keys, bounds.0, bounds.1, |key| {
+                    self.check_deletion(at, &key.k);
+                    Ok(())
+                })
+                .map_err(|bad| {
                     pr_err!(
                         "{at}: set of keys at sector {}, word {}: {}",
                         sets.done >> SECTOR_SHIFT,
@@ -424,6 +430,24 @@ impl Reader<'_> {
             pr_err!("{at}: {more} more keys can not be used");
         }
         Ok(invalid)
+    }
+
+    /// Reports a deletion that covers a range. It does what it should all the same; but others do
+    /// not read a node that has one.
+    ///
+    /// C: `__bch2_bkey_validate()`.
+    #[inline]
+    fn check_deletion(&self, at: &Copy<'_>, k: &Bkey) {
+        if k.key_type == KeyType::DELETED && k.size != 0 && at.ptr.level == 0 {
+            let e = Invalid::with(
+                FsckError::BKEY_SIZE_NONZERO,
+                "deletion with a size",
+                k.size.into(),
+                0,
+            );
+            pr_err!("{at}: key {k}: {e}");
+            self.bad_key(at, k.p, e);
+        }
     }
 
     #[cold]

@@ -116,7 +116,8 @@ pub fn check_topology(btrees: &Btrees, report: &mut Report) -> Result<LostBtrees
         };
         match outcome {
             Outcome::Repair => give_up(btrees, btree, &mut lost),
-            Outcome::Leave => beyond_repair = true,
+            // Without damaged keys something can be done, without nodes nothing.
+            Outcome::Leave => beyond_repair |= e.is_some(),
         }
     }
     // Only one of them knows the generations of buckets.
@@ -148,5 +149,7 @@ fn give_up(btrees: &Btrees, btree: BtreeId, lost: &mut LostBtrees) {
 fn read_all(btrees: &Btrees, btree: BtreeId) -> Result<u64> {
     let mut iter = btrees.iter(btree, 0, Bpos::MIN);
     while iter.advance()?.is_some() {}
-    Ok(iter.nr_unusable())
+    // There can be others that nobody gets to see.
+    let damaged = btrees.health.is_damaged(btree);
+    Ok(iter.nr_unusable().max(damaged.into()))
 }
