@@ -190,6 +190,13 @@ impl Plan {
         }
     }
 
+    /// Whether options ask for passes that change something.
+    pub fn is_asked_for(opts: &Opts) -> bool {
+        opts.is_on(OptId::Fsck)
+            || opts.is_on(OptId::DangerouslyReconstructAlloc)
+            || opts.get(OptId::RecoveryPasses) != 0
+    }
+
     /// The passes of a read-write mount of the filesystem with superblock `sb`.
     ///
     /// C: `should_run_recovery_pass()`, and what `bch2_fs_recovery()` adds to the options.

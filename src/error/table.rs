@@ -74,6 +74,7 @@ errors! {
     ReadWriteNew, ReadOnly, EROFS, "the filesystem was never mounted, and may not be written to be set up: mount it once without nochanges, norecovery or read_only";
     NewVersion, Unsupported, EOPNOTSUPP, "the filesystem was never mounted, and can not be set up as it was made: make it with the tools for version 1.13";
     NewNeedsWriting, ReadOnly, EROFS, "the filesystem was never mounted, and its devices are not open for writing";
+    CheckNeedsWriting, ReadOnly, EROFS, "the filesystem is to be checked, and its devices are not open for writing";
     NewDeviceMissing, NotFound, ENXIO, "the filesystem was never mounted, and for the first mount all devices have to be there";
     NewJournalNoRoom, NoSpace, ENOSPC, "a device has no room for a journal";
     ReadWriteNeedsFsck, ReadOnly, EROFS, "the superblock asks for a check before the next change that is not supported yet: mount with -o ro, or run bcachefs fsck";

@@ -20,10 +20,20 @@ const UNSUPPORTED: [(OptId, &str); 2] = [
     (OptId::NoDataIo, "made-up file contents"),
 ];
 
+/// Options that ask for what changes the filesystem.
+const CHANGING: [OptId; 3] = [
+    OptId::Fsck,
+    OptId::RecoveryPasses,
+    OptId::DangerouslyReconstructAlloc,
+];
+
 /// Refuses options that ask for what can not be done yet. The others have an effect, or none on
 /// a filesystem that is only read.
 pub(super) fn check(opts: &Opts) -> Result {
-    let Some((id, what)) = UNSUPPORTED.iter().find(|(id, _)| opts.get(*id) != 0) else {
+    let changing = CHANGING.iter().filter(|_| opts.forces_read_only());
+    let changing = changing.map(|id| (*id, "checking without changing anything"));
+    let mut all = UNSUPPORTED.iter().copied().chain(changing);
+    let Some((id, what)) = all.find(|(id, _)| opts.get(*id) != 0) else {
         return Ok(());
     };
     pr_err!("option {}: {what} is not supported yet", id.info().name);

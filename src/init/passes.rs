@@ -109,8 +109,8 @@ const fn step(stable: u8, run: fn(&mut Recovery) -> Result) -> Step<Recovery> {
 }
 
 impl Recovery {
-    /// Takes void journal sequence numbers out of the superblock that no node has, if all nodes were
-    /// read: those that are older than all that the journal keeps.
+    /// Takes void journal sequence numbers out of the superblock that no node has, if all nodes
+    /// were read: those that are older than all that the journal keeps.
     ///
     /// C: `bch2_blacklist_entries_gc()`, which only looks at nodes that happened to be read.
     #[inline(never)]

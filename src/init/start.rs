@@ -45,6 +45,7 @@ use crate::{
     },
     sb::{
         self,
+        SbState,
         State,
         StateCell, //
     },
@@ -115,7 +116,8 @@ impl Filesystem {
     }
 
     /// Starts the filesystem on `devs`. [`Error::NewNeedsWriting`] when it was never mounted, and
-    /// the devices are not open for writing, which its first mount needs even for reading.
+    /// [`Error::CheckNeedsWriting`] when it is to be checked, and the devices are not open for
+    /// writing, which both need even for reading.
     ///
     /// Order: superblocks, journal, btree roots, and the recovery passes (`passes.rs`). What was
     /// never mounted is made before the passes, also when it is mounted for reading only. A failure
@@ -127,7 +129,7 @@ impl Filesystem {
         match started {
             Ok(fs) => Arc::try_new(fs),
             // For the caller, who opens the devices in another way.
-            Err(e) if e == Error::NewNeedsWriting => Err(e),
+            Err(e @ (Error::NewNeedsWriting | Error::CheckNeedsWriting)) => Err(e),
             Err(e) => {
                 pr_err!("can not start the filesystem: {e}");
                 Err(e)
@@ -140,19 +142,13 @@ impl Filesystem {
     fn recover(devs: Vec<BlockDevice>, opts: &Opts, access: Access) -> Result<Self> {
         let mut st = sb::open(devs, opts)?;
         let is_new = st.is_new();
-        let plan = match access {
-            Access::Write if !is_new => Plan::writing(&st.sb, &st.opts),
-            _ => Plan::reading(),
+        // Repairs are writes, also of a filesystem that is mounted to be read.
+        let goal = access;
+        let access = match Plan::is_asked_for(opts) && !is_new {
+            true => Access::Write,
+            false => goal,
         };
-        match access {
-            _ if is_new => rw::prepare_new(&mut st)?,
-            Access::Write => {
-                rw::check_superblock(&st)?;
-                plan.announce(st.name());
-                plan.check(PASSES)?;
-            }
-            Access::Read => (),
-        }
+        let plan = Self::plan(&mut st, access, goal)?;
         let st = Arc::try_new(st)?;
         // What is missing of the journal would be missing for good once something is written.
         let lenient = st.opts.on_error() == OnError::Continue && access == Access::Read;
@@ -187,6 +183,9 @@ impl Filesystem {
             });
         }
         let view = m.view.ok_or(Error::NoEntry)?;
+        if let Some(rw) = m.rw.as_ref().filter(|_| goal == Access::Read) {
+            rw.stop(view.sb())?;
+        }
         let quotas = Quotas::read(&view);
         if let Err(e) = &quotas {
             pr_warn!("can not read the quotas, they are not shown: {e}");
@@ -198,6 +197,26 @@ impl Filesystem {
             quotas,
             rw: m.rw,
         })
+    }
+
+    /// Which passes are run, if what is to be done is possible at all.
+    #[inline(never)]
+    fn plan(st: &mut SbState, access: Access, goal: Access) -> Result<Plan> {
+        if st.is_new() {
+            rw::prepare_new(st)?;
+            return Ok(Plan::reading());
+        }
+        if access == Access::Read {
+            return Ok(Plan::reading());
+        }
+        if goal == Access::Read && st.devices().any(|d| !d.bdev.is_writable()) {
+            return Err(Error::CheckNeedsWriting);
+        }
+        rw::check_superblock(st)?;
+        let plan = Plan::writing(&st.sb, &st.opts);
+        plan.announce(st.name());
+        plan.check(PASSES)?;
+        Ok(plan)
     }
 
     /// Runs the passes of the plan, and notes in the superblock what of it need not be done again.

@@ -271,3 +271,16 @@ fn what_is_whole_is_found_whole() {
         assert_eq!(fs.view.sb().errors.since_mount(), 0, "{name}");
     }
 }
+
+/// Who mounts it to read it can have it repaired, and may write nothing after that.
+#[test]
+fn it_is_repaired_to_be_read() {
+    let name = "v113-dmg-backpointer";
+    let Some(contents) = image(name) else { return };
+    let devs = devices(contents, &Power::new());
+    let want = keys(&start(Access::Read, &devs, "").unwrap().view);
+    let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
+    let fs = start_on(Access::Read, taken(devs), REPAIR).unwrap();
+    assert!(fs.read_write().is_err());
+    check(&media, &want, name);
+}
