@@ -15,6 +15,8 @@
 //! | `alloc_info.rs` | [`check_alloc_info`]: indices of buckets                              |
 //! | `lru.rs`     | [`check_lrus`], [`check_alloc_to_lru_refs`]                               |
 //! | `backpointers.rs` | backpointers, both ways                                            |
+//! | `dirents.rs` | [`check_dirents`]: directory entries, and inodes about them              |
+//! | `nlinks.rs`  | [`check_nlinks`]: how many names files have                              |
 //! | `derived.rs` | derived keys that are wrong                                            |
 //!
 //! A pass that repairs something first finds what is wrong, without changing anything, then asks
@@ -26,8 +28,10 @@ mod alloc_info;
 mod allocations;
 mod backpointers;
 mod derived;
+mod dirents;
 mod look;
 mod lru;
+mod nlinks;
 mod passes;
 mod recount;
 mod report;
@@ -45,10 +49,12 @@ pub use backpointers::{
     check_btree_backpointers,
     check_extents_to_backpointers, //
 };
+pub use dirents::check_dirents;
 pub use lru::{
     check_alloc_to_lru_refs,
     check_lrus, //
 };
+pub use nlinks::check_nlinks;
 pub use passes::{
     pass,
     run,

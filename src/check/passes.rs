@@ -71,6 +71,10 @@ pub mod pass {
     pub const CHECK_ALLOC_TO_LRU_REFS: u8 = 15;
     /// The index of free space is completed.
     pub const FS_FREESPACE_INIT: u8 = 16;
+    /// Names of files.
+    pub const CHECK_DIRENTS: u8 = 27;
+    /// How many names files have.
+    pub const CHECK_NLINKS: u8 = 31;
     /// Operations that were interrupted are ended.
     pub const RESUME_LOGGED_OPS: u8 = 23;
     /// Files without a name are deleted.
@@ -120,13 +124,13 @@ const V1_13: &[(u8, u8)] = &[
     (24, FSCK), // check_inodes
     (25, FSCK), // check_extents
     (26, FSCK), // check_indirect_extents
-    (27, FSCK), // check_dirents
+    (pass::CHECK_DIRENTS, FSCK),
     (28, FSCK), // check_xattrs
     (29, FSCK), // check_root
     (40, FSCK), // check_unreachable_inodes
     (36, FSCK), // check_subvolume_structure
     (30, FSCK), // check_directory_structure
-    (31, FSCK), // check_nlinks
+    (pass::CHECK_NLINKS, FSCK),
     (pass::RESUME_LOGGED_OPS, ALWAYS),
     (pass::DELETE_DEAD_INODES, ALWAYS),
     (33, 0), // fix_reflink_p
@@ -139,6 +143,9 @@ pub struct Step<M> {
     pub stable: u8,
     /// Does it.
     pub run: fn(&mut M) -> Result,
+    /// It does all of what the pass has to do; if not, it is no substitute for the pass when that
+    /// is required.
+    pub is_whole: bool,
 }
 
 /// A bit that no pass has: for passes of versions to come.
@@ -285,7 +292,8 @@ impl Plan {
         if !self.runs(pass::JOURNAL_REPLAY) {
             return Err(Error::RecoveryPassLast);
         }
-        let have = steps.iter().fold(0, |all, s| all | bit(s.stable));
+        let whole = steps.iter().filter(|s| s.is_whole);
+        let have = whole.fold(0, |all, s| all | bit(s.stable));
         let lacks = self.named & !have;
         if lacks == 0 {
             return Ok(());
@@ -348,7 +356,7 @@ pub fn run<M>(
     mount: &mut M,
     mut done: impl FnMut(&mut M, u8) -> Result,
 ) -> Result {
-    let mut left_out = 0;
+    let (mut left_out, mut in_part) = (0, 0);
     for (stable, when) in V1_13 {
         let plan = plan(mount);
         if !plan.runs(*stable) {
@@ -367,10 +375,17 @@ pub fn run<M>(
             pr_info!("{name}...");
         }
         (step.run)(mount).inspect_err(|e| pr_err!("{name}: {e}"))?;
-        done(mount, *stable)?;
+        match step.is_whole {
+            true => done(mount, *stable)?,
+            false => in_part |= bit(*stable),
+        }
         if is_news {
             pr_info!("{name}... done");
         }
+    }
+    if in_part != 0 {
+        let names = Names(in_part);
+        pr_warn!("recovery passes that are supported in part: {names}");
     }
     if left_out != 0 {
         let names = Names(left_out);

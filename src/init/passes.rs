@@ -23,8 +23,10 @@ use crate::{
         check_allocations,
         check_backpointers_to_extents,
         check_btree_backpointers,
+        check_dirents,
         check_extents_to_backpointers,
         check_lrus,
+        check_nlinks,
         check_topology,
         give_up_alloc,
         pass,
@@ -101,11 +103,28 @@ pub(super) const PASSES: &[Step<Recovery>] = &[
     step(pass::CHECK_ALLOC_TO_LRU_REFS, |m| {
         m.check(check_alloc_to_lru_refs)
     }),
+    part(pass::CHECK_DIRENTS, |m| m.check(check_dirents)),
+    part(pass::CHECK_NLINKS, |m| m.check(check_nlinks)),
     step(pass::FS_FREESPACE_INIT, fs_freespace_init),
 ];
 
 const fn step(stable: u8, run: fn(&mut Recovery) -> Result) -> Step<Recovery> {
-    Step { stable, run }
+    let is_whole = true;
+    Step {
+        stable,
+        run,
+        is_whole,
+    }
+}
+
+/// One that does a part of what the pass has to do.
+const fn part(stable: u8, run: fn(&mut Recovery) -> Result) -> Step<Recovery> {
+    let is_whole = false;
+    Step {
+        stable,
+        run,
+        is_whole,
+    }
 }
 
 impl Recovery {

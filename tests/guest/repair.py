@@ -18,9 +18,10 @@ from common import Limit, Log, Loop, Mounted, Tap, mount, own, umount
 
 # What is repaired.
 REPAIRED = ('accounting', 'alloc-header', 'alloc-key-deleted', 'alloc-key-deleted-dirty', 'backpointer',
-            'freespace', 'journal-oldcopy', 'journal-torn', 'sb-primary-bit', 'sb-primary-zero')
-# Images in which files are damaged, or gone, that no repair brings back.
-DAMAGED_FILES = ('journal-torn',)
+            'dirent-dangling', 'dirent-type', 'freespace', 'nlink', 'journal-oldcopy', 'journal-torn',
+            'sb-primary-bit', 'sb-primary-zero')
+# Images in which files are gone, or another than before, which no repair brings back.
+DAMAGED_FILES = ('journal-torn', 'dirent-dangling', 'nlink')
 POLICIES = 'continue', 'fix_safe', 'ro'
 SECONDS = 60
 
@@ -55,8 +56,6 @@ def repaired(name):
         except OSError as x:
             return [f'mount: {x}'] + own(log.take())[-20:]
         wrong += complaints_of_fsck(dev.devices[0])
-        if 'Has errors' in rw.tool('show-super', dev.devices[0])[1]:
-            pass
         with Mounted(dev.source) as root:
             different = manifest.compare(root, base)
             if not name.endswith(DAMAGED_FILES):

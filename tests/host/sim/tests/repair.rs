@@ -284,3 +284,31 @@ fn it_is_repaired_to_be_read() {
     assert!(fs.read_write().is_err());
     check(&media, &want, name);
 }
+
+/// Names and link counts that contradict each other are made right, and then nothing is found.
+#[test]
+fn names_are_made_right() {
+    let names = [
+        ("v113-dmg-dirent-dangling", 1, 1),
+        ("v113-dmg-dirent-type", 1, 1),
+        ("v113-dmg-nlink", 3, 2),
+    ];
+    for (name, found, nr) in names {
+        let Some(contents) = image(name) else { return };
+        let devs = devices(contents, &Power::new());
+        let before = keys(&start(Access::Read, &devs, "").unwrap().view);
+        let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
+        let fs = start_on(Access::Write, taken(devs), REPAIR).unwrap();
+        assert_eq!(fs.view.sb().errors.since_mount(), found, "{name}");
+        drop(fs);
+        let left = devices(media.iter().map(Medium::contents).collect(), &Power::new());
+        let fs = start(Access::Read, &left, "").unwrap();
+        let after = keys(&fs.view);
+        assert!(check_derived(&fs.view).is_empty(), "{name}");
+        let changed = after.iter().filter(|(at, v)| before.get(at) != Some(v));
+        assert_eq!(changed.count(), nr, "{name}");
+        assert_eq!(after.len(), before.len(), "{name}");
+        let again = start(Access::Write, &left, "fsck,fix_errors=exit").unwrap();
+        assert_eq!(again.view.sb().errors.since_mount(), 0, "{name}: again");
+    }
+}

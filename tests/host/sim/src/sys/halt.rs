@@ -3,6 +3,7 @@
 //! Stopping the machine.
 
 /// Ends the test.
+#[allow(clippy::panic)]
 pub fn panic_after_error() {
     panic!("errors=panic");
 }
