@@ -72,6 +72,8 @@ pub(super) struct Recovery {
     pub(super) report: Report,
     /// Btrees that were given up, and are made anew.
     pub(super) lost: LostBtrees,
+    /// Passes that were required, and were done, which is not noted yet.
+    pub(super) done: u64,
     /// Space in use, once it was read.
     pub(super) usage: Usage,
     /// Snapshots and subvolumes, once these were read.
@@ -177,23 +179,28 @@ impl Recovery {
 }
 
 impl Recovery {
-    /// A pass was done: what it did is made safe, and it is not required any more if all that it
-    /// has found is repaired.
+    /// A pass was done: what it did is made safe, and it is not required any more if all that was
+    /// found is repaired. Passes from before something could be written are noted later.
     ///
     /// C: `bch2_clear_recovery_pass_required()`.
     pub(super) fn pass_done(&mut self, stable: u8) -> Result {
-        let Some(rw) = &self.rw else {
+        if self.plan.requires(stable) {
+            self.done |= Plan::bit(stable);
+        }
+        let st = self.btrees.sb();
+        let Some(rw) = self.rw.as_ref() else {
             return Ok(());
         };
-        if !self.plan.requires(stable) || !self.report.is_clean() {
+        let may = st.state.get() == State::ReadWrite && self.report.is_clean();
+        if self.done == 0 || !may {
             return Ok(());
         }
         rw.journal().flush()?;
-        let bit = Plan::bit(stable);
-        self.btrees.sb().change_super(|sb| {
+        let done = core::mem::take(&mut self.done);
+        st.change_super(|sb| {
             let had = sb.ext().map_or(0, |e| e.recovery_passes_required()[0]);
-            sb.change_recovery(|required, _| *required &= !bit)?;
-            Ok(had & bit != 0)
+            sb.change_recovery(|required, _| *required &= !done)?;
+            Ok(had & done != 0)
         })
     }
 

@@ -169,6 +169,7 @@ impl Filesystem {
         let mut m = Recovery {
             report: Report::new(plan.fsck),
             lost: LostBtrees::default(),
+            done: 0,
             plan,
             btrees,
             from,

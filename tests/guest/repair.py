@@ -18,10 +18,10 @@ from common import Limit, Log, Loop, Mounted, Tap, mount, own, umount
 
 # What is repaired.
 REPAIRED = ('accounting', 'alloc-header', 'alloc-key-deleted', 'alloc-key-deleted-dirty', 'backpointer',
-            'dirent-dangling', 'dirent-type', 'freespace', 'nlink', 'journal-oldcopy', 'journal-torn',
+            'dirent-type', 'freespace', 'nlink', 'journal-oldcopy', 'journal-torn',
             'sb-primary-bit', 'sb-primary-zero')
 # Images in which files are gone, or another than before, which no repair brings back.
-DAMAGED_FILES = ('journal-torn', 'dirent-dangling', 'nlink')
+DAMAGED_FILES = ('journal-torn', 'nlink')
 POLICIES = 'continue', 'fix_safe', 'ro'
 SECONDS = 60
 

@@ -312,3 +312,56 @@ fn names_are_made_right() {
         assert_eq!(again.view.sb().errors.since_mount(), 0, "{name}: again");
     }
 }
+
+/// Passes that the superblock requires are run, and are not required after that; one that is not
+/// there keeps the filesystem from being written to.
+#[test]
+fn what_the_superblock_requires_is_done() {
+    // By number: check_topology, check_allocations, check_lrus; and check_inodes.
+    for (passes, want) in [
+        (1u64 << 4 | 1 << 5 | 1 << 11, None),
+        (1 << 4 | 1 << 24, Some(Error::ReadWriteNeedsFsck)),
+    ] {
+        let Some(contents) = image("v113-snap") else {
+            return;
+        };
+        let devs = devices(contents, &Power::new());
+        let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
+        let fs = start_on(Access::Write, taken(devs), "").unwrap();
+        let require = |sb: &mut sim::format::sb::Superblock| {
+            sb.change_recovery(|required, _| *required |= passes)?;
+            Ok(true)
+        };
+        fs.view.sb().change_super(require).unwrap();
+        drop(fs);
+        let left = || devices(media.iter().map(Medium::contents).collect(), &Power::new());
+        let required = |devs: &[BlockDevice]| {
+            let fs = start(Access::Read, devs, "").unwrap();
+            let ext = fs.view.sb().sb.ext().unwrap();
+            ext.recovery_passes_required()[0]
+        };
+        assert_eq!(required(&left()), passes);
+        let devs = left();
+        let again: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
+        let e = start_on(Access::Write, taken(devs), "").err();
+        assert_eq!(e, want);
+        let after = again.iter().map(Medium::contents).collect();
+        let after = required(&devices(after, &Power::new()));
+        assert_eq!(after, want.map_or(0, |_| passes));
+    }
+}
+
+/// What is on a device that is missing is not taken for wrong.
+#[test]
+fn a_missing_device_is_no_damage() {
+    for missing in 0..2 {
+        let Some(mut contents) = image("v113-repl2") else {
+            return;
+        };
+        contents.remove(missing);
+        let devs = devices(contents, &Power::new());
+        let fs = start_on(Access::Write, taken(devs), "degraded,fsck,fix_errors=exit");
+        let fs = fs.unwrap_or_else(|e| panic!("without device {missing}: {e}"));
+        assert_eq!(fs.view.sb().errors.since_mount(), 0, "{missing}");
+    }
+}

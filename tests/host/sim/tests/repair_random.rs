@@ -311,3 +311,57 @@ fn derived_btrees_are_made_anew() {
         }
     }
 }
+
+/// Says that a bucket with data is empty, and then takes away some of that data: does writing end?
+fn ends_writing(opts: &str) -> Option<bool> {
+    let (fs, _) = start(contents("v113-snap")?, Access::Write, opts);
+    let engine = fs.read_write().unwrap().engine();
+    let sizes = *fs.view.btrees.entry_sizes();
+    let on_disk = |k: &KeyBuf| {
+        let key = k.key();
+        let mut all = sim::format::values::extent::ptrs(&key, &sizes);
+        all.next().map(|p| p.expect("valid").ptr)
+    };
+    let all = keys(&fs, BtreeId::EXTENTS).into_iter();
+    let mut with = all.filter(|k| k.k.key_type == KeyType::EXTENT);
+    let extent = with
+        .find(|k| on_disk(k).is_some_and(|p| !p.cached))
+        .unwrap();
+    let ptr = on_disk(&extent).unwrap();
+    let size = fs.view.sb().dev(ptr.dev).unwrap().member.bucket_sectors();
+    let pos = Bpos::new(ptr.dev.0.into(), ptr.offset.0 / u64::from(size), 0);
+    let key = engine.btrees.lookup(BtreeId::ALLOC, pos).unwrap().unwrap();
+    let mut a = Alloc::decode(&key.key()).unwrap().unwrap();
+    (a.dirty_sectors, a.data_type, a.need_inc_gen) = (0, DataType::FREE, false);
+    let k = Bkey {
+        key_type: KeyType::ALLOC_V4,
+        p: pos,
+        ..Bkey::default()
+    };
+    drop(key);
+    put(engine, BtreeId::ALLOC, &KeyBuf::of(k, &a.encode()).unwrap());
+    let mut gone = KeyBuf::deletion(extent.k.p);
+    gone.k.size = extent.k.size;
+    let done = engine.run(Watermark::Normal, |t| {
+        stage(t, BtreeId::EXTENTS, &gone)?;
+        t.commit()
+    });
+    let ended = fs.read_write().is_err();
+    assert_eq!(done.is_err(), ended, "{opts}: {done:?}");
+    assert_ne!(fs.view.sb().errors.since_mount(), 0, "{opts}");
+    Some(ended)
+}
+
+#[test]
+fn what_is_inconsistent_ends_writing_if_it_is_to() {
+    for (opts, want) in [
+        ("errors=continue", false),
+        ("errors=fix_safe", true),
+        ("errors=ro", true),
+    ] {
+        let Some(ended) = ends_writing(opts) else {
+            return;
+        };
+        assert_eq!(ended, want, "{opts}");
+    }
+}
