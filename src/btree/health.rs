@@ -84,6 +84,8 @@ pub struct Health {
     first: Mutex<Vec<(Place, What)>>,
     /// Void journal sequence numbers that sets of keys in nodes have.
     void: Mutex<Vec<u64>>,
+    /// Nodes that have something in them that should not be on disk: where they end.
+    rewrite: Mutex<Vec<(BtreeId, u8, Bpos)>>,
 }
 
 fn bit(btree: BtreeId) -> u64 {
@@ -99,6 +101,7 @@ impl Health {
             damaged: AtomicU64::new(0),
             first: Mutex::try_new(Vec::new())?,
             void: Mutex::try_new(Vec::new())?,
+            rewrite: Mutex::try_new(Vec::new())?,
         })
     }
 
@@ -114,6 +117,21 @@ impl Health {
             What::Node(_) => self.sick.fetch_or(b, Ordering::Relaxed) & b == 0,
             What::Key(_) => false,
         }
+    }
+
+    /// Keeps that the node of `level` that ends at `max` is to be written anew.
+    pub fn wants_rewrite(&self, btree: BtreeId, level: u8, max: Bpos) {
+        let place = (btree, level, max);
+        let mut all = self.rewrite.lock();
+        if all.iter().all(|p| *p != place) {
+            // Without memory it stays as it is.
+            let _ = all.push(place);
+        }
+    }
+
+    /// Takes out one of the nodes that are to be written anew.
+    pub fn next_to_rewrite(&self) -> Option<(BtreeId, u8, Bpos)> {
+        self.rewrite.lock().pop()
     }
 
     /// Keeps that a set of keys in a node has the void journal sequence number `seq`.

@@ -131,6 +131,7 @@ impl Reader<'_> {
                     Ok(node) => {
                         if last.is_some() {
                             let idx = copy.dev;
+                            self.health.wants_rewrite(ptr.btree, ptr.level, ptr.max);
                             pr_info!("btree node ({ptr}): the copy on device {idx} is good");
                         }
                         return Ok(node);
@@ -404,6 +405,7 @@ impl Reader<'_> {
             pr_err!("{at}: written for journal entry {seq}, which never was");
             return Err(Error::NodeVoid);
         }
+        self.wants_rewrite(at);
         Ok(true)
     }
 
@@ -439,15 +441,22 @@ impl Reader<'_> {
     #[inline]
     fn check_deletion(&self, at: &Copy<'_>, k: &Bkey) {
         if k.key_type == KeyType::DELETED && k.size != 0 && at.ptr.level == 0 {
-            let e = Invalid::with(
-                FsckError::BKEY_SIZE_NONZERO,
-                "deletion with a size",
-                k.size.into(),
-                0,
-            );
-            pr_err!("{at}: key {k}: {e}");
-            self.bad_key(at, k.p, e);
+            self.odd_deletion(at, k);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn odd_deletion(&self, at: &Copy<'_>, k: &Bkey) {
+        let id = FsckError::BKEY_SIZE_NONZERO;
+        pr_err!("{at}: {id}: key {k}: a deletion has a size");
+        self.st.errors.count(id);
+        self.wants_rewrite(at);
+    }
+
+    fn wants_rewrite(&self, at: &Copy<'_>) {
+        let ptr = at.ptr;
+        self.health.wants_rewrite(ptr.btree, ptr.level, ptr.max);
     }
 
     #[cold]

@@ -17,6 +17,7 @@
 //! | `backpointers.rs` | backpointers, both ways                                            |
 //! | `dirents.rs` | [`check_dirents`]: directory entries, and inodes about them              |
 //! | `nlinks.rs`  | [`check_nlinks`]: how many names files have                              |
+//! | `sectors.rs` | [`check_sectors_of_files`]: how many sectors files have                  |
 //! | `derived.rs` | derived keys that are wrong                                            |
 //!
 //! A pass that repairs something first finds what is wrong, without changing anything, then asks
@@ -36,6 +37,7 @@ mod passes;
 mod recount;
 mod report;
 mod rounds;
+mod sectors;
 mod sources;
 mod topology;
 
@@ -65,6 +67,7 @@ pub use report::{
     Outcome,
     Report, //
 };
+pub use sectors::check_sectors_of_files;
 pub use topology::{
     check_topology,
     give_up_alloc,

@@ -71,6 +71,8 @@ pub mod pass {
     pub const CHECK_ALLOC_TO_LRU_REFS: u8 = 15;
     /// The index of free space is completed.
     pub const FS_FREESPACE_INIT: u8 = 16;
+    /// What extents are of.
+    pub const CHECK_EXTENTS: u8 = 25;
     /// Names of files.
     pub const CHECK_DIRENTS: u8 = 27;
     /// How many names files have.
@@ -122,7 +124,7 @@ const V1_13: &[(u8, u8)] = &[
     (21, FSCK), // delete_dead_snapshots
     (22, 0),    // fs_upgrade_for_subvolumes
     (24, FSCK), // check_inodes
-    (25, FSCK), // check_extents
+    (pass::CHECK_EXTENTS, FSCK),
     (26, FSCK), // check_indirect_extents
     (pass::CHECK_DIRENTS, FSCK),
     (28, FSCK), // check_xattrs

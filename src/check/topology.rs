@@ -149,7 +149,5 @@ fn give_up(btrees: &Btrees, btree: BtreeId, lost: &mut LostBtrees) {
 fn read_all(btrees: &Btrees, btree: BtreeId) -> Result<u64> {
     let mut iter = btrees.iter(btree, 0, Bpos::MIN);
     while iter.advance()?.is_some() {}
-    // There can be others that nobody gets to see.
-    let damaged = btrees.health.is_damaged(btree);
-    Ok(iter.nr_unusable().max(damaged.into()))
+    Ok(iter.nr_unusable())
 }

@@ -15,7 +15,10 @@ use crate::{
         },
         Usage, //
     },
-    btree::Btrees,
+    btree::{
+        rewrite_nodes,
+        Btrees, //
+    },
     check::{
         buckets_in_use,
         check_alloc_info,
@@ -27,6 +30,7 @@ use crate::{
         check_extents_to_backpointers,
         check_lrus,
         check_nlinks,
+        check_sectors_of_files,
         check_topology,
         give_up_alloc,
         pass,
@@ -105,6 +109,7 @@ pub(super) const PASSES: &[Step<Recovery>] = &[
     step(pass::CHECK_ALLOC_TO_LRU_REFS, |m| {
         m.check(check_alloc_to_lru_refs)
     }),
+    part(pass::CHECK_EXTENTS, |m| m.check(check_sectors_of_files)),
     part(pass::CHECK_DIRENTS, |m| m.check(check_dirents)),
     part(pass::CHECK_NLINKS, |m| m.check(check_nlinks)),
     step(pass::FS_FREESPACE_INIT, fs_freespace_init),
@@ -223,6 +228,13 @@ impl Recovery {
                 st.name()
             );
             rw.journal().flush()?;
+        }
+        if self.plan.checks_allocations() {
+            let engine = rw.engine();
+            let nr = rewrite_nodes(engine.btrees, engine.writer)?;
+            if nr != 0 {
+                pr_info!("{}: {nr} btree nodes were written anew", st.name());
+            }
         }
         self.drop_void_numbers(rw)?;
         let anew = self.plan.makes_all_anew() && left == 0;

@@ -18,10 +18,10 @@ from common import Limit, Log, Loop, Mounted, Tap, mount, own, umount
 
 # What is repaired.
 REPAIRED = ('accounting', 'alloc-header', 'alloc-key-deleted', 'alloc-key-deleted-dirty', 'backpointer',
-            'dirent-type', 'freespace', 'nlink', 'journal-oldcopy', 'journal-torn',
+            'dirent-type', 'extent-deleted', 'freespace', 'nlink', 'journal-oldcopy', 'journal-torn',
             'sb-primary-bit', 'sb-primary-zero')
 # Images in which files are gone, or another than before, which no repair brings back.
-DAMAGED_FILES = ('journal-torn', 'nlink')
+DAMAGED_FILES = ('journal-torn', 'nlink', 'extent-deleted')
 POLICIES = 'continue', 'fix_safe', 'ro'
 SECONDS = 60
 

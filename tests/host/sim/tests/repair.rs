@@ -365,3 +365,18 @@ fn a_missing_device_is_no_damage() {
         assert_eq!(fs.view.sb().errors.since_mount(), 0, "{missing}");
     }
 }
+
+/// The rest of a file of which an extent is gone is there, counts as what it is, and other tools can
+/// read the node.
+#[test]
+fn a_file_without_an_extent_is_made_right() {
+    let name = "v113-dmg-extent-deleted";
+    let Some(contents) = image(name) else { return };
+    let media = repair(devices(contents, &Power::new()), name);
+    let left = devices(media.iter().map(Medium::contents).collect(), &Power::new());
+    let fs = start(Access::Read, &left, "").unwrap();
+    let findings = check_derived(&fs.view);
+    assert!(findings.is_empty(), "{findings:#?}");
+    let again = start(Access::Write, &left, "fsck,fix_errors=exit").unwrap();
+    assert_eq!(again.view.sb().errors.since_mount(), 0);
+}

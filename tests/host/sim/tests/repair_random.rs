@@ -289,6 +289,10 @@ fn derived_btrees_are_made_anew() {
                 places.push(ptr.unwrap().copies().collect());
             }
             drop(fs);
+            // What is nothing but a root is so in all of them.
+            if places.len() == 1 && !["v113-snap", "v113-threedev"].contains(&name) {
+                continue;
+            }
             // One in the middle, if there are several; all copies.
             let Some(copies) = places.get(places.len() / 2) else {
                 continue;
@@ -363,5 +367,33 @@ fn what_is_inconsistent_ends_writing_if_it_is_to() {
             return;
         };
         assert_eq!(ended, want, "{opts}");
+    }
+}
+
+/// A node of which one copy is bad is written anew, with two good ones.
+#[test]
+fn a_bad_copy_is_replaced() {
+    for btree in [BtreeId::EXTENTS, BtreeId::INODES, BtreeId::ALLOC] {
+        let Some(disks) = contents("v113-repl2") else {
+            return;
+        };
+        let (fs, _) = start(disks, Access::Read, "");
+        let (level, root) = fs.view.btrees.root_pointer(btree).unwrap().unwrap();
+        let sizes = fs.view.btrees.entry_sizes();
+        let ptr = sim::btree::ptr::NodePtr::decode(btree, level - 1, &root.key(), sizes).unwrap();
+        let copies: Vec<_> = ptr.copies().collect();
+        assert_eq!(copies.len(), 2);
+        drop(fs);
+        let devs: Vec<_> = contents("v113-repl2")
+            .unwrap()
+            .into_iter()
+            .map(|d| BlockDevice::recorded("sim", d, &Power::new()))
+            .collect();
+        let how = sim::sys::block::Durability::Fua;
+        devs[usize::from(copies[0].dev.0)]
+            .write(copies[0].offset.0, &[0; 4096], how)
+            .unwrap();
+        let disks = devs.iter().map(|d| d.medium().contents()).collect();
+        repair_and_check(disks, &format!("a copy of {btree}"));
     }
 }
