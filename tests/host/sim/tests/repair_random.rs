@@ -19,6 +19,7 @@ use sim::{
         Arc as EnvArc,
         Vec as EnvVec, //
     },
+    error::Error,
     format::{
         bkey::Bkey,
         bpos::Bpos,
@@ -130,13 +131,20 @@ fn stage(t: &mut Trans<'_>, btree: BtreeId, key: &KeyBuf) -> TransResult {
     }
 }
 
-fn put(engine: Engine<'_>, btree: BtreeId, key: &KeyBuf) {
-    engine
-        .run(Watermark::Normal, |t| {
-            stage(t, btree, key)?;
-            t.commit()
-        })
-        .unwrap();
+/// Says whether such a key can be at all.
+#[must_use]
+fn put(engine: Engine<'_>, btree: BtreeId, key: &KeyBuf) -> Option<()> {
+    let done = engine.run(Watermark::Normal, |t| {
+        stage(t, btree, key)?;
+        t.commit()
+    });
+    match done {
+        Ok(_) => Some(()),
+        Err(e) => {
+            assert_eq!(e, Error::TransKeyInvalid);
+            None
+        }
+    }
 }
 
 /// Damages one thing; says what.
@@ -153,7 +161,7 @@ fn damage(fs: &Filesystem, r: &mut Random) -> Option<String> {
             let key = pick(r, keys(fs, btree))?;
             let mut gone = KeyBuf::deletion(key.k.p);
             gone.k.size = key.k.size;
-            put(engine, btree, &gone);
+            put(engine, btree, &gone)?;
             Some(format!("{btree} {}: deleted", key.k.p))
         }
         // An entry is in another place.
@@ -166,7 +174,7 @@ fn damage(fs: &Filesystem, r: &mut Random) -> Option<String> {
                 _ => Bpos::new(key.k.p.inode, key.k.p.offset + by, 0),
             };
             let moved = KeyBuf::of(Bkey { p, ..key.k }, key.key().v).unwrap();
-            put(engine, btree, &moved);
+            put(engine, btree, &moved)?;
             Some(format!("{btree} {p}: too much"))
         }
         // The state of a bucket is wrong; its indices are those of the wrong state.
@@ -200,7 +208,7 @@ fn damage(fs: &Filesystem, r: &mut Random) -> Option<String> {
             if a.dirty_sectors == 0 && a.cached_sectors == 0 {
                 a.need_inc_gen = false;
             }
-            put(engine, BtreeId::ALLOC, &KeyBuf::of(k, &a.encode()).unwrap());
+            put(engine, BtreeId::ALLOC, &KeyBuf::of(k, &a.encode()).unwrap())?;
             Some(format!("bucket {}: {what}", key.k.p))
         }
         // A counter is wrong.
@@ -209,7 +217,7 @@ fn damage(fs: &Filesystem, r: &mut Random) -> Option<String> {
             let nr = key.key().v.len() / 8;
             let by: Vec<u8> = (0..nr).flat_map(|_| r.below(1000).to_le_bytes()).collect();
             let delta = KeyBuf::of(key.k, &by).unwrap();
-            put(engine, BtreeId::ACCOUNTING, &delta);
+            put(engine, BtreeId::ACCOUNTING, &delta)?;
             Some(format!("counter {}: changed", key.k.p))
         }
         // A shared extent has another reference count.
@@ -218,7 +226,7 @@ fn damage(fs: &Filesystem, r: &mut Random) -> Option<String> {
             let mut v = key.key().v.to_vec();
             let refs = u64::from_le_bytes(v[..8].try_into().unwrap());
             v[..8].copy_from_slice(&(refs + 1 + r.below(3)).to_le_bytes());
-            put(engine, BtreeId::REFLINK, &KeyBuf::of(key.k, &v).unwrap());
+            put(engine, BtreeId::REFLINK, &KeyBuf::of(key.k, &v).unwrap())?;
             Some(format!("shared extent {}: references", key.k.p))
         }
     }
@@ -343,7 +351,7 @@ fn ends_writing(opts: &str) -> Option<bool> {
         ..Bkey::default()
     };
     drop(key);
-    put(engine, BtreeId::ALLOC, &KeyBuf::of(k, &a.encode()).unwrap());
+    put(engine, BtreeId::ALLOC, &KeyBuf::of(k, &a.encode()).unwrap()).unwrap();
     let mut gone = KeyBuf::deletion(extent.k.p);
     gone.k.size = extent.k.size;
     let done = engine.run(Watermark::Normal, |t| {
