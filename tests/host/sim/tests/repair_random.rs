@@ -42,7 +42,9 @@ use sim::{
         BlockDevice,
         Disk,
         Medium,
-        Power, //
+        Power,
+        PowerCut,
+        Replay, //
     },
 };
 use std::sync::Arc;
@@ -244,6 +246,48 @@ fn repair_and_check(disks: Vec<Disk>, what: &str) {
     assert_eq!(again.view.sb().errors.since_mount(), 0, "{what}: again");
 }
 
+/// The power is lost while it is repaired, and then it is repaired.
+fn power_is_lost(disks: Vec<Disk>, what: &str) {
+    let (cuts, seed) = (
+        setting("BCACHEFS_RS_CUTS", 12),
+        setting("BCACHEFS_RS_SEED", 1),
+    );
+    let power = Power::new();
+    let mut devs = EnvVec::new();
+    let mut media = Vec::new();
+    for disk in disks {
+        let dev = BlockDevice::recorded("sim", disk, &power);
+        media.push(dev.medium());
+        devs.push(dev).unwrap();
+    }
+    let mut opts = Opts::new();
+    opts.parse_list("fsck,fix_errors=yes").unwrap();
+    drop(Filesystem::start_for(Access::Write, devs, &opts).unwrap());
+    let end = power.now();
+    let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
+    for nr in 0..cuts {
+        let at = end * (nr * 2 + 1) / (cuts * 2);
+        let seed = seed << 32 | nr;
+        let cut = PowerCut { at, seed };
+        let mut left: Vec<_> = replays.iter_mut().map(|r| r.image(cut)).collect();
+        // Who mounts it without fsck in between goes on with what the superblock requires, or is
+        // refused.
+        if nr % 2 == 1 {
+            let dev = |disk| BlockDevice::recorded("sim", disk, &Power::new());
+            let devs: Vec<_> = left.into_iter().map(dev).collect();
+            let between: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
+            let mut taken = EnvVec::new();
+            devs.into_iter().for_each(|d| taken.push(d).unwrap());
+            match Filesystem::start_for(Access::Write, taken, &Opts::new()) {
+                Ok(fs) => drop(fs),
+                Err(e) => assert_eq!(e, Error::ReadWriteDamaged, "{what}: {cut:?}"),
+            }
+            left = between.iter().map(Medium::contents).collect();
+        }
+        repair_and_check(left, &format!("{what}: {cut:?} of {end}"));
+    }
+}
+
 #[test]
 fn whatever_is_derived_is_made_right() {
     let (rounds, seed) = (
@@ -316,9 +360,12 @@ fn derived_btrees_are_made_anew() {
                 let how = sim::sys::block::Durability::Fua;
                 dev.write(copy.offset.0, &zero, how).unwrap();
             }
-            let disks = devs.iter().map(|d| d.medium().contents()).collect();
+            let damaged = || devs.iter().map(|d| d.medium().contents()).collect();
             let what = format!("{name}: a node of {btree}, of {}", places.len());
-            repair_and_check(disks, &what);
+            repair_and_check(damaged(), &what);
+            if name == "v113-snap" {
+                power_is_lost(damaged(), &what);
+            }
             println!("{what}: made anew");
         }
     }
