@@ -475,6 +475,27 @@ mod tests {
     }
 
     #[test]
+    fn what_recovery_has_to_do_is_noted() {
+        let mut sb = sample();
+        let get = |sb: &Superblock| {
+            let ext = sb.ext().unwrap();
+            (ext.recovery_passes_required(), ext.btrees_lost_data())
+        };
+        let before = get(&sb);
+        sb.change_recovery(|required, lost| {
+            *required |= 1 << 40;
+            *lost |= 1 << 4;
+        })
+        .unwrap();
+        let ([a, b], lost) = before;
+        assert_eq!(get(&sb), ([a | 1 << 40, b], lost | 1 << 4));
+        sb.validate(None).unwrap();
+        sb.remove_section(SectionType::EXT).unwrap();
+        sb.change_recovery(|_, lost| *lost = 5).unwrap();
+        assert_eq!(get(&sb), ([0, 0], 5));
+    }
+
+    #[test]
     fn the_clean_section_is_replaced() {
         let mut sb = sample();
         sb.set_clean(1234, &[0; 24]).unwrap();
