@@ -366,8 +366,8 @@ fn a_missing_device_is_no_damage() {
     }
 }
 
-/// The rest of a file of which an extent is gone is there, counts as what it is, and others can read
-/// the node.
+/// The rest of a file of which an extent is gone is there, counts as what it is, and others can
+/// read the node.
 #[test]
 fn a_file_without_an_extent_is_made_right() {
     let name = "v113-dmg-extent-deleted";
