@@ -18,6 +18,7 @@ struct kstatfs;
 struct super_block;
 
 void bch_rs_show_version(unsigned int version);
+void bch_rs_panic_after_error(void);
 
 struct file *bch_rs_bdev_open(dev_t dev, bool writable,
 			      struct super_block *sb);

@@ -19,6 +19,7 @@
 //! | `data`      | extents: from a range of a file to bytes                          |
 //! | `fs`        | inodes, directories, attributes                                   |
 //! | `init`      | starting and stopping a filesystem                                |
+//! | `check`     | checking what is on disk, and repairing it                        |
 //! | `ctl`       | what a filesystem shows of itself in sysfs and to ioctl           |
 //! | `vfs`       | translation between the VFS and the layers above                  |
 
@@ -29,6 +30,8 @@ pub mod alloc;
 mod bindings;
 #[deny(unsafe_code)]
 pub mod btree;
+#[deny(unsafe_code)]
+pub mod check;
 #[deny(unsafe_code)]
 pub mod ctl;
 #[deny(unsafe_code)]

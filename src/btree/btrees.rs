@@ -268,6 +268,33 @@ impl Btrees {
         }
     }
 
+    /// The pointer to the root of a btree, and its level: that above the root's. `None` when there
+    /// is no root.
+    pub fn root_pointer(&self, btree: BtreeId) -> Result<Option<(u8, KeyBuf)>> {
+        match self.root(btree) {
+            RootState::None => Ok(None),
+            RootState::Node(root) => Ok(Some((root.level.saturating_add(1), root.pointer()?))),
+            RootState::Broken(e) => Err(e),
+        }
+    }
+
+    /// Gives up what a btree has in nodes, and says whether there was something: it begins anew,
+    /// with the keys that the journal has. For btrees that can be made of others, before anything
+    /// is changed.
+    ///
+    /// C: `bch2_btree_root_alloc_fake()` for a root that can not be read.
+    pub fn abandon_nodes(&self, btree: BtreeId) -> bool {
+        let Some(root) = self.roots.get(usize::from(btree.0)) else {
+            return false;
+        };
+        let old = core::mem::replace(&mut *root.lock(), RootState::None);
+        self.health.forget(btree);
+        if let Some(over) = self.overlay() {
+            over.forget_pointers(btree);
+        }
+        !matches!(old, RootState::None)
+    }
+
     /// The devices and the superblock.
     pub fn sb(&self) -> &Arc<SbState> {
         &self.st

@@ -82,6 +82,10 @@ pub struct Health {
     damaged: AtomicU64,
     /// The first damage found in each btree.
     first: Mutex<Vec<(Place, What)>>,
+    /// Void journal sequence numbers that sets of keys in nodes have.
+    void: Mutex<Vec<u64>>,
+    /// Nodes that have something in them that should not be on disk: where they end.
+    rewrite: Mutex<Vec<(BtreeId, u8, Bpos)>>,
 }
 
 fn bit(btree: BtreeId) -> u64 {
@@ -96,6 +100,8 @@ impl Health {
             sick: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
             first: Mutex::try_new(Vec::new())?,
+            void: Mutex::try_new(Vec::new())?,
+            rewrite: Mutex::try_new(Vec::new())?,
         })
     }
 
@@ -111,6 +117,38 @@ impl Health {
             What::Node(_) => self.sick.fetch_or(b, Ordering::Relaxed) & b == 0,
             What::Key(_) => false,
         }
+    }
+
+    /// Keeps that the node of `level` that ends at `max` is to be written anew.
+    pub fn wants_rewrite(&self, btree: BtreeId, level: u8, max: Bpos) {
+        let place = (btree, level, max);
+        let mut all = self.rewrite.lock();
+        if all.iter().all(|p| *p != place) {
+            // Without memory it stays as it is.
+            let _ = all.push(place);
+        }
+    }
+
+    /// Takes out one of the nodes that are to be written anew.
+    pub fn next_to_rewrite(&self) -> Option<(BtreeId, u8, Bpos)> {
+        self.rewrite.lock().pop()
+    }
+
+    /// Keeps that a set of keys in a node has the void journal sequence number `seq`.
+    pub fn found_void(&self, seq: u64) -> Result {
+        let mut void = self.void.lock();
+        match void.binary_search(&seq) {
+            Ok(_) => Ok(()),
+            Err(at) => void.insert(at, seq),
+        }
+    }
+
+    /// Whether some set of keys in a node that was read has one of these sequence numbers, which
+    /// are void; the end is not included.
+    pub fn has_void(&self, (start, end): (u64, u64)) -> bool {
+        let void = self.void.lock();
+        let at = void.partition_point(|seq| *seq < start);
+        void.get(at).is_some_and(|seq| *seq < end)
     }
 
     /// Whether something in `btree` can not be used.
@@ -134,9 +172,14 @@ impl Health {
 
     /// Notes that `btree` has been checked and repaired.
     pub fn mark_checked(&self, btree: BtreeId) {
+        self.forget(btree);
+        self.checked.fetch_or(bit(btree), Ordering::Relaxed);
+    }
+
+    /// Nothing is left of what was damaged in `btree`.
+    pub fn forget(&self, btree: BtreeId) {
         self.sick.fetch_and(!bit(btree), Ordering::Relaxed);
         self.damaged.fetch_and(!bit(btree), Ordering::Relaxed);
-        self.checked.fetch_or(bit(btree), Ordering::Relaxed);
         let mut first = self.first.lock();
         if let Some(at) = first.iter().position(|(p, _)| p.btree == btree) {
             first.remove(at);

@@ -112,6 +112,8 @@ pub struct Iter<'a> {
     current: Current,
     /// A copy of the key it stands on, unless that is in the overlay.
     buf: KeyBuf,
+    /// Keys met that can not be used.
+    unusable: u64,
 }
 
 impl<'a> Iter<'a> {
@@ -137,7 +139,13 @@ impl<'a> Iter<'a> {
             at_end: false,
             current: Current::Nowhere,
             buf: KeyBuf::default(),
+            unusable: 0,
         }
+    }
+
+    /// How many keys, or pointers to nodes above level 0, it has met so far that can not be used.
+    pub fn nr_unusable(&self) -> u64 {
+        self.unusable
     }
 
     /// Ends where no node up to `limit` has more keys. The last node may give keys beyond.
@@ -323,6 +331,7 @@ impl<'a> Iter<'a> {
                         self.buf.set(&unusable(&slot.key))?;
                     }
                     self.place = slot.next;
+                    self.unusable = self.unusable.saturating_add(slot.invalid.into());
                     if !slot.invalid || self.level == 0 {
                         self.current = Current::Node;
                         return Ok(Step::Key(self.buf.k));

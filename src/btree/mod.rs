@@ -18,6 +18,7 @@
 //! | `read.rs`    | from sectors on a device to a [`Node`], everything checked              |
 //! | `reclaim.rs` | [`write_back`]: writing back what the journal holds                     |
 //! | `replay.rs`  | [`replay`]: what the journal of the mount before has, to its nodes       |
+//! | `rewrite.rs` | [`rewrite_nodes`]: writing nodes anew                                  |
 //! | `table.rs`   | the hash table of the cache                                             |
 //! | `trans/`     | transactions: changing keys                                             |
 //! | `write.rs`   | [`write_node`]: writing what of a node is not on disk                    |
@@ -42,6 +43,7 @@ pub mod ptr;
 mod read;
 mod reclaim;
 mod replay;
+mod rewrite;
 mod table;
 pub mod trans;
 mod write;
@@ -63,6 +65,7 @@ pub use reclaim::{
     write_back_all, //
 };
 pub use replay::replay;
+pub use rewrite::rewrite_nodes;
 pub use write::write_node;
 pub use write_buffer::{
     flush_write_buffer,

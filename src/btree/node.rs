@@ -18,7 +18,10 @@ use crate::{
         Arc,
         Vec, //
     },
-    error::Result,
+    error::{
+        Error,
+        Result, //
+    },
     format::{
         bkey::Key,
         bpos::Bpos,
@@ -213,6 +216,18 @@ impl Node {
     /// still see it as it was.
     pub(super) fn kill(node: &Arc<Self>) {
         node.dead.store(true, Ordering::Release);
+    }
+
+    /// The pointer to it, which is on disk.
+    pub(super) fn pointer(&self) -> Result<KeyBuf> {
+        let body = self.read();
+        key_of(&body.ptr, body.on_disk)
+    }
+
+    /// The pointer to a root that its btree has: there may be fewer copies by now.
+    pub(super) fn told_pointer(&self) -> Result<KeyBuf> {
+        let body = self.read();
+        key_of(&body.told_ptr, body.on_disk)
     }
 
     /// Whether it covers everything: it is the root of its btree, or all that the root points to.
@@ -437,4 +452,8 @@ impl Body {
         }
         Ok(())
     }
+}
+
+fn key_of(ptr: &NodePtr, on_disk: u16) -> Result<KeyBuf> {
+    ptr.key(on_disk)?.ok_or(Error::NodeNoIdentity)
 }

@@ -46,9 +46,11 @@ use crate::{
         Result, //
     },
     format::{
+        bkey::Bkey,
         bpos::Bpos,
         csum::CsumType,
         data_type::DataType,
+        key_type::KeyType,
         node::{
             filesystem_magic,
             Bset,
@@ -129,6 +131,7 @@ impl Reader<'_> {
                     Ok(node) => {
                         if last.is_some() {
                             let idx = copy.dev;
+                            self.health.wants_rewrite(ptr.btree, ptr.level, ptr.max);
                             pr_info!("btree node ({ptr}): the copy on device {idx} is good");
                         }
                         return Ok(node);
@@ -338,7 +341,11 @@ impl Reader<'_> {
                     set.head.journal_seq()
                 );
             } else {
-                check_set(format, set.keys, bounds.0, bounds.1, |_| Ok(())).map_err(|bad| {
+                check_set(format, set.keys, bounds.0, bounds.1, |key| {
+                    self.check_deletion(at, &key.k);
+                    Ok(())
+                })
+                .map_err(|bad| {
                     pr_err!(
                         "{at}: set of keys at sector {}, word {}: {}",
                         sets.done >> SECTOR_SHIFT,
@@ -393,10 +400,12 @@ impl Reader<'_> {
         if !self.blacklist.contains(seq) {
             return Ok(false);
         }
+        self.health.found_void(seq)?;
         if offset == 0 {
             pr_err!("{at}: written for journal entry {seq}, which never was");
             return Err(Error::NodeVoid);
         }
+        self.wants_rewrite(at);
         Ok(true)
     }
 
@@ -423,6 +432,31 @@ impl Reader<'_> {
             pr_err!("{at}: {more} more keys can not be used");
         }
         Ok(invalid)
+    }
+
+    /// Reports a deletion that covers a range. It does what it should all the same; but others do
+    /// not read a node that has one.
+    ///
+    /// C: `__bch2_bkey_validate()`.
+    #[inline]
+    fn check_deletion(&self, at: &Copy<'_>, k: &Bkey) {
+        if k.key_type == KeyType::DELETED && k.size != 0 && at.ptr.level == 0 {
+            self.odd_deletion(at, k);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn odd_deletion(&self, at: &Copy<'_>, k: &Bkey) {
+        let id = FsckError::BKEY_SIZE_NONZERO;
+        pr_err!("{at}: {id}: key {k}: a deletion has a size");
+        self.st.errors.count(id);
+        self.wants_rewrite(at);
+    }
+
+    fn wants_rewrite(&self, at: &Copy<'_>) {
+        let ptr = at.ptr;
+        self.health.wants_rewrite(ptr.btree, ptr.level, ptr.max);
     }
 
     #[cold]

@@ -75,10 +75,15 @@ errors! {
     ReadWriteNew, ReadOnly, EROFS, "the filesystem was never mounted, and may not be written to be set up: mount it once without nochanges, norecovery or read_only";
     NewVersion, Unsupported, EOPNOTSUPP, "the filesystem was never mounted, and can not be set up as it was made: make it with the tools for version 1.13";
     NewNeedsWriting, ReadOnly, EROFS, "the filesystem was never mounted, and its devices are not open for writing";
+    CheckNeedsWriting, ReadOnly, EROFS, "the filesystem is to be checked, and its devices are not open for writing";
     NewDeviceMissing, NotFound, ENXIO, "the filesystem was never mounted, and for the first mount all devices have to be there";
     NewJournalNoRoom, NoSpace, ENOSPC, "a device has no room for a journal";
-    ReadWriteNeedsFsck, ReadOnly, EROFS, "the superblock asks for a check before the next change: mount with -o ro, or run fsck";
-    ReadWriteDamaged, ReadOnly, EROFS, "a btree is damaged: mount with -o ro, or run fsck";
+    ReadWriteNeedsFsck, ReadOnly, EROFS, "the superblock asks for a check before the next change that is not supported yet: mount with -o ro, or run bcachefs fsck";
+    ReadWriteDamaged, ReadOnly, EROFS, "a btree is damaged: mount with -o ro, or with -o fsck,fix_errors=yes, or run bcachefs fsck";
+    PassUnsupported, Unsupported, EOPNOTSUPP, "a recovery pass that was asked for is not supported yet: run bcachefs fsck";
+    RecoveryPassLast, InvalidArg, EINVAL, "the option recovery_pass_last ends recovery before the filesystem can be written: mount with -o ro";
+    FsckErrorsNotFixed, Coherency, EUCLEAN, "something was found inconsistent that may not be repaired: mount with -o fsck,fix_errors=yes, or run bcachefs fsck";
+    RemountNeedsCheck, ReadOnly, EROFS, "the superblock asks for a check before the next change: unmount the filesystem, and mount it read-write or run bcachefs fsck";
     RemountUnsupported, ReadOnly, EROFS, "parts of the journal were missing at mount: the filesystem can not be made writable before it is mounted again";
     RemountForced, ReadOnly, EROFS, "an option of the mount forbids to write: the filesystem can not be made writable before it is mounted again";
     RemountShared, ReadOnly, EROFS, "the filesystem is mounted read-only already: make that mount writable";
@@ -303,6 +308,16 @@ errors! {
     TriggerKeyInvalid, Key, EIO, "a key that is changed can not be decoded";
     MarkStripe, Coherency, EIO, "a bucket can not become, or is not, part of a stripe";
     MetadataBucketInconsistency, Coherency, EIO, "a bucket of superblocks or the journal holds something else";
+
+    Inconsistent, Shutdown, EROFS, "something was found inconsistent, and the option errors says that writing ends then: run fsck";
+
+    // The check.
+    CheckUnusableKey, Key, EUCLEAN, "what space is used for can not be counted, because a key is damaged: run bcachefs fsck";
+    CheckUnusableBucket, Key, EUCLEAN, "the state of a bucket is damaged: run bcachefs fsck";
+    CheckUnusableIndex, Key, EUCLEAN, "a bucket that is in an index has a damaged key: run bcachefs fsck";
+    CheckPointers, Coherency, EUCLEAN, "what space is used for can not be counted, because pointers do not fit their buckets: run bcachefs fsck";
+    CheckTopology, Topology, EUCLEAN, "a btree has lost nodes that can not be made of others: run bcachefs fsck";
+    RepairEndless, Coherency, EUCLEAN, "repairs do not come to an end: run bcachefs fsck";
 
     // Files and directories.
     InodeNotFound, NotFound, ENOENT, "no such inode";

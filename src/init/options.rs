@@ -15,21 +15,25 @@ use crate::{
 };
 
 /// Options and what they ask for. Ignoring one of these would be taken for having done it.
-const UNSUPPORTED: [(OptId, &str); 5] = [
-    (OptId::Fsck, "checking and repairing"),
-    (OptId::RecoveryPasses, "checking and repairing"),
+const UNSUPPORTED: [(OptId, &str); 2] = [
     (OptId::JournalRewind, "going back in the journal"),
-    (
-        OptId::DangerouslyReconstructAlloc,
-        "reconstructing what space is in use",
-    ),
     (OptId::NoDataIo, "made-up file contents"),
+];
+
+/// Options that ask for what changes the filesystem.
+const CHANGING: [OptId; 3] = [
+    OptId::Fsck,
+    OptId::RecoveryPasses,
+    OptId::DangerouslyReconstructAlloc,
 ];
 
 /// Refuses options that ask for what can not be done yet. The others have an effect, or none on
 /// a filesystem that is only read.
 pub(super) fn check(opts: &Opts) -> Result {
-    let Some((id, what)) = UNSUPPORTED.iter().find(|(id, _)| opts.get(*id) != 0) else {
+    let changing = CHANGING.iter().filter(|_| opts.forces_read_only());
+    let changing = changing.map(|id| (*id, "checking without changing anything"));
+    let mut all = UNSUPPORTED.iter().copied().chain(changing);
+    let Some((id, what)) = all.find(|(id, _)| opts.get(*id) != 0) else {
         return Ok(());
     };
     pr_err!("option {}: {what} is not supported yet", id.info().name);
@@ -48,20 +52,15 @@ mod tests {
 
     #[test]
     fn what_can_not_be_done_is_refused() {
-        for list in [
-            "fsck",
-            "norecovery,fsck",
-            "recovery_passes=check_inodes",
-            "journal_rewind=77",
-            "reconstruct_alloc",
-            "dangerously_reconstruct_alloc",
-            "no_data_io",
-        ] {
+        for list in ["journal_rewind=77", "no_data_io"] {
             assert_eq!(checked(list), Err(Error::OptionUnsupported), "{list}");
         }
         for list in [
             "",
+            "fsck",
             "nofsck",
+            "recovery_passes=check_allocations",
+            "reconstruct_alloc",
             "fsck=0",
             "fix_errors=yes",
             "norecovery",

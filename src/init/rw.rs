@@ -6,7 +6,6 @@ use super::new;
 use crate::{
     alloc::{
         space::{
-            complete_freespace,
             discard_buckets,
             keep_buckets_free,
             Engine,
@@ -23,7 +22,6 @@ use crate::{
         write_back_all,
         Btrees, //
     },
-    data::write::resume_truncates,
     env::{
         pr_err,
         pr_info,
@@ -39,7 +37,6 @@ use crate::{
     format::{
         opts::OptId,
         sb::{
-            flags,
             Superblock,
             Version, //
         },
@@ -53,7 +50,6 @@ use crate::{
         SbState,
         State, //
     },
-    snapshots::View,
     sys::{
         sync::Mutex,
         task::{
@@ -94,17 +90,6 @@ fn may_write(sb: &Superblock) -> Result {
     if sb.node_sectors() < sb.block_sectors().saturating_mul(NODE_BLOCKS_MIN) {
         return Err(Error::ReadWriteNodeSize);
     }
-    if sb.flag(flags::INITIALIZED) == 0 {
-        // There is nothing yet that could be damaged.
-        return Ok(());
-    }
-    let ext = sb.ext();
-    let passes = ext.map_or([0; 2], |ext| ext.recovery_passes_required());
-    let lost = ext.map_or(0, |ext| ext.btrees_lost_data());
-    let errors = sb.flag(flags::HAS_ERRORS) | sb.flag(flags::HAS_TOPOLOGY_ERRORS);
-    if passes != [0; 2] || lost != 0 || errors != 0 {
-        return Err(Error::ReadWriteNeedsFsck);
-    }
     Ok(())
 }
 
@@ -144,35 +129,18 @@ const RECLAIM_MS: u64 = 100;
 const DISCARD_MS: u64 = 1000;
 
 impl ReadWrite {
-    /// Marks the filesystem not clean, starts the journal, and writes its first entry: whether that
-    /// works is to be known before anything is changed. After a crash, replays what the journal
-    /// has; there may be no room for an entry before that.
-    ///
-    /// C: `__bch2_fs_read_write()`.
-    pub(super) fn start(view: &View, from: &Start) -> Result<Self> {
-        let this = Self::begin(&view.btrees, from)?;
-        if let Err(e) = resume_truncates(this.engine(), view) {
-            return Err(this.abandon(e));
-        }
-        // When adding a device did not come to its end.
-        match complete_freespace(this.engine()) {
-            Ok(()) => Ok(this),
-            Err(e) => Err(this.abandon(e)),
-        }
-    }
-
-    /// As [`start`](Self::start), of a filesystem that was never mounted: makes what it begins
-    /// with.
+    /// Makes a filesystem that was never mounted, whose btrees are empty.
     pub(super) fn start_new(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
-        let this = Self::begin(btrees, from)?;
-        match new::set_up(this.engine()) {
+        let this = Self::begin(btrees, from, |_| Ok(()))?;
+        let made = this.replay().and_then(|()| new::set_up(this.engine()));
+        match made {
             Ok(()) => Ok(this),
             Err(e) => Err(this.abandon(e)),
         }
     }
 
     /// Ends writing because of `e`. The superblock is left as it is.
-    fn abandon(self, e: Error) -> Error {
+    pub(super) fn abandon(self, e: Error) -> Error {
         self.end_threads();
         let st = self.btrees.sb();
         st.state.change(State::ReadWrite, State::ReadOnly);
@@ -180,20 +148,21 @@ impl ReadWrite {
         e
     }
 
+    /// Marks the filesystem not clean, with a change of the superblock that comes first, and starts
+    /// the journal. Nothing may be changed yet but by [`replay`](Self::replay).
+    ///
+    /// C: the first part of `__bch2_fs_read_write()`.
     #[inline(never)]
-    fn begin(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
+    pub(super) fn begin(
+        btrees: &Arc<Btrees>,
+        from: &Start,
+        change: impl FnOnce(&mut Superblock) -> Result,
+    ) -> Result<Self> {
         let st = btrees.sb();
-        st.mark_dirty(btrees.blacklist().ranges())?;
+        st.mark_dirty_with(btrees.blacklist().ranges(), change)?;
         let started =
             Journal::start(st.clone(), from).and_then(|journal| Self::with(btrees, journal));
-        match started {
-            Ok(rw) if st.state.change(State::ReadOnly, State::ReadWrite) => Ok(rw),
-            Ok(_) => Err(st.state.first_error().unwrap_or(Error::Io)),
-            Err(e) => {
-                st.end_super();
-                Err(e)
-            }
-        }
+        started.inspect_err(|_| st.end_super())
     }
 
     #[inline(never)]
@@ -206,13 +175,28 @@ impl ReadWrite {
             threads: Mutex::try_new(Vec::with_capacity(2)?)?,
         };
         this.spawn(Task::Reclaim)?;
-        let nr = replay(&this.btrees, &this.writer)?;
-        if nr != 0 {
-            pr_info!("{}: replayed {nr} keys of the journal", btrees.sb().name());
-        }
-        this.journal().write_entry()?;
-        this.spawn(Task::Discard)?;
         Ok(this)
+    }
+
+    /// After a crash, replays what the journal has; there may be no room for an entry before that.
+    /// Then writes the first entry: whether that works is to be known before anything is changed.
+    #[inline(never)]
+    pub(super) fn replay(&self) -> Result {
+        let st = self.btrees.sb();
+        let nr = replay(&self.btrees, &self.writer)?;
+        if nr != 0 {
+            pr_info!("{}: replayed {nr} keys of the journal", st.name());
+        }
+        self.journal().write_entry()?;
+        match st.state.change(State::ReadOnly, State::ReadWrite) {
+            true => Ok(()),
+            false => Err(st.state.first_error().unwrap_or(Error::Io)),
+        }
+    }
+
+    /// From here on, emptied buckets become free.
+    pub(super) fn start_discarding(&self) -> Result {
+        self.spawn(Task::Discard)
     }
 
     /// Starts what goes on in the background.

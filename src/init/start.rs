@@ -4,6 +4,12 @@
 
 use super::{
     options,
+    passes::{
+        refuse_damaged,
+        remove_dead,
+        Recovery,
+        PASSES, //
+    },
     rw::{
         self,
         ReadWrite, //
@@ -11,11 +17,20 @@ use super::{
 };
 use crate::{
     alloc::{
-        check_enough,
-        space::Space,
+        space::{
+            complete_freespace,
+            Space, //
+        },
         Usage, //
     },
     btree::Btrees,
+    check::{
+        self,
+        LostBtrees,
+        Plan,
+        Report, //
+    },
+    data::write::resume_truncates,
     env::{
         pr_err,
         pr_info,
@@ -27,15 +42,10 @@ use crate::{
         Error,
         Result, //
     },
-    format::{
-        bpos::Bpos,
-        btree_id::BtreeId,
-        opts::{
-            OnError,
-            OptId,
-            Opts, //
-        },
-        values::subvolume::ROOT_SUBVOL, //
+    format::opts::{
+        OnError,
+        OptId,
+        Opts, //
     },
     fs::{
         change::{
@@ -46,10 +56,12 @@ use crate::{
     },
     journal::{
         self,
-        live::Start, //
+        live::Start,
+        JournalContents, //
     },
     sb::{
         self,
+        SbState,
         State,
         StateCell, //
     },
@@ -107,6 +119,22 @@ pub struct JournalSpan {
     pub nr_keys: usize,
 }
 
+impl JournalSpan {
+    fn of(journal: &JournalContents) -> Self {
+        let nr_keys = journal.keys.len();
+        if nr_keys != 0 {
+            pr_info!("{nr_keys} keys of the journal are laid over the btrees");
+        }
+        Self {
+            clean: journal.clean,
+            first: journal.first_seq,
+            last: journal.last_seq,
+            highest: journal.highest_seq,
+            nr_keys,
+        }
+    }
+}
+
 impl Filesystem {
     /// Starts the filesystem on `devs`, for reading only.
     pub fn start(devs: Vec<BlockDevice>, opts: &Opts) -> Result<Arc<Self>> {
@@ -114,12 +142,12 @@ impl Filesystem {
     }
 
     /// Starts the filesystem on `devs`. [`Error::NewNeedsWriting`] when it was never mounted, and
-    /// the devices are not open for writing, which its first mount needs even for reading.
+    /// [`Error::CheckNeedsWriting`] when it is to be checked, and the devices are not open for
+    /// writing, which both need even for reading.
     ///
-    /// Order: superblocks, journal, btree roots, snapshots, root directory, accounting; then, to
-    /// write, the superblock is marked and the journal started. What was never mounted is made
-    /// before snapshots are read, also when it is mounted for reading only. A failure is reported
-    /// where it is found; everything done so far is undone.
+    /// Order: superblocks, journal, btree roots, and the recovery passes (`passes.rs`). What was
+    /// never mounted is made before the passes, also when it is mounted for reading only. A failure
+    /// is reported where it is found; everything done so far is undone.
     ///
     /// C: `bch2_fs_open()`, `bch2_fs_start()`, `bch2_fs_recovery()`.
     pub fn start_for(access: Access, devs: Vec<BlockDevice>, opts: &Opts) -> Result<Arc<Self>> {
@@ -127,7 +155,7 @@ impl Filesystem {
         match started {
             Ok(fs) => Arc::try_new(fs),
             // For the caller, who opens the devices in another way.
-            Err(e) if e == Error::NewNeedsWriting => Err(e),
+            Err(e @ (Error::NewNeedsWriting | Error::CheckNeedsWriting)) => Err(e),
             Err(e) => {
                 pr_err!("can not start the filesystem: {e}");
                 Err(e)
@@ -140,11 +168,13 @@ impl Filesystem {
     fn recover(devs: Vec<BlockDevice>, opts: &Opts, access: Access) -> Result<Self> {
         let mut st = sb::open(devs, opts)?;
         let is_new = st.is_new();
-        match access {
-            _ if is_new => rw::prepare_new(&mut st)?,
-            Access::Write => rw::check_superblock(&st)?,
-            Access::Read => (),
-        }
+        // Repairs are writes, also of a filesystem that is mounted to be read.
+        let goal = access;
+        let access = match Plan::is_asked_for(opts) && !is_new {
+            true => Access::Write,
+            false => goal,
+        };
+        let plan = Self::plan(&mut st, access, goal)?;
         let st = Arc::try_new(st)?;
         // What is missing of the journal would be missing for good once something is written.
         let lenient = st.opts.on_error() == OnError::Continue && access == Access::Read;
@@ -152,75 +182,53 @@ impl Filesystem {
             true => journal::of_new(&st)?,
             false => journal::read(&st, lenient)?,
         };
-        let replay = journal.keys.len();
-        let span = JournalSpan {
-            clean: journal.clean,
-            first: journal.first_seq,
-            last: journal.last_seq,
-            highest: journal.highest_seq,
-            nr_keys: replay,
-        };
-        if replay != 0 {
-            pr_info!("{replay} keys of the journal are laid over the btrees");
-        }
+        let span = JournalSpan::of(&journal);
         let from = match lenient {
             true => None,
             false => Some(Start::after(&mut journal)?),
         };
+        let narrow = st.opts.is_on(OptId::Inodes32bit);
         let btrees = Arc::try_new(Btrees::start(st, journal)?)?;
         let new = match &from {
             Some(from) if is_new => Some(Self::first_start(&btrees, from, access)?),
             _ => None,
         };
-        let view = View::of(btrees)?;
-        Self::check_root(&view)?;
-        Self::check_data_is_there(&view)?;
-        let usage = Usage::read(&view.btrees, view.sb().opts.get(OptId::GcReservePercent));
-        let usage = usage.unwrap_or_else(|e| {
-            pr_warn!("can not read the accounting, space in use is not known: {e}");
-            Usage::default()
-        });
+        let mut m = Recovery {
+            report: Report::new(plan.fsck),
+            lost: LostBtrees::default(),
+            done: 0,
+            plan,
+            btrees,
+            from,
+            usage: Usage::default(),
+            view: None,
+            numbers: Numbers::try_new(narrow, true)?,
+            rw: new,
+        };
+        if let Err(e) = Self::run_passes(&mut m) {
+            return Err(match m.rw {
+                Some(rw) if !is_new => rw.abandon(e),
+                _ => e,
+            });
+        }
+        let view = m.view.ok_or(Error::NoEntry)?;
+        if let Some(rw) = m.rw.as_ref().filter(|_| goal == Access::Read) {
+            rw.stop(view.sb())?;
+        }
         let quotas = Quotas::read(&view);
         if let Err(e) = &quotas {
             pr_warn!("can not read the quotas, they are not shown: {e}");
         }
-        view.sb().state.started();
-        let rw = match (&from, new) {
-            (_, Some(rw)) => Some(rw),
-            (Some(from), None) if access == Access::Write => {
-                Some(Self::start_writing(&view, from)?)
-            }
-            _ => None,
-        };
-        let narrow = view.sb().opts.is_on(OptId::Inodes32bit);
-        let fs = Self {
+        let start = m.from.filter(|_| m.rw.is_none());
+        Ok(Self {
             view,
             journal: span,
-            usage,
+            usage: m.usage,
             quotas,
-            numbers: Numbers::try_new(narrow, true)?,
-            start: Mutex::try_new(from.filter(|_| rw.is_none()))?,
-            rw: Once::new(rw),
-        };
-        if access == Access::Write {
-            fs.remove_dead()?;
-        }
-        Ok(fs)
-    }
-
-    /// Removes inodes that nobody has a name or an open file of.
-    ///
-    /// C: the recovery pass `delete_dead_inodes`.
-    #[inline(never)]
-    fn remove_dead(&self) -> Result {
-        let nr = self.changes()?.remove_dead()?;
-        if nr != 0 {
-            pr_info!(
-                "{}: removed {nr} inodes without names",
-                self.view.sb().name()
-            );
-        }
-        Ok(())
+            numbers: m.numbers,
+            start: Mutex::try_new(start)?,
+            rw: Once::new(m.rw),
+        })
     }
 
     /// What it takes to change files, while that is possible.
@@ -232,13 +240,35 @@ impl Filesystem {
         })
     }
 
+    /// Which passes are run, if what is to be done is possible at all.
     #[inline(never)]
-    fn start_writing(view: &View, from: &Start) -> Result<ReadWrite> {
-        if let Some(btree) = view.btrees.health.sick().next() {
-            pr_err!("{}: btree {btree} is damaged", view.sb().name());
-            return Err(Error::ReadWriteDamaged);
+    fn plan(st: &mut SbState, access: Access, goal: Access) -> Result<Plan> {
+        if st.is_new() {
+            rw::prepare_new(st)?;
+            return Ok(Plan::reading());
         }
-        ReadWrite::start(view, from)
+        if access == Access::Read {
+            return Ok(Plan::reading());
+        }
+        if goal == Access::Read && st.devices().any(|d| !d.bdev.is_writable()) {
+            return Err(Error::CheckNeedsWriting);
+        }
+        rw::check_superblock(st)?;
+        let plan = Plan::writing(&st.sb, &st.opts);
+        plan.announce(st.name());
+        plan.check(PASSES)?;
+        Ok(plan)
+    }
+
+    /// Runs the passes of the plan, and notes in the superblock what of it need not be done again.
+    #[inline(never)]
+    fn run_passes(m: &mut Recovery) -> Result {
+        let checks = m.plan.checks_allocations();
+        m.btrees.sb().set_checking(checks);
+        check::run(|m| m.plan, PASSES, m, Recovery::pass_done)?;
+        m.btrees.sb().set_checking(false);
+        m.btrees.sb().state.started();
+        m.finish()
     }
 
     /// Starts what was never mounted. To read it only, it is shut down again.
@@ -311,9 +341,9 @@ impl Filesystem {
         let Some(rw) = self.rw.get() else {
             return Ok(());
         };
-        if self.state().get() == State::ReadWrite {
+        if let Ok(changes) = self.changes() {
             // Those that some snapshot had for the last time. What can not be removed stays listed.
-            let _ = self.remove_dead();
+            let _ = remove_dead(&changes);
         }
         rw.stop(self.view.sb())
     }
@@ -331,7 +361,7 @@ impl Filesystem {
             Some(rw) => rw.resume()?,
             None => self.first_read_write()?,
         }
-        self.remove_dead()
+        remove_dead(&self.changes()?)
     }
 
     #[inline(never)]
@@ -344,9 +374,21 @@ impl Filesystem {
             dev.bdev.make_writable()?;
         }
         rw::check_superblock(st)?;
+        if Plan::writing(&st.sb, &st.opts).required() != 0 {
+            return Err(Error::RemountNeedsCheck);
+        }
         let mut start = self.start.lock();
         let from = start.as_ref().ok_or(Error::RemountUnsupported)?;
-        let rw = Self::start_writing(&self.view, from)?;
+        refuse_damaged(&self.view.btrees)?;
+        let rw = ReadWrite::begin(&self.view.btrees, from, |_| Ok(()))?;
+        let begun = rw
+            .replay()
+            .and_then(|()| resume_truncates(rw.engine(), &self.view))
+            .and_then(|()| complete_freespace(rw.engine()))
+            .and_then(|()| rw.start_discarding());
+        if let Err(e) = begun {
+            return Err(rw.abandon(e));
+        }
         self.rw.set(rw);
         *start = None;
         Ok(())
@@ -362,35 +404,6 @@ impl Filesystem {
         match self.rw.get() {
             Some(rw) => rw.journal().halt(e),
             None => _ = self.state().emergency(e),
-        }
-    }
-
-    /// Whether the root directory is there. C: the pass `lookup_root_inode`.
-    #[inline(never)]
-    fn check_root(view: &View) -> Result {
-        let root = view.subvolume(ROOT_SUBVOL).inspect_err(|e| {
-            pr_err!("can not find the root subvolume: {e}");
-        })?;
-        let pos = Bpos::new(0, root.inode, root.snapshot);
-        match view.lookup(BtreeId::INODES, pos)? {
-            Some(_) => Ok(()),
-            None => {
-                pr_err!("the root directory, inode {}, does not exist", root.inode);
-                Err(Error::RootInodeMissing)
-            }
-        }
-    }
-
-    /// Whether user data can be read with the devices that are there. Damage of the accounting is
-    /// no reason not to read.
-    #[inline(never)]
-    fn check_data_is_there(view: &View) -> Result {
-        match check_enough(&view.btrees) {
-            Err(e) if e != Error::DevicesMissingData => {
-                pr_warn!("can not read the accounting, so data may be on missing devices: {e}");
-                Ok(())
-            }
-            checked => checked,
         }
     }
 

@@ -26,7 +26,10 @@ use crate::{
             Version, //
         },
         bpos::Bpos,
-        btree_id::BtreeId,
+        btree_id::{
+            BtreeId,
+            BTREE_MAX_DEPTH, //
+        },
         key_type::KeyType, //
     },
 };
@@ -202,6 +205,18 @@ impl JournalKeys {
         let is_there = self.slots.get(at).map(Slot::place) == Some((btree, level, pos));
         if let Some((word, bit)) = self.bit(at).filter(|_| is_there) {
             word.fetch_or(bit, Release);
+        }
+    }
+
+    /// The nodes of a btree are given up: pointers to nodes do not count any more.
+    pub fn forget_pointers(&self, btree: BtreeId) {
+        for level in 1..=BTREE_MAX_DEPTH {
+            let range = self.range(btree, level);
+            for at in range.start..range.end {
+                if let Some((word, bit)) = self.bit(at) {
+                    word.fetch_or(bit, Release);
+                }
+            }
         }
     }
 

@@ -55,6 +55,7 @@ use crate::{
         workspace::Workspaces, //
     },
 };
+use core::sync::atomic::AtomicBool;
 
 /// A device and its own superblock.
 struct Candidate {
@@ -98,6 +99,7 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
         state: StateCell::try_new()?,
         live: LiveSb::try_new()?,
         messages: MessageLimit::default(),
+        checking: AtomicBool::new(false),
     };
     check_all_there(&state)?;
     Ok(state)

@@ -27,6 +27,7 @@ use crate::{
     format::{
         csum::CsumType,
         opts::{
+            OnError,
             OptId,
             Opts, //
         },
@@ -41,11 +42,18 @@ use crate::{
     },
     sys::{
         block::BlockDevice,
+        halt,
         unicode::Encoding,
         workspace::Workspaces, //
     },
 };
-use core::fmt;
+use core::{
+    fmt,
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+};
 
 /// A member device that is there.
 ///
@@ -109,6 +117,8 @@ pub struct SbState {
     pub(super) live: LiveSb,
     /// Keeps messages about what reading files met to a few.
     pub messages: MessageLimit,
+    /// A check is going on, which expects to find something.
+    pub(super) checking: AtomicBool,
 }
 
 impl SbState {
@@ -185,6 +195,30 @@ impl SbState {
             mask.add(dev.idx.0);
         }
         mask
+    }
+
+    /// Says whether a check is going on, which decides by itself what happens about what is found.
+    pub fn set_checking(&self, is: bool) {
+        self.checking.store(is, Ordering::Release);
+    }
+
+    /// Something was found inconsistent: says whether writing has to end because of it, as the
+    /// option `errors` has it. With `errors=panic` it does not return.
+    ///
+    /// C: `bch2_inconsistent_error()`.
+    #[cold]
+    pub fn inconsistent(&self) -> bool {
+        if self.checking.load(Ordering::Acquire) {
+            return false;
+        }
+        match self.opts.on_error() {
+            OnError::Continue => false,
+            OnError::FixSafe | OnError::ReadOnly => true,
+            OnError::Panic => {
+                halt::panic_after_error();
+                true
+            }
+        }
     }
 
     /// Whether one more message may be printed about what reading a file or directory met. Says how

@@ -88,6 +88,15 @@ impl SbState {
     ///
     /// C: `bch2_fs_mark_dirty()`, and the times of `bch2_fs_start()`.
     pub fn mark_dirty(&self, void: &[(u64, u64)]) -> Result {
+        self.mark_dirty_with(void, |_| Ok(()))
+    }
+
+    /// The same, with a change of the superblock that is written at once.
+    pub fn mark_dirty_with(
+        &self,
+        void: &[(u64, u64)],
+        change: impl FnOnce(&mut Superblock) -> Result,
+    ) -> Result {
         let mut written = Vec::new();
         for _ in 0..self.sb.nr_devices() {
             written.push(None)?;
@@ -111,7 +120,7 @@ impl SbState {
             live.sb.set_blacklist(void)?;
         }
         live.sb.change_features(Features::ALWAYS, 0);
-        let written = self.write_super(live);
+        let written = change(&mut live.sb).and_then(|()| self.write_super(live));
         live.is_active = written.is_ok();
         written
     }

@@ -16,6 +16,7 @@
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/pagemap.h>
+#include <linux/panic.h>
 #include <linux/statfs.h>
 #include <linux/vmalloc.h>
 
@@ -45,6 +46,12 @@ MODULE_PARM_DESC(version, "the newest version of the format that is known (to be
 void bch_rs_show_version(unsigned int version)
 {
 	shown_version = version;
+}
+
+/* The option errors=panic. */
+void bch_rs_panic_after_error(void)
+{
+	panic("bcachefs: panic after error");
 }
 
 /* The superblock is the holder: one filesystem can have the device and nobody else. */

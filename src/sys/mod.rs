@@ -10,6 +10,7 @@
 //! | `caller.rs`     | the process that made a system call: its memory, what it may do           |
 //! | `compress.rs`   | decompressors                                                             |
 //! | `fs/`           | filesystem types, mounts, inodes, directories, attributes: see there      |
+//! | `halt.rs`       | stopping the machine, because somebody wants that                         |
 //! | `iomap.rs`      | reading into the page cache                                               |
 //! | `keyring.rs`    | keys that a process holds                                                 |
 //! | `kobject.rs`    | directories and files in sysfs                                            |
@@ -36,6 +37,7 @@ pub mod block;
 pub mod caller;
 pub mod compress;
 pub mod fs;
+pub mod halt;
 pub mod iomap;
 pub mod keyring;
 pub mod kobject;

@@ -150,7 +150,7 @@ impl FileSystem for Bcachefs {
         log: &MountLog<'_>,
     ) -> Result<Mount, OpenError> {
         start(devs, options, read_only).map_err(|e| {
-            if e == Error::NewNeedsWriting {
+            if matches!(e, Error::NewNeedsWriting | Error::CheckNeedsWriting) {
                 return OpenError::NeedsWriting;
             }
             log.error(format_args!("{e}"));

@@ -243,7 +243,7 @@ fn edited(mut key: KeyBuf, edit: &Edit) -> Option<KeyBuf> {
 }
 
 /// Generations of buckets that were never used.
-fn no_gens(pos: Bpos) -> Result<KeyBuf> {
+pub(super) fn no_gens(pos: Bpos) -> Result<KeyBuf> {
     let k = Bkey {
         key_type: KeyType::BUCKET_GENS,
         p: pos,
@@ -304,7 +304,7 @@ pub(super) fn alloc_key(pos: Bpos, state: &Alloc) -> Result<KeyBuf> {
 }
 
 #[inline(never)]
-fn stage_derived(t: &mut Trans<'_>, change: &KeyChange) -> TransResult {
+pub(super) fn stage_derived(t: &mut Trans<'_>, change: &KeyChange) -> TransResult {
     let k = change.header();
     let key = match change.to {
         Derived::Backpointer(bp) => KeyBuf::of(k, &bp.encode())?,
@@ -322,7 +322,7 @@ pub(super) fn counter_key(counted: &Counted, version: Version, by: &[i64]) -> Re
     counter_key_at(counted.encode(version).ok_or(Error::Overflow)?, by)
 }
 
-fn counter_key_at(p: Bpos, by: &[i64]) -> Result<KeyBuf> {
+pub(super) fn counter_key_at(p: Bpos, by: &[i64]) -> Result<KeyBuf> {
     let (value, len) = encode_counters(by);
     let k = Bkey {
         key_type: KeyType::ACCOUNTING,

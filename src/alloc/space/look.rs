@@ -53,8 +53,33 @@ use crate::{
             validate::DevGeometry, //
         },
     },
+    sb::SbState,
 };
 use core::fmt;
+
+/// The buckets of a member, whether it is online or not.
+pub fn geometry(st: &SbState, dev: DevIdx) -> Option<DevGeometry> {
+    let of = |m: &Member| DevGeometry {
+        first_bucket: m.first_bucket().into(),
+        nr_buckets: m.nbuckets(),
+        bucket_sectors: m.bucket_sectors().into(),
+    };
+    match st.dev(dev) {
+        Some(dev) => Some(of(&dev.member)),
+        None => st.sb.member(dev.0).map(|m| of(&m)),
+    }
+}
+
+/// The devices of an option's target; see [`Lookups::target`].
+pub fn target_devs(st: &SbState, target: u16) -> Option<DevMask> {
+    let target = Target::decode(target.into());
+    let (mut all, mut accepts) = (DevMask::default(), false);
+    for dev in st.devices().filter(|d| st.is_in_target(target, d)) {
+        all.add(dev.idx.0);
+        accepts |= dev.is_writable() && dev.member.allows(DataType::USER);
+    }
+    (target != Target::None && accepts).then_some(all)
+}
 
 /// A transaction, to look things up in.
 pub(super) struct Look<'t, 'a>(pub(super) &'t mut Trans<'a>);
@@ -121,16 +146,7 @@ impl Lookups for Look<'_, '_> {
     }
 
     fn device(&self, dev: DevIdx) -> Option<DevGeometry> {
-        let geometry = |m: &Member| DevGeometry {
-            first_bucket: m.first_bucket().into(),
-            nr_buckets: m.nbuckets(),
-            bucket_sectors: m.bucket_sectors().into(),
-        };
-        let st = self.0.btrees.sb();
-        match st.dev(dev) {
-            Some(dev) => Some(geometry(&dev.member)),
-            None => st.sb.member(dev.0).map(|m| geometry(&m)),
-        }
+        geometry(self.0.btrees.sb(), dev)
     }
 
     fn bucket_gen(&mut self, dev: DevIdx, bucket: BucketNr) -> TransResult<u8> {
@@ -147,13 +163,7 @@ impl Lookups for Look<'_, '_> {
     }
 
     fn target(&self, target: u16) -> Option<DevMask> {
-        let (st, target) = (self.0.btrees.sb(), Target::decode(target.into()));
-        let (mut all, mut accepts) = (DevMask::default(), false);
-        for dev in st.devices().filter(|d| st.is_in_target(target, d)) {
-            all.add(dev.idx.0);
-            accepts |= dev.is_writable() && dev.member.allows(DataType::USER);
-        }
-        (target != Target::None && accepts).then_some(all)
+        target_devs(self.0.btrees.sb(), target)
     }
 
     fn with_stripe<R>(
@@ -223,7 +233,10 @@ impl Lookups for Look<'_, '_> {
 
     fn found(&self, id: FsckError, what: fmt::Arguments<'_>) {
         let st = self.0.btrees.sb();
-        pr_err!("{}: {what}", st.name());
+        pr_err!("{}: {id}: {what}", st.name());
         st.errors.count(id);
+        if st.inconsistent() {
+            self.0.writer.journal.halt(Error::Inconsistent);
+        }
     }
 }

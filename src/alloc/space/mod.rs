@@ -13,6 +13,8 @@
 //! | `discard.rs` | emptied buckets become free                                              |
 //! | `evacuate.rs` | buckets with few nodes in them are emptied                              |
 //! | `freespace.rs` | the index of free space of a device that has none yet                    |
+//! | `held.rs`    | [`Held`]: buckets that are not taken while the check goes on                |
+//! | `repair.rs`  | making right what was found wrong                                        |
 //! | `metadata.rs` | buckets of superblocks and of the journal                               |
 
 mod data;
@@ -20,9 +22,11 @@ mod derive;
 mod discard;
 mod evacuate;
 mod freespace;
+mod held;
 mod look;
 mod metadata;
 mod nodes;
+mod repair;
 #[allow(clippy::module_inception)]
 mod space;
 
@@ -36,7 +40,19 @@ pub use freespace::{
     complete_freespace,
     count_new_devices, //
 };
+pub use held::Held;
+pub use look::{
+    geometry,
+    target_devs, //
+};
 pub use metadata::mark_metadata_buckets;
+pub use repair::{
+    add_to_counters,
+    put_derived,
+    set_bucket,
+    set_generation,
+    set_refcount, //
+};
 pub use space::{
     Engine,
     Space,

@@ -113,6 +113,11 @@ impl NodePlaces {
         self.without_index.has(dev.0)
     }
 
+    /// It is not complete any more.
+    pub(super) fn lose_freespace(&mut self, dev: DevIdx) {
+        self.without_index.add(dev.0);
+    }
+
     /// It is complete now.
     pub(super) fn has_freespace(&mut self, dev: DevIdx) {
         self.without_index.remove(dev.0);
@@ -381,7 +386,7 @@ fn search_bucket(
                 false => unused_range(engine, dev.idx, (at, usable.1))?,
             }),
             Step::Try(bucket, group) => {
-                if !search.is_valid(bucket) || space.metadata.has(dev.idx, bucket) {
+                if !search.is_valid(bucket) || space.must_not_take(dev.idx, bucket) {
                     search.skip(Skip::Nouse);
                     continue;
                 }

@@ -6,6 +6,7 @@ use super::{
     data::DataPlaces,
     derive::derive,
     discard::Freed,
+    held::Held,
     metadata::Metadata,
     nodes::{
         alloc_nodes,
@@ -40,7 +41,10 @@ use crate::{
     },
     env::{
         num::u64_of,
-        units::DevIdx,
+        units::{
+            BucketNr,
+            DevIdx, //
+        },
         Arc,
         Vec, //
     },
@@ -93,6 +97,8 @@ pub struct Space {
     pub(super) freed: Freed,
     /// Buckets that are never taken.
     pub(super) metadata: Metadata,
+    /// Buckets that are not taken as long as it is not certain what they hold.
+    held: SpinLock<Option<Arc<Held>>>,
 }
 
 /// Transactions of a filesystem.
@@ -150,7 +156,29 @@ impl Space {
             evacuating: Mutex::try_new(None)?,
             freed: Freed::default(),
             metadata: Metadata::of(btrees.sb())?,
+            held: SpinLock::try_new(None)?,
         })
+    }
+
+    /// Has these buckets not be taken, whatever the btrees say, until this is called with `None`.
+    pub fn hold(&self, held: Option<Arc<Held>>) {
+        let old = core::mem::replace(&mut *self.held.lock(), held);
+        drop(old);
+    }
+
+    /// Whether a bucket must not be taken, though the btrees may say that it is free.
+    pub(super) fn must_not_take(&self, dev: DevIdx, bucket: BucketNr) -> bool {
+        let held = || {
+            let held = self.held.lock();
+            held.as_ref().is_some_and(|h| h.has(dev, bucket))
+        };
+        self.metadata.has(dev, bucket) || held()
+    }
+
+    /// The index of free space was lost: it is made anew, of all devices.
+    pub fn lose_freespace(&self) {
+        let mut nodes = self.nodes.lock();
+        self.st.devices().for_each(|d| nodes.lose_freespace(d.idx));
     }
 
     /// What a device has; `None` when it can not be written to.

@@ -209,7 +209,7 @@ fn fill<H: Hooks>(
         }
         let mut pointers = Vec::new();
         for node in &replacement.new {
-            pointers.push(pointer(node)?)?;
+            pointers.push(node.pointer()?)?;
         }
         let mut keys = Builder::new(Bpos::MIN, Bpos::MAX);
         pointers.iter().for_each(|p: &KeyBuf| keys.count(&p.k));
@@ -318,22 +318,6 @@ pub(super) fn make_first<H: Hooks>(
     made.places.push(place)?;
     places.pop();
     Ok(Made::Yes(made))
-}
-
-/// The pointer to a new node, which is written.
-pub(super) fn pointer(node: &Node) -> Result<KeyBuf> {
-    let body = node.read();
-    key_of(&body.ptr, body.on_disk)
-}
-
-/// The pointer to a root that its btree has: there may be fewer copies by now.
-pub(super) fn told_pointer(root: &Node) -> Result<KeyBuf> {
-    let body = root.read();
-    key_of(&body.told_ptr, body.on_disk)
-}
-
-fn key_of(ptr: &NodePtr, on_disk: u16) -> Result<KeyBuf> {
-    ptr.key(on_disk)?.ok_or(Error::NodeNoIdentity)
 }
 
 /// A node to be made.

@@ -7,8 +7,6 @@ use super::{
     replace::{
         make,
         make_first,
-        pointer,
-        told_pointer,
         Made,
         Replacement, //
     },
@@ -329,7 +327,7 @@ fn stage<H: Hooks>(t: &mut Trans<'_, H>, replaced: &[Replacement]) -> TransResul
         }
         // The last one has the position of the last old one.
         for new in &r.new {
-            t.update_level(new.btree, new.level.saturating_add(1), pointer(new)?)?;
+            t.update_level(new.btree, new.level.saturating_add(1), new.pointer()?)?;
         }
         if let [a, b] = &*r.old {
             delete_pointer(t, a, b)?;
@@ -362,15 +360,15 @@ fn change_root<H: Hooks>(
     let mut children = Vec::new();
     if r.root.is_some() {
         for new in &r.new {
-            children.push(pointer(new)?)?;
+            children.push(new.pointer()?)?;
         }
     }
     t.roots.push(RootChange {
         old: match &old {
-            Some(old) => told_pointer(old)?,
+            Some(old) => old.told_pointer()?,
             None => KeyBuf::deletion(Bpos::MAX),
         },
-        new: pointer(&node)?,
+        new: node.pointer()?,
         node,
         children,
     })?;

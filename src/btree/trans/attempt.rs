@@ -269,7 +269,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
     }
 
     /// Forgets updates and lets nodes go.
-    pub(in crate::btree) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         let seen = self.seen.take();
         if let Some(last) = self.nodes.last().map(IntentGuard::node) {
             let at = self.nodes.len().saturating_sub(1);

@@ -31,7 +31,10 @@ use crate::{
         Watermark, //
     },
     sys::{
-        sync::Mutex,
+        sync::{
+            Mutex,
+            MutexGuard, //
+        },
         wait::WaitQueue,
         workqueue::WorkQueue, //
     },
@@ -108,6 +111,12 @@ impl<H: Hooks> Writer<H> {
 }
 
 impl<H> Writer<H> {
+    /// As long as what is returned exists, no node is replaced, and so nothing changes in what
+    /// nodes mean for space. The holder must not change anything.
+    pub fn hold_nodes(&self) -> MutexGuard<'_, ()> {
+        self.interior.lock()
+    }
+
     /// Something failed that has to be done before others can go on: ends writing because of `e`,
     /// unless it may be done the next time, for want of memory or space now. The filesystem goes
     /// emergency read-only then.

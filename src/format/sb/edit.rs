@@ -5,6 +5,7 @@
 use super::{
     assemble::DevMask,
     errors::ErrorEntry,
+    ext::LOST_WORD,
     flags::{
         self,
         BitField, //
@@ -239,6 +240,32 @@ impl Superblock {
         Ok(true)
     }
 
+    /// Changes what is noted for recovery: passes that are required, by number on disk, and btrees
+    /// that have lost data, by number.
+    ///
+    /// C: `recovery_passes_required`, `btrees_lost_data` of `struct bch_sb_field_ext`.
+    pub fn change_recovery(&mut self, change: impl FnOnce(&mut u64, &mut u64)) -> Result {
+        let old = self.section(SectionType::EXT).map(|s| s.body);
+        let mut body = Vec::new();
+        body.extend_from_slice(old.unwrap_or_default())?;
+        let least = LOST_WORD.saturating_add(1).saturating_mul(8);
+        body.resize(body.len().max(least), 0)?;
+        let word = |body: &[u8], at: usize| {
+            let bytes = body.chunks_exact(8).nth(at);
+            let bytes = bytes.and_then(|b| b.first_chunk::<8>());
+            bytes.map_or(0, |b| u64::from_le_bytes(*b))
+        };
+        let (mut required, mut lost) = (word(&body, 0), word(&body, LOST_WORD));
+        change(&mut required, &mut lost);
+        for (at, new) in [(0, required), (LOST_WORD, lost)] {
+            let to = body.chunks_exact_mut(8).nth(at);
+            for (to, from) in to.into_iter().flatten().zip(new.to_le_bytes()) {
+                *to = from;
+            }
+        }
+        self.replace_section(SectionType::EXT, &body)
+    }
+
     /// Puts the counts of inconsistencies, ascending by id, in place of those it has.
     ///
     /// C: `bch2_sb_errors_from_cpu()`.
@@ -445,6 +472,27 @@ mod tests {
         sb.set_counters(|nr| old + u64::from(nr));
         assert_eq!((sb.counter(14), sb.counter(78)), (old + 14, old + 78));
         sb.validate(None).unwrap();
+    }
+
+    #[test]
+    fn what_recovery_has_to_do_is_noted() {
+        let mut sb = sample();
+        let get = |sb: &Superblock| {
+            let ext = sb.ext().unwrap();
+            (ext.recovery_passes_required(), ext.btrees_lost_data())
+        };
+        let before = get(&sb);
+        sb.change_recovery(|required, lost| {
+            *required |= 1 << 40;
+            *lost |= 1 << 4;
+        })
+        .unwrap();
+        let ([a, b], lost) = before;
+        assert_eq!(get(&sb), ([a | 1 << 40, b], lost | 1 << 4));
+        sb.validate(None).unwrap();
+        sb.remove_section(SectionType::EXT).unwrap();
+        sb.change_recovery(|_, lost| *lost = 5).unwrap();
+        assert_eq!(get(&sb), ([0, 0], 5));
     }
 
     #[test]

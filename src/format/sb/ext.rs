@@ -25,6 +25,8 @@ use zerocopy::little_endian::U64;
 
 /// Words of the section as first defined.
 const MIN_WORDS: usize = 10;
+/// The word that has btrees of which nodes were lost.
+pub(super) const LOST_WORD: usize = 10;
 /// Words that are known.
 const WORDS: usize = 14;
 

@@ -245,6 +245,14 @@ impl Counted {
         RawBpos::read_from_bytes(&bytes).ok().map(Bpos::from)
     }
 
+    /// How many counters the key has, before 1.31.
+    pub const fn nr_counters(&self) -> usize {
+        match self {
+            Counted::DevDataType(..) | Counted::Compression(_) | Counted::Inum(_) => 3,
+            _ => 1,
+        }
+    }
+
     /// Bytes of the position that are used, the type's number among them; all for unknown types.
     pub(super) fn bytes_used(&self) -> usize {
         match self {

@@ -54,6 +54,9 @@ pub mod data;
 #[path = "../../../../src/fs/mod.rs"]
 pub mod fs;
 
+#[path = "../../../../src/check/mod.rs"]
+mod check_layer;
+
 #[path = "../../../../src/init/mod.rs"]
 pub mod init;
 
@@ -75,4 +78,13 @@ pub mod golden;
     clippy::indexing_slicing,
     clippy::unwrap_used
 )]
-pub mod check;
+#[path = "check/mod.rs"]
+mod oracle;
+
+/// The layer of this name, and the independent check of what is derived from keys.
+pub mod check {
+    pub use super::{
+        check_layer::*,
+        oracle::*, //
+    };
+}

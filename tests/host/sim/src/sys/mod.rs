@@ -7,6 +7,7 @@
 //! | `block.rs`     | [`BlockDevice`](block::BlockDevice) in a file or in memory     |
 //! | `caller.rs`    | the memory of who makes a system call                          |
 //! | `compress.rs`  | decompression                                                  |
+//! | `halt.rs`      | ending the test                                                |
 //! | `keyring.rs`   | keys, by thread                                                |
 //! | `kobject.rs`   | files that show something                                      |
 //! | `memory.rs`    | how much memory there is                                       |
@@ -24,6 +25,7 @@
 pub mod block;
 pub mod caller;
 pub mod compress;
+pub mod halt;
 pub mod keyring;
 pub mod kobject;
 pub mod memory;

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How often a pass starts over.
+
+use crate::error::{
+    Error,
+    Result, //
+};
+
+/// Rounds after which a repair that finds more and more is given up.
+const MAX: u32 = 64;
+
+/// The rounds of a pass: it starts over as long as it repairs something.
+pub(super) struct Rounds {
+    nr: u32,
+    goes_on: bool,
+}
+
+impl Rounds {
+    pub(super) const fn new() -> Self {
+        Self {
+            nr: 0,
+            goes_on: true,
+        }
+    }
+
+    /// Whether there is to be another round.
+    pub(super) fn go_on(&mut self) -> Result<bool> {
+        self.nr = self.nr.saturating_add(1);
+        match self.nr > MAX {
+            true => Err(Error::RepairEndless),
+            false => Ok(core::mem::take(&mut self.goes_on)),
+        }
+    }
+
+    /// So many things were repaired in this round.
+    pub(super) fn fixed(&mut self, nr: usize) {
+        self.goes_on = nr != 0;
+    }
+}

@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Random damage of what is derived of keys: a repair makes all of it right, by a check that counts
+//! everything anew and shares no code with it.
+//!
+//! `BCACHEFS_RS_ROUNDS` sets how much of it there is, `BCACHEFS_RS_SEED` which.
+
+use sim::{
+    alloc::space::{
+        Engine,
+        Trans, //
+    },
+    btree::{
+        trans::TransResult,
+        KeyBuf, //
+    },
+    check::check_derived,
+    env::{
+        Arc as EnvArc,
+        Vec as EnvVec, //
+    },
+    error::Error,
+    format::{
+        bkey::Bkey,
+        bpos::Bpos,
+        btree_id::BtreeId,
+        data_type::DataType,
+        key_type::KeyType,
+        opts::Opts,
+        values::alloc::Alloc, //
+    },
+    golden::{
+        images,
+        Image, //
+    },
+    init::{
+        Access,
+        Filesystem, //
+    },
+    journal::live::Watermark,
+    sys::block::{
+        BlockDevice,
+        Disk,
+        Medium,
+        Power,
+        PowerCut,
+        Replay, //
+    },
+};
+use std::sync::Arc;
+
+const IMAGES: [&str; 5] = [
+    "v113-snap",
+    "v113-reflink",
+    "v113-threedev",
+    "v113-repl2",
+    "v113-many",
+];
+/// Btrees that nothing is derived of.
+const INDICES: [BtreeId; 5] = [
+    BtreeId::FREESPACE,
+    BtreeId::NEED_DISCARD,
+    BtreeId::LRU,
+    BtreeId::BACKPOINTERS,
+    BtreeId::BUCKET_GENS,
+];
+
+/// C: `splitmix64`.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n.max(1)
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |v| v.parse().unwrap())
+}
+
+fn contents(name: &str) -> Option<Vec<Disk>> {
+    let Some(folder) = images::folder() else {
+        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+        return None;
+    };
+    let image = Image::named(&folder, name)?;
+    let disk = |c: Vec<u8>| Disk::from_memory(Arc::new(c));
+    Some(image.unpack().unwrap().into_iter().map(disk).collect())
+}
+
+/// Starts the filesystem; its devices, to look at later.
+fn start(disks: Vec<Disk>, access: Access, opts: &str) -> (EnvArc<Filesystem>, Vec<Medium>) {
+    let (mut devs, mut media) = (EnvVec::new(), Vec::new());
+    for disk in disks {
+        let dev = BlockDevice::recorded("sim", disk, &Power::new());
+        media.push(dev.medium());
+        devs.push(dev).unwrap();
+    }
+    let mut parsed = Opts::new();
+    parsed.parse_list(opts).unwrap();
+    let fs = Filesystem::start_for(access, devs, &parsed).unwrap();
+    (fs, media)
+}
+
+fn left(media: &[Medium]) -> Vec<Disk> {
+    media.iter().map(Medium::contents).collect()
+}
+
+/// All keys of a btree.
+fn keys(fs: &Filesystem, btree: BtreeId) -> Vec<KeyBuf> {
+    let mut all = Vec::new();
+    let mut iter = fs.view.btrees.iter(btree, 0, Bpos::MIN);
+    while let Some(key) = iter.next().unwrap() {
+        all.push(KeyBuf::copy_of(&key).unwrap());
+    }
+    all
+}
+
+fn stage(t: &mut Trans<'_>, btree: BtreeId, key: &KeyBuf) -> TransResult {
+    let key = KeyBuf::copy_of(&key.key())?;
+    match btree {
+        b if b.uses_write_buffer() => t.buffer(b, key),
+        b if b.is_extents() => t.update_extent(b, key),
+        b => t.update(b, key),
+    }
+}
+
+/// Says whether such a key can be at all.
+#[must_use]
+fn put(engine: Engine<'_>, btree: BtreeId, key: &KeyBuf) -> Option<()> {
+    let done = engine.run(Watermark::Normal, |t| {
+        stage(t, btree, key)?;
+        t.commit()
+    });
+    match done {
+        Ok(_) => Some(()),
+        Err(e) => {
+            assert_eq!(e, Error::TransKeyInvalid);
+            None
+        }
+    }
+}
+
+/// Damages one thing; says what.
+fn damage(fs: &Filesystem, r: &mut Random) -> Option<String> {
+    let engine = fs.read_write().unwrap().engine();
+    let pick = |r: &mut Random, all: Vec<KeyBuf>| {
+        let nr = all.len() as u64;
+        all.into_iter().nth(r.below(nr) as usize)
+    };
+    match r.below(9) {
+        // An entry of an index is gone.
+        0..=3 => {
+            let btree = INDICES[r.below(INDICES.len() as u64) as usize];
+            let key = pick(r, keys(fs, btree))?;
+            let mut gone = KeyBuf::deletion(key.k.p);
+            gone.k.size = key.k.size;
+            put(engine, btree, &gone)?;
+            Some(format!("{btree} {}: deleted", key.k.p))
+        }
+        // An entry is in another place.
+        4 | 5 => {
+            let btree = INDICES[r.below(4) as usize];
+            let key = pick(r, keys(fs, btree))?;
+            let by = 1 + r.below(300);
+            let p = match btree {
+                BtreeId::BACKPOINTERS => Bpos::new(key.k.p.inode, key.k.p.offset + (by << 10), 0),
+                _ => Bpos::new(key.k.p.inode, key.k.p.offset + by, 0),
+            };
+            let moved = KeyBuf::of(Bkey { p, ..key.k }, key.key().v).unwrap();
+            put(engine, btree, &moved)?;
+            Some(format!("{btree} {p}: too much"))
+        }
+        // The state of a bucket is wrong; its indices are those of the wrong state.
+        6 => {
+            let key = pick(r, keys(fs, BtreeId::ALLOC))?;
+            let mut a = Alloc::decode(&key.key()).unwrap().unwrap();
+            let what = match r.below(4) {
+                0 => {
+                    a.dirty_sectors += 8;
+                    "dirty"
+                }
+                1 => {
+                    a.cached_sectors += 8;
+                    "cached"
+                }
+                2 => {
+                    (a.dirty_sectors, a.cached_sectors) = (0, 0);
+                    a.data_type = DataType::FREE;
+                    "empty"
+                }
+                _ => {
+                    (a.data_type, a.dirty_sectors) = (DataType::BTREE, 16);
+                    "a node"
+                }
+            };
+            let k = Bkey {
+                key_type: KeyType::ALLOC_V4,
+                ..key.k
+            };
+            // What is empty gets a new generation, and pointers to it do not fit any more.
+            if a.dirty_sectors == 0 && a.cached_sectors == 0 {
+                a.need_inc_gen = false;
+            }
+            put(engine, BtreeId::ALLOC, &KeyBuf::of(k, &a.encode()).unwrap())?;
+            Some(format!("bucket {}: {what}", key.k.p))
+        }
+        // A counter is wrong.
+        7 => {
+            let key = pick(r, keys(fs, BtreeId::ACCOUNTING))?;
+            let nr = key.key().v.len() / 8;
+            let by: Vec<u8> = (0..nr).flat_map(|_| r.below(1000).to_le_bytes()).collect();
+            let delta = KeyBuf::of(key.k, &by).unwrap();
+            put(engine, BtreeId::ACCOUNTING, &delta)?;
+            Some(format!("counter {}: changed", key.k.p))
+        }
+        // A shared extent has another reference count.
+        _ => {
+            let key = pick(r, keys(fs, BtreeId::REFLINK))?;
+            let mut v = key.key().v.to_vec();
+            let refs = u64::from_le_bytes(v[..8].try_into().unwrap());
+            v[..8].copy_from_slice(&(refs + 1 + r.below(3)).to_le_bytes());
+            put(engine, BtreeId::REFLINK, &KeyBuf::of(key.k, &v).unwrap())?;
+            Some(format!("shared extent {}: references", key.k.p))
+        }
+    }
+}
+
+/// Repairs, and checks what came of it.
+fn repair_and_check(disks: Vec<Disk>, what: &str) {
+    let (fs, media) = start(disks, Access::Write, "fsck,fix_errors=yes");
+    drop(fs);
+    let (fs, _) = start(left(&media), Access::Read, "");
+    let findings = check_derived(&fs.view);
+    assert!(findings.is_empty(), "{what}: {findings:#?}");
+    drop(fs);
+    let (again, _) = start(left(&media), Access::Write, "fsck,fix_errors=exit");
+    assert_eq!(again.view.sb().errors.since_mount(), 0, "{what}: again");
+}
+
+/// The power is lost while it is repaired, and then it is repaired.
+fn power_is_lost(disks: Vec<Disk>, what: &str) {
+    let (cuts, seed) = (
+        setting("BCACHEFS_RS_CUTS", 12),
+        setting("BCACHEFS_RS_SEED", 1),
+    );
+    let power = Power::new();
+    let mut devs = EnvVec::new();
+    let mut media = Vec::new();
+    for disk in disks {
+        let dev = BlockDevice::recorded("sim", disk, &power);
+        media.push(dev.medium());
+        devs.push(dev).unwrap();
+    }
+    let mut opts = Opts::new();
+    opts.parse_list("fsck,fix_errors=yes").unwrap();
+    drop(Filesystem::start_for(Access::Write, devs, &opts).unwrap());
+    let end = power.now();
+    let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
+    for nr in 0..cuts {
+        let at = end * (nr * 2 + 1) / (cuts * 2);
+        let seed = seed << 32 | nr;
+        let cut = PowerCut { at, seed };
+        let mut left: Vec<_> = replays.iter_mut().map(|r| r.image(cut)).collect();
+        // Who mounts it without fsck in between goes on with what the superblock requires, or is
+        // refused.
+        if nr % 2 == 1 {
+            let dev = |disk| BlockDevice::recorded("sim", disk, &Power::new());
+            let devs: Vec<_> = left.into_iter().map(dev).collect();
+            let between: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
+            let mut taken = EnvVec::new();
+            devs.into_iter().for_each(|d| taken.push(d).unwrap());
+            match Filesystem::start_for(Access::Write, taken, &Opts::new()) {
+                Ok(fs) => drop(fs),
+                Err(e) => assert_eq!(e, Error::ReadWriteDamaged, "{what}: {cut:?}"),
+            }
+            left = between.iter().map(Medium::contents).collect();
+        }
+        repair_and_check(left, &format!("{what}: {cut:?} of {end}"));
+    }
+}
+
+#[test]
+fn whatever_is_derived_is_made_right() {
+    let (rounds, seed) = (
+        setting("BCACHEFS_RS_ROUNDS", 4),
+        setting("BCACHEFS_RS_SEED", 1),
+    );
+    for name in IMAGES {
+        for round in 0..rounds {
+            let Some(disks) = contents(name) else { return };
+            let mut r = Random(seed << 32 | round);
+            let (fs, media) = start(disks, Access::Write, "errors=continue");
+            let mut done = Vec::new();
+            for _ in 0..1 + r.below(12) {
+                done.extend(damage(&fs, &mut r));
+            }
+            drop(fs);
+            let what = format!("{name} round {round} seed {seed}: {done:#?}");
+            repair_and_check(left(&media), &what);
+        }
+    }
+}
+
+/// Nodes of btrees that are derived are overwritten.
+#[test]
+fn derived_btrees_are_made_anew() {
+    let derived = [
+        BtreeId::ALLOC,
+        BtreeId::FREESPACE,
+        BtreeId::NEED_DISCARD,
+        BtreeId::LRU,
+        BtreeId::BACKPOINTERS,
+        BtreeId::ACCOUNTING,
+        BtreeId::BUCKET_GENS,
+    ];
+    for name in IMAGES {
+        for btree in derived {
+            let Some(disks) = contents(name) else { return };
+            let (fs, _) = start(disks, Access::Read, "");
+            let mut places = Vec::new();
+            for level in 1..3 {
+                let mut iter = fs.view.btrees.iter(btree, level, Bpos::MIN);
+                while let Some(key) = iter.next().unwrap() {
+                    let sizes = fs.view.btrees.entry_sizes();
+                    let ptr = sim::btree::ptr::NodePtr::decode(btree, level - 1, &key, sizes);
+                    places.push(ptr.unwrap().copies().collect::<Vec<_>>());
+                }
+            }
+            if let Some((level, root)) = fs.view.btrees.root_pointer(btree).unwrap() {
+                let sizes = fs.view.btrees.entry_sizes();
+                let ptr = sim::btree::ptr::NodePtr::decode(btree, level - 1, &root.key(), sizes);
+                places.push(ptr.unwrap().copies().collect());
+            }
+            drop(fs);
+            // What is nothing but a root is so in all of them.
+            if places.len() == 1 && !["v113-snap", "v113-threedev"].contains(&name) {
+                continue;
+            }
+            // One in the middle, if there are several; all copies.
+            let Some(copies) = places.get(places.len() / 2) else {
+                continue;
+            };
+            let disks = contents(name).unwrap();
+            let devs: Vec<_> = disks
+                .into_iter()
+                .map(|d| BlockDevice::recorded("sim", d, &Power::new()))
+                .collect();
+            for copy in copies {
+                let dev = &devs[usize::from(copy.dev.0)];
+                let zero = vec![0; 4096];
+                let how = sim::sys::block::Durability::Fua;
+                dev.write(copy.offset.0, &zero, how).unwrap();
+            }
+            let damaged = || devs.iter().map(|d| d.medium().contents()).collect();
+            let what = format!("{name}: a node of {btree}, of {}", places.len());
+            repair_and_check(damaged(), &what);
+            if name == "v113-snap" {
+                power_is_lost(damaged(), &what);
+            }
+            println!("{what}: made anew");
+        }
+    }
+}
+
+/// Says that a bucket with data is empty, and then takes away some of that data: does writing end?
+fn ends_writing(opts: &str) -> Option<bool> {
+    let (fs, _) = start(contents("v113-snap")?, Access::Write, opts);
+    let engine = fs.read_write().unwrap().engine();
+    let sizes = *fs.view.btrees.entry_sizes();
+    let on_disk = |k: &KeyBuf| {
+        let key = k.key();
+        let mut all = sim::format::values::extent::ptrs(&key, &sizes);
+        all.next().map(|p| p.expect("valid").ptr)
+    };
+    let all = keys(&fs, BtreeId::EXTENTS).into_iter();
+    let mut with = all.filter(|k| k.k.key_type == KeyType::EXTENT);
+    let extent = with
+        .find(|k| on_disk(k).is_some_and(|p| !p.cached))
+        .unwrap();
+    let ptr = on_disk(&extent).unwrap();
+    let size = fs.view.sb().dev(ptr.dev).unwrap().member.bucket_sectors();
+    let pos = Bpos::new(ptr.dev.0.into(), ptr.offset.0 / u64::from(size), 0);
+    let key = engine.btrees.lookup(BtreeId::ALLOC, pos).unwrap().unwrap();
+    let mut a = Alloc::decode(&key.key()).unwrap().unwrap();
+    (a.dirty_sectors, a.data_type, a.need_inc_gen) = (0, DataType::FREE, false);
+    let k = Bkey {
+        key_type: KeyType::ALLOC_V4,
+        p: pos,
+        ..Bkey::default()
+    };
+    drop(key);
+    put(engine, BtreeId::ALLOC, &KeyBuf::of(k, &a.encode()).unwrap()).unwrap();
+    let mut gone = KeyBuf::deletion(extent.k.p);
+    gone.k.size = extent.k.size;
+    let done = engine.run(Watermark::Normal, |t| {
+        stage(t, BtreeId::EXTENTS, &gone)?;
+        t.commit()
+    });
+    let ended = fs.read_write().is_err();
+    assert_eq!(done.is_err(), ended, "{opts}: {done:?}");
+    assert_ne!(fs.view.sb().errors.since_mount(), 0, "{opts}");
+    Some(ended)
+}
+
+#[test]
+fn what_is_inconsistent_ends_writing_if_it_is_to() {
+    for (opts, want) in [
+        ("errors=continue", false),
+        ("errors=fix_safe", true),
+        ("errors=ro", true),
+    ] {
+        let Some(ended) = ends_writing(opts) else {
+            return;
+        };
+        assert_eq!(ended, want, "{opts}");
+    }
+}
+
+/// A node of which one copy is bad is written anew, with two good ones.
+#[test]
+fn a_bad_copy_is_replaced() {
+    for btree in [BtreeId::EXTENTS, BtreeId::INODES, BtreeId::ALLOC] {
+        let Some(disks) = contents("v113-repl2") else {
+            return;
+        };
+        let (fs, _) = start(disks, Access::Read, "");
+        let (level, root) = fs.view.btrees.root_pointer(btree).unwrap().unwrap();
+        let sizes = fs.view.btrees.entry_sizes();
+        let ptr = sim::btree::ptr::NodePtr::decode(btree, level - 1, &root.key(), sizes).unwrap();
+        let copies: Vec<_> = ptr.copies().collect();
+        assert_eq!(copies.len(), 2);
+        drop(fs);
+        let devs: Vec<_> = contents("v113-repl2")
+            .unwrap()
+            .into_iter()
+            .map(|d| BlockDevice::recorded("sim", d, &Power::new()))
+            .collect();
+        let how = sim::sys::block::Durability::Fua;
+        devs[usize::from(copies[0].dev.0)]
+            .write(copies[0].offset.0, &[0; 4096], how)
+            .unwrap();
+        let disks = devs.iter().map(|d| d.medium().contents()).collect();
+        repair_and_check(disks, &format!("a copy of {btree}"));
+    }
+}
