@@ -52,6 +52,7 @@ use crate::{
             Result, //
         },
         reclaim::NoFs,
+        sync::Mutex,
         wait::WaitQueue,
         workqueue::WorkQueue, //
     },
@@ -66,6 +67,8 @@ const BLOCK_MAX: u32 = 4096;
 /// Bytes in a sector.
 const SECTOR: u64 = 512;
 
+/// Buffers for runs that are kept when nothing is written.
+const BUFFERS_KEPT: usize = 4;
 /// The most runs that are written at the same time: each takes memory while it is.
 const RUNS_MAX: u32 = 32;
 
@@ -75,10 +78,11 @@ pub(super) struct Writes {
     flow: Arc<Flow>,
 }
 
-/// How many runs are being written.
+/// How many runs are being written, and memory for the next ones.
 struct Flow {
     active: AtomicU32,
     changed: WaitQueue,
+    buffers: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Writes {
@@ -89,17 +93,15 @@ impl Writes {
             flow: Arc::try_new(Flow {
                 active: AtomicU32::new(0),
                 changed: WaitQueue::new(),
+                buffers: Mutex::try_new(Vec::with_capacity(BUFFERS_KEPT)?)?,
             })?,
         })
     }
 
     /// Runs `job` in a task, when not too many others are.
-    fn spawn(&self, job: impl FnOnce() + Send + 'static) -> error::Result {
+    fn spawn(&self, job: impl FnOnce(&Flow) + Send + 'static) -> error::Result {
         let turn = Flow::enter(&self.flow);
-        self.queue.spawn(move || {
-            job();
-            drop(turn);
-        })
+        self.queue.spawn(move || job(&turn.0))
     }
 }
 
@@ -112,6 +114,37 @@ impl Flow {
                 .is_ok()
         });
         Turn(flow.clone())
+    }
+
+    /// Memory for a run of so many bytes, or for less when memory is short: whole blocks.
+    fn buffer(&self, bytes: usize, block: usize) -> error::Result<Vec<u8>> {
+        let kept = self.buffers.lock().pop();
+        let mut buf = kept.unwrap_or_default();
+        let mut room = bytes;
+        while let Err(e) = grow(&mut buf, room) {
+            room = (room / 2) & !block.wrapping_sub(1);
+            if room == 0 {
+                return Err(e);
+            }
+        }
+        Ok(buf)
+    }
+
+    /// Keeps memory for the next run.
+    fn keep(&self, buf: Vec<u8>) {
+        let mut buffers = self.buffers.lock();
+        if buffers.len() < BUFFERS_KEPT {
+            // What there is no room for is freed.
+            let _ = buffers.push(buf);
+        }
+    }
+}
+
+/// Makes a buffer as long as that, if it is not.
+fn grow(buf: &mut Vec<u8>, len: usize) -> error::Result {
+    match buf.len() < len {
+        true => buf.resize(len, 0),
+        false => Ok(()),
     }
 }
 
@@ -262,7 +295,7 @@ impl FileWrite for Bcachefs {
             options: WriteOptions::of(mount.fs.view.sb(), &inode.data().inode()),
         };
         // Without memory for it, the run is dropped, which ends it with an error.
-        if let Err(e) = mount.writes.spawn(move || job.write(run)) {
+        if let Err(e) = mount.writes.spawn(move |flow| job.write(run, flow)) {
             pr_err!("{}: writing back: {e}", mount.fs.view.sb().name());
         }
     }
@@ -297,7 +330,9 @@ impl FileWrite for Bcachefs {
         let fs = &inode.sb().data().fs;
         let file = file_id(inode);
         let engine = engine(fs).map_err(errno)?;
-        let seq = engine.run(Watermark::Normal, |t| Ok(inode_get(t, &fs.view, file)?.journal_seq));
+        let seq = engine.run(Watermark::Normal, |t| {
+            Ok(inode_get(t, &fs.view, file)?.journal_seq)
+        });
         let synced = seq.and_then(|seq| engine.writer.journal.flush_seq(seq));
         synced.map_err(|e| reported("syncing", inode.ino(), e))
     }
@@ -379,9 +414,9 @@ struct Job {
 
 impl Job {
     /// Writes a run. The filesystem is let go before it is ended: with that, an unmount may go on.
-    fn write(self, mut run: Box<DirtyRun<Bcachefs>>) {
+    fn write(self, mut run: Box<DirtyRun<Bcachefs>>, flow: &Flow) {
         let mut done = Written::default();
-        let result = self.write_all(&run, &mut done);
+        let result = self.write_all(&run, flow, &mut done);
         run.inode().add_sectors(done.sectors);
         if let Some(space) = self.fs.space() {
             let reserved = core::mem::take(run.reserved_mut());
@@ -391,25 +426,38 @@ impl Job {
             let (st, file) = (self.fs.view.sb(), self.file);
             let (name, pos, len) = (st.name(), run.pos(), run.nr_bytes());
             if st.admit_message() {
-                pr_err!("{name}: inode {}: {len} bytes at {pos} are lost: {e}", file.inum);
+                pr_err!(
+                    "{name}: inode {}: {len} bytes at {pos} are lost: {e}",
+                    file.inum
+                );
             }
         }
         drop(self);
         run.into_inner().end(result);
     }
 
-    fn write_all(&self, run: &DirtyRun<Bcachefs>, done: &mut Written) -> error::Result {
-        let engine = engine(&self.fs)?;
+    fn write_all(
+        &self,
+        run: &DirtyRun<Bcachefs>,
+        flow: &Flow,
+        done: &mut Written,
+    ) -> error::Result {
         let block = usize_of_u32(self.fs.view.sb().sb.block_bytes()).max(1);
-        let mut buf = Vec::new();
-        let mut room = run.nr_bytes();
-        // Less at a time when memory is short.
-        while let Err(e) = buf.resize(room, 0u8) {
-            room = (room / 2) & !block.wrapping_sub(1);
-            if room == 0 {
-                return Err(e);
-            }
-        }
+        let mut buf = flow.buffer(run.nr_bytes(), block)?;
+        let written = self.write_by(run, &mut buf, done);
+        flow.keep(buf);
+        written
+    }
+
+    /// Writes a run, as much at a time as there is memory for.
+    fn write_by(
+        &self,
+        run: &DirtyRun<Bcachefs>,
+        buf: &mut [u8],
+        done: &mut Written,
+    ) -> error::Result {
+        let engine = engine(&self.fs)?;
+        let room = buf.len();
         let (mut skip, mut pos) = (0usize, run.pos());
         while skip < run.nr_bytes() {
             let left = run.nr_bytes().saturating_sub(skip);

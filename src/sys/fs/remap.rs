@@ -2,11 +2,7 @@
 
 //! Sharing data between files: `FICLONE`, `FICLONERANGE`, `FIDEDUPERANGE`, copy_file_range(2).
 
-use super::{
-    inode::INode,
-    write::FileWrite,
-    write_ops::clear_old_end,
-};
+use super::{inode::INode, write::FileWrite, write_ops::clear_old_end};
 use crate::{
     bindings,
     env::num,
