@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Random damage: bytes of an image are changed, then it is started and everything in it is read.
-//! Whatever comes of it, nothing may panic, and it has to end.
+//! Whatever comes of it, nothing may panic, and it has to end. So when it is written to; then a
+//! device must not be written any more after an error has ended writing.
 //!
 //! `BCACHEFS_RS_SEED` repeats one run, `BCACHEFS_RS_ROUNDS` sets how many are made per image, and
 //! `BCACHEFS_RS_KINDS` which images are taken: a list of names, with or without the version.
 
 use sim::{
+    btree::KeyBuf,
+    error::Error,
     format::{
+        bkey::Bkey,
+        bpos::Bpos,
+        btree_id::BtreeId,
         csum::CsumType,
+        key_type::KeyType,
         opts::Opts, //
     },
     golden::{
@@ -16,11 +23,22 @@ use sim::{
         walk,
         Image, //
     },
-    init::Filesystem,
+    init::{
+        Access,
+        Filesystem,
+        State, //
+    },
+    journal::live::Watermark,
 };
-use std::time::{
-    Duration,
-    Instant, //
+use std::{
+    sync::{
+        Arc,
+        Mutex, //
+    },
+    time::{
+        Duration,
+        Instant, //
+    },
 };
 
 struct Rng(u64);
@@ -151,15 +169,16 @@ fn mutate_devices(devices: &mut [Vec<u8>], about: &[Device], rng: &mut Rng) {
     }
 }
 
-#[test]
-fn nothing_panics_and_everything_ends() {
+/// Starts each image with its damage, by `f`, which says what came of it.
+fn each(rounds: u64, f: impl Fn(&str, Vec<Vec<u8>>) -> String) {
     let Some(folder) = images::folder() else {
         println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
         return;
     };
-    let rounds = std::env::var("BCACHEFS_RS_ROUNDS").map_or(4, |r| r.parse().unwrap());
+    let rounds = std::env::var("BCACHEFS_RS_ROUNDS").map_or(rounds, |r| r.parse().unwrap());
     let one = std::env::var("BCACHEFS_RS_SEED").map(|s| s.parse::<u64>().unwrap());
     let mut outcomes = std::collections::BTreeMap::<String, u64>::new();
+    let watch = Watch::start();
     for image in chosen(&folder) {
         let name = &image.name;
         let whole = image.unpack().unwrap();
@@ -173,29 +192,138 @@ fn nothing_panics_and_everything_ends() {
             let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
             let mut damaged = whole.clone();
             mutate_devices(&mut damaged, &about, &mut rng);
-            let start = Instant::now();
-            let opts = Opts::default();
-            let outcome = match Filesystem::start(images::devices(name, damaged), &opts) {
-                Ok(fs) => {
-                    let tree = walk(&fs.view);
-                    for id in (0..29).map(sim::format::btree_id::BtreeId) {
-                        let mut keys = fs.view.btrees.iter(id, 0, Default::default());
-                        while let Ok(Some(_)) = keys.next() {}
-                    }
-                    match tree.errors.is_empty() {
-                        true => "clean".to_owned(),
-                        false => "errors".to_owned(),
-                    }
-                }
-                Err(e) => format!("{e:?}"),
-            };
-            *outcomes.entry(outcome).or_default() += 1;
-            let took = start.elapsed();
-            assert!(
-                took < Duration::from_secs(60),
-                "{name}: seed {seed} took {took:?}"
-            );
+            watch.begin(format!("{name}: BCACHEFS_RS_SEED={seed}"));
+            *outcomes.entry(f(name, damaged)).or_default() += 1;
         }
     }
+    watch.end();
     println!("outcomes: {outcomes:?}");
+}
+
+/// Ends it all when something takes too long.
+struct Watch(Arc<Mutex<Option<(Instant, String)>>>);
+
+impl Watch {
+    fn start() -> Self {
+        let now = Arc::new(Mutex::new(Some((Instant::now(), String::new()))));
+        let its = now.clone();
+        std::thread::spawn(move || loop {
+            let now = its.lock().unwrap().clone();
+            let Some((since, what)) = now else {
+                return;
+            };
+            if since.elapsed() > Duration::from_secs(60) {
+                eprintln!("{what}: hangs");
+                std::process::abort();
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        });
+        Self(now)
+    }
+
+    fn begin(&self, what: String) {
+        *self.0.lock().unwrap() = Some((Instant::now(), what));
+    }
+
+    fn end(&self) {
+        *self.0.lock().unwrap() = None;
+    }
+}
+
+/// Reads all files and all keys.
+fn read_all(fs: &Filesystem) -> &'static str {
+    let tree = walk(&fs.view);
+    for id in (0..29).map(BtreeId) {
+        let mut keys = fs.view.btrees.iter(id, 0, Default::default());
+        while let Ok(Some(_)) = keys.next() {}
+    }
+    match tree.errors.is_empty() {
+        true => "clean",
+        false => "errors",
+    }
+}
+
+#[test]
+fn nothing_panics_and_everything_ends() {
+    each(4, |name, damaged| {
+        match Filesystem::start(images::devices(name, damaged), &Opts::default()) {
+            Ok(fs) => read_all(&fs).to_owned(),
+            Err(e) => format!("{e:?}"),
+        }
+    });
+}
+
+/// Changes btrees in many places, as far as that goes: the first error.
+fn change(fs: &Filesystem, rng: &mut Rng) -> Result<(), Error> {
+    let engine = fs.read_write()?.engine();
+    let pos = |nr| Bpos::new(0, nr, u32::MAX);
+    for _ in 0..400 {
+        let nr = rng.next();
+        engine.run(Watermark::Normal, |t| {
+            let k = Bkey {
+                key_type: KeyType::COOKIE,
+                p: pos(nr),
+                ..Bkey::default()
+            };
+            t.update(BtreeId::XATTRS, KeyBuf::of(k, &[1; 8])?)?;
+            t.commit()
+        })?;
+    }
+    fs.sync()?;
+    let mut at = pos(0);
+    for _ in 0..300 {
+        let found = engine.run(Watermark::Normal, |t| {
+            let found = t.next(BtreeId::XATTRS, at, pos(u64::MAX))?;
+            if let Some(found) = &found {
+                t.delete(BtreeId::XATTRS, found.k.p)?;
+                t.commit()?;
+            }
+            Ok(found.map(|f| f.k.p.successor()))
+        })?;
+        match found {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    fs.sync()
+}
+
+fn written(name: &str, damaged: Vec<Vec<u8>>) -> String {
+    if !name.starts_with("v113") {
+        return "read only".to_owned();
+    }
+    let mut opts = Opts::default();
+    opts.parse_list("allocator_stuck_timeout=2").unwrap();
+    let devs = images::devices(name, damaged);
+    let media: Vec<_> = devs.iter().map(|d| d.medium()).collect();
+    let fs = match Filesystem::start_for(Access::Write, devs, &opts) {
+        Ok(fs) => fs,
+        Err(e) => return format!("refused: {e:?}"),
+    };
+    let done = change(&fs, &mut Rng(7));
+    let ended = fs.state().get() == State::EmergencyReadOnly;
+    let moments: Vec<_> = media.iter().map(|m| m.power().now()).collect();
+    read_all(&fs);
+    if ended {
+        let e = fs.state().first_error();
+        assert_eq!(change(&fs, &mut Rng(8)).err(), e, "{name}");
+    }
+    let shut = fs.go_read_only();
+    if ended {
+        for (m, since) in media.iter().zip(moments) {
+            assert_eq!(m.changes_since(since), 0, "{name}: written after the end");
+        }
+    }
+    drop(fs);
+    match (ended, done, shut) {
+        (true, Err(e), _) => format!("ended: {e:?}"),
+        (_, Err(e), _) => format!("error: {e:?}"),
+        (_, _, Err(e)) => format!("not shut down: {e:?}"),
+        _ => "written".to_owned(),
+    }
+}
+
+#[test]
+fn nothing_panics_when_it_is_written() {
+    each(3, written);
 }
