@@ -357,3 +357,57 @@ fn one_of_three_devices_fails() {
         transfers("three", true, kind, true);
     }
 }
+
+/// Eight threads change a filesystem whose device fails at some moment.
+fn all_at_once(kind: Kind, after: u64) {
+    let base = base("small", true);
+    let (devs, media) = devices(base, &Power::new());
+    let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
+    media[0].fail_from_then_on(kind, after);
+    let begin = Instant::now();
+    let errors: Vec<Option<Error>> = std::thread::scope(|s| {
+        let fs = &fs;
+        let change = move |thread: u64| {
+            let keys = (0..100_000).map(|nr| OLD + 1 + nr * 8 + thread);
+            let sync = |at| if at % 50 == 0 { fs.sync() } else { Ok(()) };
+            keys.enumerate()
+                .try_for_each(|(at, nr)| set(fs, [nr], 5).and_then(|()| sync(at)))
+                .err()
+        };
+        let all: Vec<_> = (0..8).map(|t| s.spawn(move || change(t))).collect();
+        all.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    let what = format!("{kind:?} {after}: {errors:?}");
+    assert_eq!(fs.state().get(), State::EmergencyReadOnly, "{what}");
+    let first = fs.state().first_error();
+    assert!(errors.iter().all(|e| *e == first), "{what}, not {first:?}");
+    assert!(first.is_some_and(of_transfer), "{what}");
+    // Nobody submits anything after the end, and it is unmounted at once.
+    let since = media[0].power().now();
+    fs.go_read_only().unwrap();
+    assert_eq!(media[0].changes_since(since), 0, "{what}");
+    drop(fs);
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(20), "{what}: {took:?}");
+    media[0].heal();
+    let (devs, media) = devices(contents(&media), &Power::new());
+    let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
+    for nr in 0..OLD {
+        assert_eq!(value(&fs, nr), Some(1), "{what}: key {nr}");
+    }
+    fs.go_read_only().unwrap();
+    drop(fs);
+    let (devs, _) = devices(contents(&media), &Power::new());
+    let fs = Filesystem::start(devs, &Opts::default()).unwrap();
+    let findings = check_derived(&fs.view);
+    assert!(findings.is_empty(), "{what}: {findings:#?}");
+}
+
+#[test]
+fn all_who_write_come_back() {
+    let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+    for after in [0, 1, 3, 10, 40, 100] {
+        all_at_once(Kind::Write, after);
+        all_at_once(Kind::Flush, after / 4);
+    }
+}
