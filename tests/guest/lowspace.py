@@ -56,7 +56,8 @@ def filled(name):
             for test, number in (('rand_insert', MANY), ('seq_insert', MANY), ('rand_insert', 1000)):
                 start = time.monotonic()
                 e = bench(test, number)
-                print(f'# {name}: {test} {number}: {errno.errorcode.get(e, e)}, {time.monotonic() - start:.1f} s', flush=True)
+                took = time.monotonic() - start
+                print(f'# {name}: {test} {number}: {errno.errorcode.get(e, e)}, {took:.1f} s', flush=True)
                 if e not in (0, errno.ENOSPC) or number == MANY and not e:
                     wrong.append(f'{test} {number}: {errno.errorcode.get(e, e)}')
             # What is there is there, and can be read.
