@@ -9,6 +9,12 @@
 //! C: `check_dirent()`.
 
 use super::{
+    inodes::{
+        change_inode,
+        is_whole,
+        versions,
+        Versions, //
+    },
     rounds::Rounds,
     Outcome,
     Report, //
@@ -40,10 +46,7 @@ use crate::{
                 FileType,
                 Target, //
             },
-            inode::{
-                Inode,
-                InodeFlags, //
-            },
+            inode::InodeFlags,
         },
     },
     journal::live::Watermark,
@@ -71,13 +74,6 @@ struct Bad {
     key: KeyBuf,
     inum: u64,
     wrong: Wrong,
-}
-
-/// Whether all keys of a btree can be relied on.
-pub(super) fn is_whole(btrees: &Btrees, btree: BtreeId) -> bool {
-    let sb = &btrees.sb().sb;
-    let lost = sb.ext().is_some_and(|e| e.has_lost_data(btree));
-    !lost && !btrees.health.is_damaged(btree)
 }
 
 /// Checks directory entries, and repairs what is certain.
@@ -123,37 +119,6 @@ fn find(btrees: &Btrees) -> Result<Vec<Bad>> {
         }
     }
     Ok(found)
-}
-
-/// The versions of an inode.
-enum Versions {
-    None,
-    One(Inode),
-    /// Or what can not be read.
-    Several,
-}
-
-fn versions(btrees: &Btrees, inum: u64) -> Result<Versions> {
-    let end = Bpos::new(0, inum, u32::MAX);
-    let mut iter = btrees
-        .iter(BtreeId::INODES, 0, Bpos::new(0, inum, 0))
-        .until(end);
-    let mut all = Versions::None;
-    while let Some(key) = iter.next()?.filter(|k| k.k.p <= end) {
-        if matches!(
-            key.k.key_type,
-            KeyType::WHITEOUT | KeyType::INODE_GENERATION
-        ) {
-            continue;
-        }
-        all = match (all, Inode::decode(&key)) {
-            (Versions::None, Ok(Some(inode))) if key.k.key_type == KeyType::INODE_V3 => {
-                Versions::One(inode)
-            }
-            _ => return Ok(Versions::Several),
-        };
-    }
-    Ok(all)
 }
 
 fn check(btrees: &Btrees, at: Bpos, d: &Dirent<'_>, inum: u64) -> Result<Option<Wrong>> {
@@ -256,29 +221,6 @@ fn put(engine: Engine<'_>, old: &KeyBuf, new: KeyBuf) -> Result {
             return Ok(());
         }
         t.update(BtreeId::DIRENTS, KeyBuf::copy_of(&new.key())?)?;
-        t.commit().map(|_| ())
-    })
-}
-
-/// Changes an inode that is there.
-#[inline(never)]
-pub(super) fn change_inode(
-    engine: Engine<'_>,
-    inum: u64,
-    snapshot: u32,
-    change: impl Fn(&mut Inode),
-) -> Result {
-    let pos = Bpos::new(0, inum, snapshot);
-    engine.run(Watermark::Reclaim, |t| {
-        let old = t.get(BtreeId::INODES, pos)?;
-        let inode = old.as_ref().and_then(|k| Inode::decode(&k.key()).ok()?);
-        let (Some(old), Some(mut inode)) = (old, inode) else {
-            t.reset();
-            return Ok(());
-        };
-        change(&mut inode);
-        let new = KeyBuf::of(old.k, inode.encode().as_bytes())?;
-        t.update(BtreeId::INODES, new)?;
         t.commit().map(|_| ())
     })
 }

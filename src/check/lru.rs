@@ -27,7 +27,6 @@ use crate::{
         Btrees, //
     },
     env::{
-        num::low_u8,
         units::{
             BucketNr,
             DevIdx, //
@@ -50,7 +49,8 @@ use crate::{
                 alloc_pos,
                 bucket_of,
                 lru_fragmentation_pos,
-                lru_read_pos, //
+                lru_read_pos,
+                u64_to_bucket, //
             },
         },
     },
@@ -108,8 +108,7 @@ fn is_wanted(btrees: &Btrees, pos: Bpos) -> Result<bool> {
     if lru.id == LruPos::STRIPE_FRAGMENTATION {
         return Ok(true);
     }
-    let dev = DevIdx(low_u8(lru.dev_bucket.wrapping_shr(48)));
-    let bucket = BucketNr(lru.dev_bucket & ((1 << 48) - 1));
+    let (dev, bucket) = u64_to_bucket(lru.dev_bucket);
     let key = btrees.lookup(BtreeId::ALLOC, alloc_pos(dev, bucket))?;
     let state = key.and_then(|k| Alloc::decode(&k.key()).ok().flatten());
     let state = state.unwrap_or_default();

@@ -16,6 +16,7 @@
 //! | `lru.rs`     | [`check_lrus`], [`check_alloc_to_lru_refs`]                               |
 //! | `backpointers.rs` | backpointers, both ways                                            |
 //! | `dirents.rs` | [`check_dirents`]: directory entries, and inodes about them              |
+//! | `inodes.rs`  | inodes, to the passes that compare them with other keys                  |
 //! | `nlinks.rs`  | [`check_nlinks`]: how many names files have                              |
 //! | `sectors.rs` | [`check_sectors_of_files`]: how many sectors files have                  |
 //! | `derived.rs` | derived keys that are wrong                                            |
@@ -30,6 +31,7 @@ mod allocations;
 mod backpointers;
 mod derived;
 mod dirents;
+mod inodes;
 mod look;
 mod lru;
 mod nlinks;

@@ -8,7 +8,7 @@
 //! C: `bch2_check_nlinks()`.
 
 use super::{
-    dirents::{
+    inodes::{
         change_inode,
         is_whole, //
     },

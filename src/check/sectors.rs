@@ -8,7 +8,7 @@
 //! C: `check_i_sectors()`.
 
 use super::{
-    dirents::{
+    inodes::{
         change_inode,
         is_whole, //
     },
@@ -27,10 +27,7 @@ use crate::{
         Result, //
     },
     format::{
-        bkey::{
-            Bkey,
-            Key, //
-        },
+        bkey::Key,
         bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType,
@@ -47,18 +44,6 @@ struct Bad {
     snapshot: u32,
     says: u64,
     found: u64,
-}
-
-/// Whether sectors of a key count. C: `bkey_extent_is_allocation()`.
-fn counts(k: &Bkey) -> bool {
-    matches!(
-        k.key_type,
-        KeyType::EXTENT
-            | KeyType::RESERVATION
-            | KeyType::REFLINK_P
-            | KeyType::INLINE_DATA
-            | KeyType::ERROR
-    )
 }
 
 /// Checks the numbers of sectors of files, and repairs those that are certain to be wrong.
@@ -106,7 +91,7 @@ fn find(btrees: &Btrees) -> Result<Vec<Bad>> {
                 if k.p.snapshot != snapshot {
                     says = None;
                 }
-                if counts(&k) {
+                if k.key_type.is_allocation() {
                     found = found.saturating_add(k.size.into());
                 }
             }

@@ -163,7 +163,10 @@ impl Files for Shown {
                 Ok(())
             }
             // Options can not be changed yet.
-            _ => Err(Errno::EROFS),
+            _ => Err(match self.fs.read_write() {
+                Ok(_) => Errno::EOPNOTSUPP,
+                Err(_) => Errno::EROFS,
+            }),
         }
     }
 }

@@ -86,6 +86,19 @@ impl KeyType {
         )
     }
 
+    /// Whether a key of this type has space that counts in the sectors of a file.
+    /// C: `bkey_extent_is_allocation()`.
+    pub const fn is_allocation(self) -> bool {
+        matches!(
+            self,
+            KeyType::EXTENT
+                | KeyType::RESERVATION
+                | KeyType::REFLINK_P
+                | KeyType::INLINE_DATA
+                | KeyType::ERROR
+        )
+    }
+
     /// Bit of this type in a set of types; 0 for numbers beyond 63.
     #[inline]
     pub const fn bit(self) -> u64 {

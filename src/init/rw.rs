@@ -12,7 +12,6 @@ use crate::{
             Space,
             Writer, //
         },
-        Capacity,
         Usage, //
     },
     btree::{
@@ -34,12 +33,9 @@ use crate::{
         Error,
         Result, //
     },
-    format::{
-        opts::OptId,
-        sb::{
-            Superblock,
-            Version, //
-        },
+    format::sb::{
+        Superblock,
+        Version, //
     },
     journal::live::{
         Journal,
@@ -258,11 +254,7 @@ impl ReadWrite {
 
     /// Space in use as of the last commit, and what is reserved for data that is not written yet.
     pub(super) fn usage(&self) -> Usage {
-        let (st, space) = (self.btrees.sb(), &self.writer.hooks);
-        let capacity = Capacity::of(st, st.opts.get(OptId::GcReservePercent));
-        let mut base = space.usage_base();
-        base.reserved = base.reserved.saturating_add(space.nr_reserved());
-        Usage::of(&base, &capacity)
+        self.writer.hooks.usage_to_come()
     }
 
     /// What it takes to run transactions.

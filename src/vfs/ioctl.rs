@@ -12,7 +12,10 @@ use crate::{
         control,
         On, //
     },
-    error::Error,
+    error::{
+        errno::Errno,
+        Error, //
+    },
     format::sb::Version,
     init::Filesystem,
     sys::{
@@ -47,6 +50,13 @@ pub fn register_control() -> Result<ControlRegistration> {
 impl Controls for Bcachefs {
     fn label(mount: &Mount) -> &[u8] {
         mount.fs.view.sb().sb.label().bytes()
+    }
+
+    fn refuse_change(mount: &Mount) -> Errno {
+        match mount.fs.read_write() {
+            Ok(_) => Errno::EOPNOTSUPP,
+            Err(_) => Errno::EROFS,
+        }
     }
 
     fn control(inode: &INode<Self>, cmd: u32, arg: usize) -> Result<u32> {

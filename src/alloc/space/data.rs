@@ -249,13 +249,19 @@ fn gather(
     let mut gather = Gather::begin(request, point, &mut space.open.lock());
     while let Some((has, dev)) = free_on(space, &mut gather) {
         let idx = dev.idx;
-        let mut cursors = space.data.cursors.lock();
-        let cursor = cursors.get_mut(usize::from(idx.0));
+        // Not held while btrees are searched: who comes second begins at the same place.
+        let at = usize::from(idx.0);
+        let mut cursor = space.data.cursors.lock().get(at).copied().unwrap_or(0);
         let found = match has.free_for(request.watermark) {
             0 => Err(Refusal::FreelistEmpty),
-            _ => take_bucket(engine, dev, DataType::USER, request.watermark, cursor)?,
+            _ => {
+                let cursor = Some(&mut cursor);
+                take_bucket(engine, dev, DataType::USER, request.watermark, cursor)?
+            }
         };
-        drop(cursors);
+        if let Some(to) = space.data.cursors.lock().get_mut(at) {
+            *to = cursor;
+        }
         gather.offer(&mut space.open.lock(), idx, &has, found);
     }
     Ok(gather.finish(&mut space.open.lock()))

@@ -16,7 +16,6 @@ use crate::{
         KeyBuf, //
     },
     env::{
-        num::low_u8,
         units::{
             BucketNr,
             DevIdx,
@@ -36,7 +35,10 @@ use crate::{
         values::{
             alloc::LruPos,
             backpointer::Backpointer,
-            bucket_index::alloc_pos,
+            bucket_index::{
+                alloc_pos,
+                u64_to_bucket, //
+            },
             extent_entry::Ptr, //
         },
     },
@@ -117,8 +119,7 @@ fn candidates(engine: Engine<'_>) -> Result<Vec<(DevIdx, BucketNr)>> {
         if id != LruPos::FRAGMENTATION_OLD {
             break;
         }
-        let dev = DevIdx(low_u8(dev_bucket >> 48));
-        let bucket = BucketNr(dev_bucket & ((1 << 48) - 1));
+        let (dev, bucket) = u64_to_bucket(dev_bucket);
         if is_of_nodes(engine, dev, bucket)? {
             found.push((dev, bucket))?;
         }

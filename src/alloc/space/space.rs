@@ -86,6 +86,8 @@ pub struct Space {
     pub(super) open: SpinLock<OpenBuckets>,
     pub(super) nodes: Mutex<NodePlaces>,
     pub(super) data: DataPlaces,
+    /// It stays as it is as long as the devices do.
+    capacity: Capacity,
     /// Space that writes which are not committed yet may still take.
     reserved: SpinLock<Reservations>,
     /// Held by who discards: one at a time is enough.
@@ -151,6 +153,7 @@ impl Space {
             open: SpinLock::try_new(OpenBuckets::new(OPEN_BUCKETS)?)?,
             nodes: Mutex::try_new(NodePlaces::try_new(btrees.sb())?)?,
             data: DataPlaces::try_new()?,
+            capacity: Capacity::of(btrees.sb(), btrees.sb().opts.get(OptId::GcReservePercent)),
             reserved: SpinLock::try_new(Reservations::new())?,
             discarding: Mutex::try_new(())?,
             evacuating: Mutex::try_new(None)?,
@@ -232,9 +235,15 @@ impl Space {
     }
 
     /// Space in use, as of the last commit.
-    pub fn usage(&self) -> Usage {
-        let capacity = Capacity::of(&self.st, self.st.opts.get(OptId::GcReservePercent));
-        Usage::of(&self.usage_base(), &capacity)
+    fn usage(&self) -> Usage {
+        Usage::of(&self.usage_base(), &self.capacity)
+    }
+
+    /// The same with what is reserved for data that is not written yet.
+    pub fn usage_to_come(&self) -> Usage {
+        let mut base = self.usage_base();
+        base.reserved = base.reserved.saturating_add(self.nr_reserved());
+        Usage::of(&base, &self.capacity)
     }
 
     /// Whether there is space for `nr` more nodes, without what is kept in reserve.

@@ -66,7 +66,8 @@ struct Target {
 
 impl<H: Hooks> Trans<'_, H> {
     /// Makes the staged updates, all or none: into one journal entry, whose number is returned, and
-    /// the nodes. They are durable once that entry is. The nodes are let go.
+    /// the nodes. They are durable once that entry is. The nodes are let go, and those
+    /// that have become small are merged.
     ///
     /// C: `bch2_trans_commit()`.
     pub fn commit(&mut self) -> TransResult<u64> {

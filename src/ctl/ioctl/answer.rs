@@ -89,7 +89,10 @@ impl Request {
             What::Counters { nr, at_mount } => counted(st, *nr, *at_mount)?,
             What::Change { dev, .. } => {
                 dev.as_ref().map_or(Ok(()), |dev| find(st, dev).map(drop))?;
-                return Err(Error::IoctlReadOnly);
+                return match fs.read_write() {
+                    Ok(_) => self.refuse(),
+                    Err(_) => Err(Error::IoctlReadOnly),
+                };
             }
             What::GoingDown { flush } => {
                 if *flush {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Checks of what asks for a change. A filesystem that is mounted read-only refuses all of them,
-//! but a caller that asks for nonsense, or has not the right to ask, is told that first.
+//! and one that is mounted read-write can not do them yet; but a caller that asks for nonsense, or
+//! has not the right to ask, is told that first.
 
 use super::{
     arg::{

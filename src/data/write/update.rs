@@ -25,10 +25,7 @@ use crate::{
         Invalid,
         Result, //
     },
-    format::{
-        btree_id::BtreeId,
-        key_type::KeyType, //
-    },
+    format::btree_id::BtreeId,
     snapshots::View,
 };
 
@@ -38,20 +35,6 @@ const SECTOR: u64 = 512;
 ///
 /// C: `EXTENT_ITERS_MAX`, which counts what follows from them as well.
 const OVERWRITTEN_MAX: usize = 12;
-
-/// Whether a key of this type has space: counted in the sectors of a file.
-///
-/// C: `bkey_extent_is_allocation()`.
-const fn is_allocation(kind: KeyType) -> bool {
-    matches!(
-        kind,
-        KeyType::EXTENT
-            | KeyType::RESERVATION
-            | KeyType::REFLINK_P
-            | KeyType::INLINE_DATA
-            | KeyType::ERROR
-    )
-}
 
 /// What came of putting an extent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,7 +131,7 @@ fn weigh(t: &mut Trans<'_>, view: &View, key: &KeyBuf, at: u64) -> TransResult<(
             break;
         };
         let (start, stop) = (old.k.start_offset().max(at), old.k.p.offset.min(end));
-        if is_allocation(old.k.key_type) {
+        if old.k.key_type.is_allocation() {
             before = before.saturating_add(stop.saturating_sub(start));
         }
         nr = nr.saturating_add(1);
@@ -157,7 +140,7 @@ fn weigh(t: &mut Trans<'_>, view: &View, key: &KeyBuf, at: u64) -> TransResult<(
         }
         from = stop;
     }
-    let after = match is_allocation(key.k.key_type) {
+    let after = match key.k.key_type.is_allocation() {
         true => end.saturating_sub(at),
         false => 0,
     };

@@ -46,6 +46,14 @@ pub fn bucket_to_u64(dev: DevIdx, bucket: BucketNr) -> u64 {
     u64::from(dev.0).wrapping_shl(48) | bucket.0
 }
 
+/// The reverse of [`bucket_to_u64`]. C: `u64_to_bucket()`.
+pub fn u64_to_bucket(dev_bucket: u64) -> (DevIdx, BucketNr) {
+    (
+        DevIdx(low_u8(dev_bucket.wrapping_shr(48))),
+        BucketNr(dev_bucket & ((1 << 48) - 1)),
+    )
+}
+
 /// The key of `bucket_gens` that has a bucket's generation, and which of its generations it is.
 /// C: `alloc_gens_pos()`.
 pub fn bucket_gens_pos(dev: DevIdx, bucket: BucketNr) -> (Bpos, u8) {
@@ -181,6 +189,7 @@ mod tests {
             Some((DEV, NR)) //
         );
         assert_eq!(bucket_of(Bpos::new(256, 0, 0)), None);
+        assert_eq!(u64_to_bucket(bucket_to_u64(DEV, NR)), (DEV, NR));
         assert_eq!(bucket_gens_pos(DEV, NR), (Bpos::new(3, 0x12, 0), 0x34));
         let pos = lru_read_pos(DEV, NR, LRU_TIME_MAX);
         assert_eq!(

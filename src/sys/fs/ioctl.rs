@@ -36,6 +36,9 @@ pub trait Controls: FileSystem {
     /// The filesystem's label: up to 255 bytes.
     fn label(data: &Self::Data) -> &[u8];
 
+    /// Why a change that everybody may ask for is not made.
+    fn refuse_change(data: &Self::Data) -> Errno;
+
     /// A command of the filesystem's own, with its argument. Returns what ioctl(2) returns.
     fn control(inode: &INode<Self>, cmd: u32, arg: usize) -> Result<u32>;
 }
@@ -92,7 +95,7 @@ fn control<T: Controls>(inode: &INode<T>, cmd: u32, arg: usize) -> Result<u32> {
             }
             caller::write(arg, &padded)?;
         }
-        SETFSLABEL if caller::is_admin() => return Err(Errno::EROFS),
+        SETFSLABEL if caller::is_admin() => return Err(T::refuse_change(inode.sb().data())),
         SETFSLABEL => return Err(Errno::EPERM),
         _ => return T::control(inode, cmd, arg),
     }

@@ -26,7 +26,10 @@ use sim::{
         images,
         Image, //
     },
-    init::Filesystem,
+    init::{
+        Access,
+        Filesystem, //
+    },
     sys::caller,
 };
 
@@ -46,6 +49,7 @@ const DEV_USAGE_V2: u32 = number(READ | WRITE, 18, 32);
 const QUERY_ACCOUNTING: u32 = number(WRITE, 21, 32);
 const QUERY_COUNTERS: u32 = number(WRITE, 21, 8);
 const DISK_REMOVE_V2: u32 = number(WRITE, 24, 32);
+const SUBVOLUME_CREATE: u32 = number(WRITE, 16, 32);
 const FSCK_OFFLINE: u32 = number(WRITE, 19, 24);
 
 const BY_INDEX: u32 = 1 << 4;
@@ -262,6 +266,23 @@ fn changes_are_refused_with_a_reason() {
     let mut offline = |on| at(on, &fs, true, FSCK_OFFLINE, &mut memory, START);
     assert_eq!(offline(On::All), Err(Error::IoctlNotYet));
     assert_eq!(offline(On::Device), Err(Error::IoctlUnknown));
+}
+
+/// Of a filesystem that is written, nobody is told that it is read-only.
+#[test]
+fn changes_that_are_not_supported_yet() {
+    let Some(folder) = images::folder() else {
+        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+        return;
+    };
+    let image = Image::named(&folder, "v113-empty").unwrap();
+    let devs = images::devices("sim", image.unpack().unwrap());
+    let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
+    let mut memory = vec![0; 64];
+    let mut create = |fs| ioctl(fs, true, SUBVOLUME_CREATE, &mut memory);
+    assert_eq!(create(&fs), Err(Error::IoctlNotYet));
+    fs.go_read_only().unwrap();
+    assert_eq!(create(&fs), Err(Error::IoctlReadOnly));
 }
 
 /// What an errno may be for any argument.

@@ -6,20 +6,19 @@
 //! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each image, `BCACHEFS_RS_SEED` which.
 
 use sim::{
-    check::check_derived,
-    env::Vec as EnvVec,
-    format::{
-        bpos::Bpos,
-        btree_id::BtreeId,
-        opts::Opts, //
+    check::{
+        check_derived,
+        keys_of_users,
+        Keys, //
     },
+    env::Vec as EnvVec,
+    format::opts::Opts,
     golden::images,
     golden::Image,
     init::{
         Access,
         Filesystem, //
     },
-    snapshots::View,
     sys::block::{
         BlockDevice,
         Disk,
@@ -29,16 +28,10 @@ use sim::{
         Replay, //
     },
 };
-use std::{
-    collections::BTreeMap,
-    sync::Arc, //
-};
+use std::sync::Arc;
 
 /// Those that a crash has left.
 const IMAGES: [&str; 2] = ["v113-unclean", "v113-unclean-dirty"];
-
-/// Keys by btree and position.
-type Keys = BTreeMap<(u8, Bpos), (u8, Vec<u8>)>;
 
 fn image(name: &str) -> Option<Vec<Vec<u8>>> {
     let Some(folder) = images::folder() else {
@@ -58,31 +51,6 @@ fn start(access: Access, devices: Vec<BlockDevice>) -> Arc<sim::env::Arc<Filesys
     Arc::new(Filesystem::start_for(access, devs, &Opts::new()).unwrap())
 }
 
-/// What users see, or what leads to it; not what tells of the space that nodes take.
-fn keys(view: &View) -> Keys {
-    let mut keys = Keys::new();
-    let follows = [
-        BtreeId::ALLOC,
-        BtreeId::FREESPACE,
-        BtreeId::NEED_DISCARD,
-        BtreeId::BACKPOINTERS,
-        BtreeId::BUCKET_GENS,
-        BtreeId::LRU,
-        BtreeId::ACCOUNTING,
-    ];
-    for btree in (0..BtreeId::ACCOUNTING.0).map(BtreeId) {
-        if follows.contains(&btree) {
-            continue;
-        }
-        let mut iter = view.btrees.iter(btree, 0, Bpos::MIN);
-        while let Some(key) = iter.next().unwrap() {
-            let value = (key.k.key_type.0, key.v.to_vec());
-            keys.insert((btree.0, key.k.p), value);
-        }
-    }
-    keys
-}
-
 fn plain(contents: &[Vec<u8>]) -> Vec<BlockDevice> {
     let device = |c: &Vec<u8>| BlockDevice::from_memory("sim", Arc::new(c.clone()));
     contents.iter().map(device).collect()
@@ -98,12 +66,12 @@ fn recover(devices: Vec<BlockDevice>, want: &Keys, what: &str) -> Vec<BlockDevic
     let media: Vec<Medium> = devices.iter().map(BlockDevice::medium).collect();
     let fs = start(Access::Write, devices);
     assert!(fs.view.btrees.overlay().is_none(), "{what}");
-    assert!(keys(&fs.view) == *want, "{what}: after replay");
+    assert!(keys_of_users(&fs.view) == *want, "{what}: after replay");
     let crashed = copies(&media);
     drop(fs);
     let fs = start(Access::Read, copies(&media));
     assert!(fs.journal.clean, "{what}");
-    assert!(keys(&fs.view) == *want, "{what}: shut down");
+    assert!(keys_of_users(&fs.view) == *want, "{what}: shut down");
     let findings = check_derived(&fs.view);
     assert!(findings.is_empty(), "{what}: {findings:#?}");
     crashed
@@ -120,11 +88,11 @@ fn what_the_journal_has_is_replayed() {
         );
         let findings = check_derived(&before.view);
         assert!(findings.is_empty(), "{name}: {findings:#?}");
-        let want = keys(&before.view);
+        let want = keys_of_users(&before.view);
         let again = recover(plain(&contents), &want, name);
         let seen = start(Access::Read, again);
         assert!(!seen.journal.clean && seen.journal.last > before.journal.highest);
-        assert!(keys(&seen.view) == want, "{name}: crashed again");
+        assert!(keys_of_users(&seen.view) == want, "{name}: crashed again");
     }
 }
 
@@ -136,7 +104,7 @@ fn the_power_may_be_lost_meanwhile() {
     );
     for name in IMAGES {
         let Some(contents) = image(name) else { return };
-        let want = keys(&start(Access::Read, plain(&contents)).view);
+        let want = keys_of_users(&start(Access::Read, plain(&contents)).view);
         let power = Power::new();
         let record = |c: Vec<u8>| {
             let disk = Disk::from_memory(Arc::new(c));

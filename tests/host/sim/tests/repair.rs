@@ -7,7 +7,11 @@
 //! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each image, `BCACHEFS_RS_SEED` which.
 
 use sim::{
-    check::check_derived,
+    check::{
+        check_derived,
+        keys_of_users,
+        Keys, //
+    },
     env::{
         Arc as EnvArc,
         Vec as EnvVec, //
@@ -16,11 +20,7 @@ use sim::{
         Error,
         Result, //
     },
-    format::{
-        bpos::Bpos,
-        btree_id::BtreeId,
-        opts::Opts, //
-    },
+    format::opts::Opts,
     golden::{
         images,
         Image, //
@@ -29,7 +29,6 @@ use sim::{
         Access,
         Filesystem, //
     },
-    snapshots::View,
     sys::block::{
         BlockDevice,
         Disk,
@@ -39,10 +38,7 @@ use sim::{
         Replay, //
     },
 };
-use std::{
-    collections::BTreeMap,
-    sync::Arc, //
-};
+use std::sync::Arc;
 
 /// Damage that is repaired.
 const REPAIRED: [&str; 6] = [
@@ -60,18 +56,6 @@ const REFUSED: [(&str, Error); 3] = [
     ("v113-dmg-bset-badkey", Error::CheckTopology),
 ];
 const REPAIR: &str = "fsck,fix_errors=yes";
-/// Btrees that are derived of others.
-const DERIVED: [BtreeId; 7] = [
-    BtreeId::ALLOC,
-    BtreeId::FREESPACE,
-    BtreeId::NEED_DISCARD,
-    BtreeId::BACKPOINTERS,
-    BtreeId::BUCKET_GENS,
-    BtreeId::LRU,
-    BtreeId::ACCOUNTING,
-];
-
-type Keys = BTreeMap<(u8, Bpos), (u8, Vec<u8>)>;
 
 fn image(name: &str) -> Option<Vec<Disk>> {
     let Some(folder) = images::folder() else {
@@ -113,22 +97,6 @@ fn taken(devices: Vec<BlockDevice>) -> EnvVec<BlockDevice> {
     devs
 }
 
-/// What users see, or what leads to it.
-fn keys(view: &View) -> Keys {
-    let mut keys = Keys::new();
-    for btree in (0..BtreeId::ACCOUNTING.0).map(BtreeId) {
-        if DERIVED.contains(&btree) {
-            continue;
-        }
-        let mut iter = view.btrees.iter(btree, 0, Bpos::MIN);
-        while let Some(key) = iter.next().unwrap() {
-            let value = (key.k.key_type.0, key.v.to_vec());
-            keys.insert((btree.0, key.k.p), value);
-        }
-    }
-    keys
-}
-
 /// What is left is clean, has all it had, and nothing is wrong with it.
 fn check(media: &[Medium], want: &Keys, what: &str) {
     let left: Vec<_> = media.iter().map(Medium::contents).collect();
@@ -139,7 +107,7 @@ fn check(media: &[Medium], want: &Keys, what: &str) {
     let ext = sb.ext().unwrap();
     assert_eq!(ext.recovery_passes_required(), [0; 2], "{what}");
     assert_eq!(ext.btrees_lost_data(), 0, "{what}");
-    assert!(keys(&fs.view) == *want, "{what}: other keys");
+    assert!(keys_of_users(&fs.view) == *want, "{what}: other keys");
     let findings = check_derived(&fs.view);
     assert!(findings.is_empty(), "{what}: {findings:#?}");
     // There is nothing to be repaired any more.
@@ -162,7 +130,7 @@ fn what_is_derived_is_made_right() {
     for name in REPAIRED {
         let Some(contents) = image(name) else { return };
         let devs = devices(contents, &Power::new());
-        let want = keys(&start(Access::Read, &devs, "").unwrap().view);
+        let want = keys_of_users(&start(Access::Read, &devs, "").unwrap().view);
         let media = repair(devs, name);
         check(&media, &want, name);
         println!("{name}: repaired");
@@ -181,17 +149,25 @@ fn what_can_not_be_repaired_is_left_as_it_is() {
     }
 }
 
-/// Without leave to repair, nothing is.
+/// Without leave to repair, nothing is: what is wrong stays, or the mount ends with it.
 #[test]
 fn who_may_not_repair_does_not() {
-    let Some(contents) = image("v113-dmg-freespace") else {
-        return;
-    };
-    let devs = devices(contents, &Power::new());
-    for opts in ["fsck,fix_errors=no,errors=ro", "fsck,errors=ro"] {
-        let e = start(Access::Write, &devs, opts).err();
-        let want = opts.contains("=no").then_some(Error::FsckErrorsNotFixed);
-        assert_eq!(e.is_some(), want.is_none(), "{opts}: {e:?}");
+    let refused = Some(Error::FsckErrorsNotFixed);
+    for (opts, want) in [
+        ("fsck,fix_errors=no,errors=ro", None),
+        ("fsck,fix_errors=exit,errors=ro", refused),
+        ("fsck,errors=ro", refused),
+    ] {
+        let Some(contents) = image("v113-dmg-backpointer") else {
+            return;
+        };
+        let devs = devices(contents, &Power::new());
+        let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
+        let e = start_on(Access::Write, taken(devs), opts).err();
+        assert_eq!(e, want, "{opts}");
+        let left = media.iter().map(Medium::contents).collect();
+        let fs = start(Access::Read, &devices(left, &Power::new()), "").unwrap();
+        assert!(!check_derived(&fs.view).is_empty(), "{opts}: repaired");
     }
 }
 
@@ -205,7 +181,7 @@ fn the_power_may_be_lost_meanwhile() {
         let Some(contents) = image(name) else { return };
         let power = Power::new();
         let devs = devices(contents, &power);
-        let want = keys(&start(Access::Read, &devs, "").unwrap().view);
+        let want = keys_of_users(&start(Access::Read, &devs, "").unwrap().view);
         let first = power.now();
         let media = repair(devs, name);
         let last = power.now();
@@ -237,7 +213,7 @@ fn void_numbers_are_forgotten() {
     for name in ["v113-unclean", "v113-unclean-dirty"] {
         let Some(contents) = image(name) else { return };
         let mut devs = devices(contents, &Power::new());
-        let want = keys(&start(Access::Read, &devs, "").unwrap().view);
+        let want = keys_of_users(&start(Access::Read, &devs, "").unwrap().view);
         let mut nr = Vec::new();
         for opts in ["", "fsck,fix_errors=yes", "fsck,fix_errors=yes"] {
             let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
@@ -248,7 +224,7 @@ fn void_numbers_are_forgotten() {
         }
         println!("{name}: {nr:?} ranges of void numbers");
         assert!(nr[0] > 0 && nr[1] < nr[0], "{name}: {nr:?}");
-        assert!(keys(&start(Access::Read, &devs, "").unwrap().view) == want);
+        assert!(keys_of_users(&start(Access::Read, &devs, "").unwrap().view) == want);
     }
 }
 
@@ -278,7 +254,7 @@ fn it_is_repaired_to_be_read() {
     let name = "v113-dmg-backpointer";
     let Some(contents) = image(name) else { return };
     let devs = devices(contents, &Power::new());
-    let want = keys(&start(Access::Read, &devs, "").unwrap().view);
+    let want = keys_of_users(&start(Access::Read, &devs, "").unwrap().view);
     let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
     let fs = start_on(Access::Read, taken(devs), REPAIR).unwrap();
     assert!(fs.read_write().is_err());
@@ -296,14 +272,14 @@ fn names_are_made_right() {
     for (name, found, nr) in names {
         let Some(contents) = image(name) else { return };
         let devs = devices(contents, &Power::new());
-        let before = keys(&start(Access::Read, &devs, "").unwrap().view);
+        let before = keys_of_users(&start(Access::Read, &devs, "").unwrap().view);
         let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
         let fs = start_on(Access::Write, taken(devs), REPAIR).unwrap();
         assert_eq!(fs.view.sb().errors.since_mount(), found, "{name}");
         drop(fs);
         let left = devices(media.iter().map(Medium::contents).collect(), &Power::new());
         let fs = start(Access::Read, &left, "").unwrap();
-        let after = keys(&fs.view);
+        let after = keys_of_users(&fs.view);
         assert!(check_derived(&fs.view).is_empty(), "{name}");
         let changed = after.iter().filter(|(at, v)| before.get(at) != Some(v));
         assert_eq!(changed.count(), nr, "{name}");

@@ -14,7 +14,10 @@ use sim::{
         trans::TransResult,
         KeyBuf, //
     },
-    check::check_derived,
+    check::{
+        check_derived,
+        DERIVED, //
+    },
     env::{
         Arc as EnvArc,
         Vec as EnvVec, //
@@ -313,17 +316,8 @@ fn whatever_is_derived_is_made_right() {
 /// Nodes of btrees that are derived are overwritten.
 #[test]
 fn derived_btrees_are_made_anew() {
-    let derived = [
-        BtreeId::ALLOC,
-        BtreeId::FREESPACE,
-        BtreeId::NEED_DISCARD,
-        BtreeId::LRU,
-        BtreeId::BACKPOINTERS,
-        BtreeId::ACCOUNTING,
-        BtreeId::BUCKET_GENS,
-    ];
     for name in IMAGES {
-        for btree in derived {
+        for btree in DERIVED {
             let Some(disks) = contents(name) else { return };
             let (fs, _) = start(disks, Access::Read, "");
             let mut places = Vec::new();

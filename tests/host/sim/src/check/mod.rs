@@ -11,6 +11,7 @@
 //! | `derived.rs` | [`check_derived`], [`Stored::check`]: the comparison                        |
 //! | `commit.rs`  | [`Stored::commit`]: a transaction, as short as can be                       |
 //! | `sectors.rs` | [`check_sectors`]: what inodes say of the size of their files               |
+//! | `users.rs`   | [`keys_of_users`]: what nothing is derived of                              |
 //! | `plain.rs`   | sectors of buckets and replicas once more, straight from the keys            |
 //!
 //! Of what is compared, only the sums come from the triggers. The comparison is here, and so is a
@@ -22,6 +23,7 @@ mod plain;
 mod read;
 mod sectors;
 mod stored;
+mod users;
 mod world;
 
 pub use commit::Update;
@@ -34,4 +36,9 @@ pub use stored::{
     Dev,
     OwnedKey,
     Stored, //
+};
+pub use users::{
+    keys_of_users,
+    Keys,
+    DERIVED, //
 };
