@@ -6,8 +6,8 @@ use super::new;
 use crate::{
     alloc::{
         space::{
-            discard_buckets,
             keep_buckets_free,
+            keep_discarded,
             Engine,
             Space,
             Writer, //
@@ -39,8 +39,7 @@ use crate::{
     },
     journal::live::{
         Journal,
-        Start,
-        Watermark, //
+        Start, //
     },
     sb::{
         SbState,
@@ -289,6 +288,7 @@ impl ReadWrite {
         while let Some(thread) = threads.pop() {
             thread.ask_to_stop();
             self.journal().want_reclaim();
+            self.writer.hooks.want_discards();
             thread.stop();
         }
     }
@@ -346,12 +346,12 @@ fn reclaim(btrees: &Btrees, writer: &Writer, stop: &Stop) {
 fn discard(btrees: &Btrees, writer: &Writer, stop: &Stop) {
     let engine = Engine { btrees, writer };
     while !stop.requested() && writer.journal.halted().is_none() {
-        if let Err(e) = discard_buckets(engine, Watermark::Btree) {
+        if let Err(e) = keep_discarded(engine) {
             pr_err!("{}: discarding buckets: {e}", btrees.sb().name());
         }
         if let Err(e) = keep_buckets_free(engine) {
             pr_err!("{}: emptying buckets: {e}", btrees.sb().name());
         }
-        stop.sleep_ms(DISCARD_MS);
+        writer.hooks.wait_for_discards(DISCARD_MS);
     }
 }

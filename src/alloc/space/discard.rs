@@ -21,7 +21,10 @@ use crate::{
         pr_warn,
         Vec, //
     },
-    error::Result,
+    error::{
+        Class,
+        Result, //
+    },
     format::{
         bkey::Bkey,
         bpos::Bpos,
@@ -36,51 +39,22 @@ use crate::{
     },
     journal::live::Watermark,
     sb::Device,
-    sys::wait::WaitQueue,
-};
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering, //
 };
 
+/// The watermark of changes that make a bucket free, at least: what they need comes from what is kept
+/// in reserve, as they must not wait for free buckets.
+const DISCARDS_AS: Watermark = Watermark::BtreeCopyGc;
 /// Buckets looked at at a time.
 const BATCH: usize = 64;
 /// Words of the journal that making a bucket free takes, at most: its key, and what follows.
 const FREE_U64S: u32 = 256;
-
-/// Milliseconds that one waits for another who makes buckets free, and who may wait for him.
-const OTHERS_MS: u64 = 100;
-
-/// Counts buckets that became free.
-#[derive(Default)]
-pub(super) struct Freed {
-    nr: AtomicU64,
-    waiters: WaitQueue,
-}
-
-impl Freed {
-    fn add(&self) {
-        self.nr.fetch_add(1, Ordering::AcqRel);
-        self.waiters.wake_all();
-    }
-
-    pub(super) fn nr(&self) -> u64 {
-        self.nr.load(Ordering::Acquire)
-    }
-
-    /// Waits for a moment until there were more than `before`; whether there were.
-    fn exceeds(&self, before: u64) -> bool {
-        let more = || self.nr() > before;
-        self.waiters.wait_timeout_ms(OTHERS_MS, more)
-    }
-}
-
-/// Whether who makes buckets free may wait for room in the journal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Patience {
-    Waits,
-    /// He may be the one who makes room there, and wants a bucket for that.
-    No,
+/// As many buckets as one makes free who must not wait for room in the journal: what is left of it
+/// is for writing it back.
+const ENOUGH: usize = 4;
+/// Whether who asks for buckets may wait for room in the journal: he is not one of those who make
+/// some, who may want a bucket for that.
+fn may_wait(watermark: Watermark) -> bool {
+    watermark < Watermark::Reclaim
 }
 
 /// Makes buckets free that wait to be discarded. Those that were emptied by what is not on disk
@@ -89,21 +63,17 @@ enum Patience {
 ///
 /// C: `bch2_do_discards_work()`.
 pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usize, usize)> {
-    discard(engine, watermark, Patience::Waits)
-}
-
-fn discard(engine: Engine<'_>, watermark: Watermark, patience: Patience) -> Result<(usize, usize)> {
     let space = &engine.writer.hooks;
     let waits = |dev: &Device| space.nr_to_discard(dev.idx) != 0;
     if !space.st.devices().any(waits) {
         return Ok((0, 0));
     }
-    // Who comes second has nothing to do, and must not wait: it may be the first one's own doing.
-    let Some(_one) = space.discarding.try_lock() else {
-        return Ok((0, 0));
-    };
-    // The index is one of the btrees that are behind.
-    try_flush_write_buffer(engine.btrees, engine.writer)?;
+    // The index is one of the btrees that are behind. It will do as it is, if they can not be
+    // brought up to date because no bucket is free.
+    match try_flush_write_buffer(engine.btrees, engine.writer) {
+        Err(e) if e.class() != Class::NoSpace => return Err(e),
+        _ => (),
+    }
     let (mut free, mut waiting) = (0usize, 0usize);
     let mut from = Bpos::MIN;
     loop {
@@ -120,13 +90,14 @@ fn discard(engine: Engine<'_>, watermark: Watermark, patience: Patience) -> Resu
         };
         for pos in found {
             let journal = &engine.writer.journal;
-            if patience == Patience::No && !journal.has_room(FREE_U64S, watermark) {
+            let may_go_on = || free < ENOUGH && journal.has_room(FREE_U64S, watermark);
+            if !may_wait(watermark) && !may_go_on() {
                 return Ok((free, waiting));
             }
             match discard_one(engine, watermark, pos)? {
                 Done::Free => {
                     free = free.saturating_add(1);
-                    space.freed.add();
+                    space.freeing.add();
                 }
                 Done::Waits => waiting = waiting.saturating_add(1),
                 Done::No => (),
@@ -136,12 +107,31 @@ fn discard(engine: Engine<'_>, watermark: Watermark, patience: Patience) -> Resu
     }
 }
 
+/// The same in the background: with a flush of the journal, if that makes more buckets free than
+/// there were.
+///
+/// C: the end of `bch2_do_discards_work()`.
+pub fn keep_discarded(engine: Engine<'_>) -> Result {
+    let (free, waiting) = discard_buckets(engine, Watermark::Btree)?;
+    let journal = &engine.writer.journal;
+    if waiting > free && journal.has_room(FREE_U64S, Watermark::Btree) {
+        journal.flush()?;
+        discard_buckets(engine, Watermark::Btree)?;
+    }
+    Ok(())
+}
+
 /// Makes buckets free, with a flush of the journal if that helps; when there are none, moves nodes
-/// out of one that has few. Says whether there are more than before. Does not wait for room in the
-/// journal.
+/// out of one that has few. Says whether there are more than before. Who makes room in the journal
+/// does not wait for any.
 pub(super) fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
     let space = &engine.writer.hooks;
-    let before = space.freed.nr();
+    let before = space.freeing.nr();
+    if may_wait(watermark) {
+        // Nobody who makes room waits for this one.
+        let journal = &engine.writer.journal;
+        journal.wait_for_space(FREE_U64S, watermark)?;
+    }
     if free_emptied(engine, watermark)? {
         return Ok(true);
     }
@@ -149,28 +139,23 @@ pub(super) fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool
         return free_emptied(engine, watermark);
     }
     let others = space.evacuating.try_lock().is_none();
-    Ok(others && space.freed.exceeds(before))
+    let more = || space.freeing.nr() > before;
+    Ok(others && space.freeing.wait_for(more))
 }
 
 fn free_emptied(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
-    let space = &engine.writer.hooks;
-    let before = space.freed.nr();
-    let (free, waiting) = discard(engine, watermark, Patience::No)?;
-    if (free, waiting) == (0, 0) && space.discarding.try_lock().is_none() {
-        return Ok(space.freed.exceeds(before));
+    let (space, journal) = (&engine.writer.hooks, &engine.writer.journal);
+    let before = space.freeing.nr();
+    let (free, waiting) = discard_buckets(engine, watermark)?;
+    if free != 0 {
+        return Ok(true);
     }
-    let can_flush = || {
-        engine
-            .writer
-            .journal
-            .has_room(FREE_U64S, Watermark::Reclaim)
-    };
-    if free != 0 || waiting == 0 || !can_flush() {
+    if waiting != 0 && journal.has_room(FREE_U64S, watermark) {
+        journal.flush()?;
+        let (free, _) = discard_buckets(engine, watermark)?;
         return Ok(free != 0);
     }
-    engine.writer.journal.flush()?;
-    let (free, _) = discard(engine, watermark, Patience::No)?;
-    Ok(free != 0)
+    Ok(space.freeing.exceeds(before))
 }
 
 enum Done {
@@ -195,6 +180,9 @@ fn discard_one(engine: Engine<'_>, watermark: Watermark, pos: Bpos) -> Result<Do
     if space.open.lock().is_open(idx, bucket) {
         return Ok(Done::Waits);
     }
+    let Some(_in_flight) = space.freeing.begin(pos, may_wait(watermark))? else {
+        return Ok(Done::No);
+    };
     let found = engine.btrees.lookup(BtreeId::ALLOC, pos)?;
     let key = found.map(|f| KeyBuf::copy_of(&f.key())).transpose()?;
     let state = alloc_of(key.as_ref())?;
@@ -213,7 +201,7 @@ fn discard_one(engine: Engine<'_>, watermark: Watermark, pos: Bpos) -> Result<Do
             pr_warn!("{}: discarding bucket {bucket}: {e}", dev.bdev.name());
         }
     }
-    let done = engine.run(watermark, |t| free_one(t, pos))?;
+    let done = engine.run(watermark.max(DISCARDS_AS), |t| free_one(t, pos))?;
     Ok(match done {
         true => Done::Free,
         false => Done::No,

@@ -80,7 +80,7 @@ pub(super) fn evacuate_nodes(engine: Engine<'_>) -> Result<bool> {
     let Some(mut pointless_at) = space.evacuating.try_lock() else {
         return Ok(false);
     };
-    let freed = space.freed.nr();
+    let freed = space.freeing.nr();
     if *pointless_at == Some(freed) {
         return Ok(false);
     }

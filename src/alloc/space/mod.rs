@@ -11,6 +11,7 @@
 //! | `nodes.rs`   | places for btree nodes                                                    |
 //! | `data.rs`    | [`DataPlace`]: places for file data                                       |
 //! | `discard.rs` | emptied buckets become free                                              |
+//! | `freeing.rs` | buckets that are being made free, and who waits for some                  |
 //! | `evacuate.rs` | buckets with few nodes in them are emptied                              |
 //! | `freespace.rs` | the index of free space of a device that has none yet                    |
 //! | `held.rs`    | [`Held`]: buckets that are not taken while the check goes on                |
@@ -21,6 +22,7 @@ mod data;
 mod derive;
 mod discard;
 mod evacuate;
+mod freeing;
 mod freespace;
 mod held;
 mod look;
@@ -34,7 +36,10 @@ pub use data::{
     DataPlace,
     DataRequest, //
 };
-pub use discard::discard_buckets;
+pub use discard::{
+    discard_buckets,
+    keep_discarded, //
+};
 pub use evacuate::keep_buckets_free;
 pub use freespace::{
     complete_freespace,

@@ -332,6 +332,9 @@ pub(super) fn free_on<'a>(
     let mut open = space.open.lock();
     let idx = gather.next_device(&mut open, &|dev| space.dev_space(dev, 0))?;
     let has = space.dev_space(idx, open.nr_unused(idx))?;
+    if has.wants_discard(Watermark::Normal) {
+        space.want_discards();
+    }
     Some((has, space.st.dev(idx)?))
 }
 

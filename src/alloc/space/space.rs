@@ -5,7 +5,7 @@
 use super::{
     data::DataPlaces,
     derive::derive,
-    discard::Freed,
+    freeing::Freeing,
     held::Held,
     metadata::Metadata,
     nodes::{
@@ -90,13 +90,11 @@ pub struct Space {
     capacity: Capacity,
     /// Space that writes which are not committed yet may still take.
     reserved: SpinLock<Reservations>,
-    /// Held by who discards: one at a time is enough.
-    pub(super) discarding: Mutex<()>,
     /// Held by who empties buckets of nodes. When there was nothing to be gained by it: how many
     /// buckets had become free by then.
     pub(super) evacuating: Mutex<Option<u64>>,
-    /// Buckets that became free, and who waits for more.
-    pub(super) freed: Freed,
+    /// Buckets that are being made free, and who waits for more.
+    pub(super) freeing: Freeing,
     /// Buckets that are never taken.
     pub(super) metadata: Metadata,
     /// Buckets that are not taken as long as it is not certain what they hold.
@@ -155,9 +153,8 @@ impl Space {
             data: DataPlaces::try_new()?,
             capacity: Capacity::of(btrees.sb(), btrees.sb().opts.get(OptId::GcReservePercent)),
             reserved: SpinLock::try_new(Reservations::new())?,
-            discarding: Mutex::try_new(())?,
             evacuating: Mutex::try_new(None)?,
-            freed: Freed::default(),
+            freeing: Freeing::try_new()?,
             metadata: Metadata::of(btrees.sb())?,
             held: SpinLock::try_new(None)?,
         })

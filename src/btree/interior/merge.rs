@@ -11,6 +11,7 @@
 
 use super::{
     replace::{
+        room_of_new,
         Made,
         New,
         Replacement, //
@@ -77,25 +78,50 @@ pub(super) fn make_merged<H: Hooks>(
             }
         }
     }
-    let [a, b] = &pair;
-    // They may have grown before they were frozen.
-    let new = is_small_together(btrees, a, b).then(|| new_of(btrees, writer, &pair, &place));
+    let new = keys_together(btrees, node, &pair).and_then(|keys| match keys {
+        Some(keys) => new_of(btrees, writer, &pair, keys, &place).map(Some),
+        None => Ok(None),
+    });
     match new {
-        Some(Ok(new)) => {
+        Ok(Some(new)) => {
             made.new.push(new)?;
             made.places.push(place)?;
             places.pop();
             Ok(Made::Yes(made))
         }
-        Some(Err(e)) => {
-            made.thaw();
-            Err(e)
-        }
-        None => {
+        Ok(None) => {
             made.thaw();
             Ok(Made::Gone)
         }
+        Err(e) => {
+            made.thaw();
+            Err(e)
+        }
     }
+}
+
+/// The keys of both, if a node with them is small enough. For the wider range they may be packed
+/// worse than in either, and take so much more that it would have to be split at once.
+///
+/// C: the use of `btree_node_u64s_with_format()` in `__bch2_foreground_maybe_merge()`.
+fn keys_together(
+    btrees: &Btrees,
+    node: &Node,
+    [a, b]: &[Arc<Node>; 2],
+) -> Result<Option<NodeKeys>> {
+    // They may have grown before they were frozen.
+    if !is_small_together(btrees, a, b) {
+        return Ok(None);
+    }
+    let sb = &btrees.sb().sb;
+    let half = a.read().capacity_u64s(sb.node_sectors()) / 2;
+    let keys = keys_of([a, b], (a.min, b.max))?;
+    let live = keys.live_u64s();
+    if live <= half && room_of_new(sb, live) >= half / 2 {
+        return Ok(Some(keys));
+    }
+    node.merge_below(live_u64s(node).unwrap_or(0));
+    Ok(None)
 }
 
 enum Frozen {
@@ -160,23 +186,23 @@ fn pair(btrees: &Btrees, node: &Arc<Node>) -> Result<Option<[Arc<Node>; 2]>> {
     Ok(None)
 }
 
-/// The new node with the keys of `nodes`, which are frozen.
+/// The new node with the `keys` of both, which are frozen.
 fn new_of<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
     [a, b]: &[Arc<Node>; 2],
+    keys: NodeKeys,
     place: &NodePlace,
 ) -> Result<Arc<Node>> {
-    let range = (a.min, b.max);
     let journal_seq = a.read().journal_seq.max(b.read().journal_seq);
     let new = New {
         btree: a.btree,
         level: a.level,
         replaced: a.replaced.max(b.replaced).wrapping_add(1),
-        range,
+        range: (a.min, b.max),
         journal_seq,
     };
-    new.write(btrees, writer, keys_of([a, b], range)?, Some(place))
+    new.write(btrees, writer, keys, Some(place))
 }
 
 fn keys_of(nodes: [&Node; 2], (min, max): (Bpos, Bpos)) -> Result<NodeKeys> {

@@ -275,7 +275,7 @@ fn cut_at(
 }
 
 /// Words there is room for in a node that was just written with `live` words of keys.
-fn room_of_new(sb: &Superblock, live: usize) -> usize {
+pub(super) fn room_of_new(sb: &Superblock, live: usize) -> usize {
     let bytes = live.saturating_mul(8).saturating_add(NODE_HEADER_BYTES);
     let written = round_up_pow2(u64_of(bytes), sb.block_bytes().into());
     let whole = usize::from(sb.node_sectors()) << SECTOR_SHIFT;

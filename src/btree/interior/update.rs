@@ -125,8 +125,8 @@ pub(in crate::btree) fn merge<H: Hooks>(
     if watermark >= Watermark::InteriorUpdates || btrees.overlay().is_some() {
         return;
     }
-    // It can wait until the journal has room again.
-    if !writer.journal.has_room(1, watermark) {
+    // It can wait until the journal has room again, also for those who make some.
+    if !writer.journal.has_room(1, watermark.min(Watermark::Btree)) {
         return;
     }
     let node_sectors = btrees.sb().sb.node_sectors();
@@ -189,6 +189,15 @@ fn update<H: Hooks>(
             .alloc_nodes(btrees, writer, watermark, wanted, &mut places);
         let outcome = found.and_then(|()| {
             let _one = writer.interior.lock();
+            // It is committed with what is left of the journal for those who make room in it: of
+            // the others, one at a time at most may have begun.
+            match writer.journal.try_reserve(1, watermark) {
+                Ok(_room) => (),
+                Err(Error::JournalFull | Error::JournalRetry) => {
+                    return Ok(Outcome::Again(Before::JournalRoom(1)));
+                }
+                Err(e) => return Err(e),
+            }
             replace(btrees, writer, what, &mut places)
         });
         places
@@ -198,8 +207,7 @@ fn update<H: Hooks>(
             Outcome::Done | Outcome::Gone => return Ok(()),
             Outcome::Places(more) => wanted = wanted.saturating_add(more),
             Outcome::Again(Before::JournalRoom(u64s)) => {
-                let journal = &writer.journal;
-                journal.wait_for_space(u64s, Watermark::InteriorUpdates)?;
+                writer.journal.wait_for_space(u64s, watermark)?;
             }
             Outcome::Again(Before::Settled(node)) => {
                 writer.settled.wait(|| node.is_settled());

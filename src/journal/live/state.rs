@@ -33,6 +33,8 @@ use crate::{
 };
 use core::ops::Range;
 
+/// Of a short journal, up to so many sectors are kept for writing it back.
+const RECLAIM_SECTORS: u64 = 512;
 /// Words of 8 bytes in a sector.
 const SECTOR_U64S: u32 = 64;
 /// Words of an entry's header.
@@ -298,6 +300,15 @@ impl State {
         best.get(last).copied().unwrap_or_default()
     }
 
+    /// Of a journal with so much room, in sectors, what is kept for those who write back what it
+    /// holds: a quarter, and more of a short one, as what they need is not less because it is
+    /// short. Once all was written back, all but two buckets is free, and there has to be some for
+    /// others then.
+    fn reserve_of(all: Space) -> u64 {
+        let some = all.total.saturating_sub(u64::from(all.next_entry) << 1) >> 1;
+        (all.total >> 2).max(some.min(RECLAIM_SECTORS))
+    }
+
     /// Works out what room there is.
     ///
     /// C: `bch2_journal_space_available()`, `bch2_journal_set_watermark()`.
@@ -315,7 +326,8 @@ impl State {
         let now = self.room(Free::Discarded, want);
         let ondisk = self.room(Free::CleanOnDisk, want);
         let clean = self.room(Free::Clean, want).total;
-        let total = self.room(Free::Total, want).total;
+        let all = self.room(Free::Total, want);
+        let total = all.total;
         self.entry_sectors = sat_u32(usize_of(total >> 3));
         self.next_entry = match now.next_entry {
             0 => Err(Refusal::Full),
@@ -325,7 +337,7 @@ impl State {
         self.may_skip_flush = u64::from(ondisk.next_entry) < ondisk.total
             && clean.saturating_sub(ondisk.total) <= total >> 3
             && ondisk.total << 1 > clean;
-        let is_low = clean << 2 <= total || self.pins.free() < self.pins.size() >> 2;
+        let is_low = clean <= Self::reserve_of(all) || self.pins.free() < self.pins.size() >> 2;
         self.watermark = match is_low {
             true => Watermark::Reclaim,
             false => Watermark::Stripe,
