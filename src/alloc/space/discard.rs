@@ -5,6 +5,10 @@
 
 use super::{
     evacuate::evacuate_nodes,
+    gens::{
+        renew_generations,
+        wants_generations, //
+    },
     look::alloc_of,
     space::{
         Engine,
@@ -110,13 +114,16 @@ pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usiz
 /// The same in the background: with a flush of the journal, if that makes more buckets free than
 /// there were.
 ///
-/// C: the end of `bch2_do_discards_work()`.
+/// C: the end of `bch2_do_discards_work()`, and `bch2_gc_gens_async()`.
 pub fn keep_discarded(engine: Engine<'_>) -> Result {
     let (free, waiting) = discard_buckets(engine, Watermark::Btree)?;
     let journal = &engine.writer.journal;
     if waiting > free && journal.has_room(FREE_U64S, Watermark::Btree) {
         journal.flush()?;
         discard_buckets(engine, Watermark::Btree)?;
+    }
+    if wants_generations(engine) {
+        renew_generations(engine)?;
     }
     Ok(())
 }
@@ -137,6 +144,9 @@ pub(super) fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool
     }
     if evacuate_nodes(engine)? {
         return free_emptied(engine, watermark);
+    }
+    if may_wait(watermark) && wants_generations(engine) && renew_generations(engine)? {
+        return Ok(true);
     }
     let others = space.evacuating.try_lock().is_none();
     let more = || space.freeing.nr() > before;

@@ -11,6 +11,7 @@
 //! | `nodes.rs`   | places for btree nodes                                                    |
 //! | `data.rs`    | [`DataPlace`]: places for file data                                       |
 //! | `discard.rs` | emptied buckets become free                                              |
+//! | `gens.rs`    | buckets whose generation has gone far become free                         |
 //! | `freeing.rs` | buckets that are being made free, and who waits for some                  |
 //! | `evacuate.rs` | buckets with few nodes in them are emptied                              |
 //! | `freespace.rs` | the index of free space of a device that has none yet                    |
@@ -24,6 +25,7 @@ mod discard;
 mod evacuate;
 mod freeing;
 mod freespace;
+mod gens;
 mod held;
 mod look;
 mod metadata;

@@ -93,6 +93,8 @@ pub struct Space {
     /// Held by who empties buckets of nodes. When there was nothing to be gained by it: how many
     /// buckets had become free by then.
     pub(super) evacuating: Mutex<Option<u64>>,
+    /// Held by who looks for the oldest pointers: one at a time is enough.
+    pub(super) renewing: Mutex<()>,
     /// Buckets that are being made free, and who waits for more.
     pub(super) freeing: Freeing,
     /// Buckets that are never taken.
@@ -154,6 +156,7 @@ impl Space {
             capacity: Capacity::of(btrees.sb(), btrees.sb().opts.get(OptId::GcReservePercent)),
             reserved: SpinLock::try_new(Reservations::new())?,
             evacuating: Mutex::try_new(None)?,
+            renewing: Mutex::try_new(())?,
             freeing: Freeing::try_new()?,
             metadata: Metadata::of(btrees.sb())?,
             held: SpinLock::try_new(None)?,

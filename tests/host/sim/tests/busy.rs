@@ -11,7 +11,9 @@ use engine::{
         devices,
         made, //
     },
-    setting, //
+    setting,
+    space::disks,
+    Random, //
 };
 use sim::{
     btree::KeyBuf,
@@ -136,4 +138,58 @@ fn small_nodes_of_large_blocks() {
 #[test]
 fn tiny_nodes() {
     busy("small", Some((8, 1)));
+}
+
+/// A filesystem that is full: keys at random positions are inserted until there is no space.
+fn fill(fs: &Filesystem, seed: u64) -> u64 {
+    let engine = fs.read_write().unwrap().engine();
+    let mut r = Random(seed);
+    for nr in 0..1 << 22 {
+        let at = r.below(1 << 40);
+        let done = engine.run(Watermark::Normal, |t| {
+            t.update(BTREE, key(at))?;
+            t.commit()
+        });
+        if let Err(e) = done {
+            assert_eq!(e.class(), Class::NoSpace, "{e}");
+            return nr;
+        }
+    }
+    panic!("it never gets full");
+}
+
+#[test]
+fn what_is_full_can_be_emptied() {
+    for seed in 0..setting("BCACHEFS_RS_ROUNDS", 1) {
+        for name in ["engine-unequal", "engine-small"] {
+            let (devs, media) = devices(disks(name).unwrap(), &Power::new());
+            let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
+            // Who tries again may take what others left in reserve.
+            let nr: u64 = (0..4).map(|again| fill(&fs, seed << 8 | again)).sum();
+            fs.go_read_only().unwrap();
+            drop(fs);
+            let contents = media.iter().map(|m| m.contents()).collect();
+            let devs = devices(contents, &Power::new()).0;
+            let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
+            println!("{name} {seed}: {nr} keys");
+            let engine = fs.read_write().unwrap().engine();
+            let mut start = Bpos::new(0, 0, u32::MAX);
+            loop {
+                let found = engine.run_in_reserve(|t| {
+                    let found = t.next(BTREE, start, LAST)?;
+                    if let Some(found) = &found {
+                        t.delete(BTREE, found.k.p)?;
+                        t.commit()?;
+                    }
+                    Ok(found)
+                });
+                match found.unwrap() {
+                    Some(found) => start = found.k.p.successor(),
+                    None => break,
+                }
+            }
+            insert(&fs, 1000);
+            fs.go_read_only().unwrap();
+        }
+    }
 }
