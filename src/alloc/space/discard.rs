@@ -45,8 +45,8 @@ use crate::{
     sb::Device,
 };
 
-/// The watermark of changes that make a bucket free, at least: what they need comes from what is kept
-/// in reserve, as they must not wait for free buckets.
+/// The watermark of changes that make a bucket free, at least: what they need comes from what is
+/// kept in reserve, as they must not wait for free buckets.
 const DISCARDS_AS: Watermark = Watermark::BtreeCopyGc;
 /// Buckets looked at at a time.
 const BATCH: usize = 64;
