@@ -4,14 +4,15 @@
 # guest: uml-debug 900 30
 """Random damage: thousands of mutated images are mounted, walked and read.
 
-mutate.py [COUNT [SEED]] [--kinds KIND,...] [--first N] [--write]
+mutate.py [COUNT [SEED]] [--kinds KIND,...] [--first N] [--write] [--seconds S]
 
 Mutation N follows from SEED, the kinds and N alone; a failure prints all of them, and `--first N`
 with a COUNT of 1 repeats it. Kinds are the names of KINDS below, or parts of names of images. Half
 of the images of the default kind have no checksums, so that the damage reaches the validators. No
 mount may hang, no kernel complaint may appear, an error must come with a message, and one about a
 btree must say where in it. What can be read from an image with checksums is what was written.
-With `--write` they are mounted read-write, and btrees changed before that.
+With `--write` they are mounted read-write, and btrees and files changed; of one in FSCK_EACH, the tools'
+fsck must not find more afterwards than before. `--seconds S` ends it after S seconds.
 """
 import argparse
 import errno
@@ -19,16 +20,19 @@ import glob
 import os
 import random
 import re
-import shutil
 import struct
-import sys
+import subprocess
 import time
 
 import common
+import rw
 import superblock
 from common import Late, Limit, Log, Loop, Tap, mount, own, umount
 
 COUNT, SEED, BATCH, SECONDS, QUIET_SECONDS = 2000, 1, 100, 60, 6
+# How often the tools look at what was written.
+FSCK_EACH = 20
+KMEMLEAK = '/sys/kernel/debug/kmemleak'
 # Images by name without the version; one named twice is taken twice as often.
 KINDS = {
     'default': ('csum-none', 'csum-none', 'tree', 'empty', 'snap', 'unclean-dirty', 'repl2'),
@@ -128,19 +132,108 @@ class Image:
                     sb.write()
 
 
-def change():
-    """Has btrees changed, which may fail."""
+def copied(path):
+    """A copy of an image, of what is not a hole in it."""
+    to = path + '.written'
+    with open(path, 'rb', buffering=0) as a, open(to, 'wb', buffering=0) as b:
+        size = os.fstat(a.fileno()).st_size
+        b.truncate(size)
+        end = 0
+        while True:
+            try:
+                at = os.lseek(a.fileno(), end, os.SEEK_DATA)
+            except OSError:
+                return to
+            end = os.lseek(a.fileno(), at, os.SEEK_HOLE)
+            while at < end:
+                at += os.pwrite(b.fileno(), os.pread(a.fileno(), min(end - at, 1 << 20), at), at)
+
+
+def change_btrees():
     for path in glob.glob('/sys/fs/bcachefs/*/perf_test'):
-        for test in 'rand_insert 3000 2', 'rand_delete 2000 1', 'seq_insert 3000 1', 'seq_delete 3000 1':
+        for test in 'rand_insert 300 2', 'rand_delete 200 1', 'seq_insert 300 1', 'seq_delete 300 1':
             try:
                 with open(path, 'w', encoding='ascii') as f:
                     f.write(test + '\n')
             except OSError:
                 pass
+
+
+def change_files(rng, root):
+    """Has names and files changed, those that are there and new ones: about thirty operations."""
+    paths, directories = [], [root]
+    for top in directories:
+        try:
+            entries = list(os.scandir(top))
+        except OSError:
+            continue
+        paths += [e.path for e in entries]
+        directories += [e.path for e in entries if e.is_dir(follow_symlinks=False)]
+        if len(paths) > 300:
+            break
+
+    def new():
+        return os.path.join(rng.choice(directories), f'new{rng.randrange(1000)}')
+
+    def written():
+        path = rng.choice(paths) if paths and rng.randrange(2) else new()
+        if os.path.lexists(path) and not os.path.isfile(path):
+            return
+        with open(path, 'r+b' if os.path.exists(path) else 'wb', buffering=0) as f:
+            f.seek(rng.choice((0, 0, 512, 4095, 65536)))
+            f.write(rng.randbytes(rng.choice((1, 4096, 30000))))
+            if rng.randrange(3) == 0:
+                os.fsync(f.fileno())
+            if rng.randrange(3) == 0:
+                f.truncate(rng.choice((0, 1, 5000, 1 << 20)))
+
+    def old():
+        return rng.choice(paths or [new()])
+
+    operations = (written, written, lambda: os.mkdir(new()), lambda: os.rename(old(), new()),
+                  lambda: os.rename(old(), old()), lambda: os.unlink(old()), lambda: os.link(old(), new()),
+                  lambda: os.symlink('x' * rng.randrange(1, 100), new()), lambda: os.chmod(old(), 0o700),
+                  lambda: os.setxattr(old(), 'user.new', rng.randbytes(50)), lambda: os.rmdir(old()))
+    for _ in range(30):
+        try:
+            rng.choice(operations)()
+        except OSError:
+            pass
+
+
+def change(rng=random, root=common.MNT):
+    """Has btrees and files changed, which may fail."""
+    change_btrees()
+    change_files(rng, root)
     os.sync()
 
 
-def one(image, source, sure, write):
+def findings(devices):
+    """How many things the tools' fsck finds wrong; None when it does not get to an end."""
+    try:
+        status, out = rw.tool('fsck', '-n', *devices)
+    except subprocess.TimeoutExpired:
+        return None
+    if status not in (0, 1, 4, 5) or 'exiting' in out or 'shutting down' in out:
+        return None
+    return out.count('not fixing')
+
+
+def leaks():
+    """What kmemleak says of this module, where the kernel has that."""
+    try:
+        with open(KMEMLEAK, 'w', encoding='ascii') as f:
+            f.write('scan')
+        with open(KMEMLEAK, encoding='ascii') as f:
+            found = f.read()
+        with open(KMEMLEAK, 'w', encoding='ascii') as f:
+            f.write('clear')
+    except OSError:
+        return []
+    return [x for x in found.split('unreferenced object') if 'bcachefs' in x]
+
+
+def one(image, source, sure, write, rng):
     """Mounts and reads everything. Returns (outcome, errors, what is wrong). With `sure`, what can
     be read must be what the image has. With `write`, read-write, and with changes."""
     start = time.monotonic()
@@ -155,8 +248,8 @@ def one(image, source, sure, write):
     try:
         with Limit(SECONDS):
             if write:
-                change()
-            _, errors = common.read_everything(common.MNT, sums)
+                change(rng)
+            _, errors = common.read_everything(common.MNT, sums, 100 if write else None)
     except (Late, RuntimeError) as x:
         wrong.append(f'reading: {x} after {time.monotonic() - start:.0f} s')
     try:
@@ -185,12 +278,14 @@ def images_of(kinds):
 
 
 def main():
-    p = argparse.ArgumentParser(usage='mutate.py [COUNT [SEED]] [--kinds KIND,...] [--first N] [--write]')
+    p = argparse.ArgumentParser(
+        usage='mutate.py [COUNT [SEED]] [--kinds KIND,...] [--first N] [--write] [--seconds S]')
     p.add_argument('count', nargs='?', type=int, default=COUNT)
     p.add_argument('seed', nargs='?', type=int, default=SEED)
     p.add_argument('--kinds', default='default')
     p.add_argument('--first', type=int, default=0)
     p.add_argument('--write', action='store_true')
+    p.add_argument('--seconds', type=float, default=float('inf'))
     args = p.parse_args()
     count, seed = args.count, args.seed
     tap, log = Tap(), Log()
@@ -213,10 +308,16 @@ def main():
         image = images[names[nr % len(names)]]
         what = image.damage(rng)
         log.take()
-        files = [shutil.copy(f, f + '.written') for f in image.files] if args.write else image.files
+        files = [copied(f) for f in image.files] if args.write else image.files
         with Loop(files) as dev:
-            sure = image.sums is not None and 'superblock' not in what
-            outcome, errors, bad = one(image, dev.source, sure, args.write)
+            sure = image.sums is not None and 'superblock' not in what and not args.write
+            judged = args.write and nr % FSCK_EACH == 0
+            before = findings(dev.devices) if judged else None
+            outcome, errors, bad = one(image, dev.source, sure, args.write, rng)
+            if before is not None and not bad:
+                after = findings(dev.devices)
+                if after is None or after > before:
+                    bad.append(f'{outcome}: fsck -n finds {after}, and before {before}')
         image.restore()
         lines = log.take(range(6))
         said = own(lines)
@@ -235,10 +336,15 @@ def main():
         for o in outcomes, all_outcomes:
             o[outcome] = o.get(outcome, 0) + 1
         done = nr + 1 - args.first
-        if done % BATCH == 0 or done == count:
+        late = time.monotonic() - start > args.seconds
+        if done % BATCH == 0 or done == count or late:
+            wrong += leaks()
             tap.result(not wrong, f'{done} mutations, seed {seed} ({outcomes})', wrong[:10])
             wrong, outcomes = [], {}
-    print(f'# {count} mutations of {args.kinds} in {time.monotonic() - start:.0f} s: {all_outcomes}')
+            if late:
+                break
+    print(f'# {sum(all_outcomes.values())} mutations of {args.kinds} in {time.monotonic() - start:.0f} s: '
+          f'{all_outcomes}')
     tap.done()
 
 
