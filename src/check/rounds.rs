@@ -38,3 +38,25 @@ impl Rounds {
         self.goes_on = nr != 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_end_with_nothing_to_do_or_after_too_many() {
+        let mut rounds = Rounds::new();
+        assert_eq!(rounds.go_on(), Ok(true));
+        rounds.fixed(3);
+        assert_eq!(rounds.go_on(), Ok(true));
+        rounds.fixed(0);
+        assert_eq!(rounds.go_on(), Ok(false));
+
+        let mut rounds = Rounds::new();
+        for _ in 0..MAX {
+            assert_eq!(rounds.go_on(), Ok(true));
+            rounds.fixed(1);
+        }
+        assert_eq!(rounds.go_on(), Err(Error::RepairEndless));
+    }
+}

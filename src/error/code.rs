@@ -125,6 +125,24 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_reports() {
+        for (errno, code) in [
+            (Errno::ENOMEM, Error::NoMemory),
+            (Errno::ENODEV, Error::DeviceGone),
+            (Errno::ENXIO, Error::DeviceGone),
+            (Errno::EACCES, Error::Permission),
+            (Errno::EPERM, Error::Permission),
+            (Errno::EBUSY, Error::DeviceBusy),
+            (Errno::EROFS, Error::DeviceReadOnly),
+            (Errno::ENOENT, Error::DeviceNotFound),
+            (Errno::EINTR, Error::Interrupted),
+            (Errno::EIO, Error::Io),
+        ] {
+            assert_eq!(Error::from(errno), code);
+        }
+    }
+
+    #[test]
     fn classes_decide_corruption() {
         assert!(Error::NodeChecksum.is_corruption());
         assert!(!Error::NoMemory.is_corruption());

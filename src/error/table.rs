@@ -55,7 +55,6 @@ errors! {
     NoEntry, NotFound, ENOENT, "no such object";
     ReadOnly, ReadOnly, EROFS, "the filesystem is read-only";
     Overflow, InvalidArg, EOVERFLOW, "a number does not fit";
-    TextTooLong, InvalidArg, ERANGE, "the text does not fit the buffer";
 
     // Devices.
     DeviceNotFound, NotFound, ENOENT, "no such block device";
@@ -140,8 +139,6 @@ errors! {
 
     // Superblock: the copies of a device, the devices of a filesystem.
     SbNoCopies, Superblock, EUCLEAN, "no superblock location could be found";
-    SbStale, Superblock, EUCLEAN, "only outdated copies of the superblock are intact";
-    SbOtherFs, Superblock, EUCLEAN, "the superblock copy belongs to another filesystem or device";
     SbPastDevice, Superblock, EUCLEAN, "the superblock copy would be past the end of the device";
     DeviceTooSmall, Superblock, EUCLEAN, "the device is smaller than the filesystem on it";
     DeviceBlockSize, Unsupported, EINVAL, "the device's blocks are larger than the filesystem's";

@@ -9,6 +9,7 @@ use crate::{
             RawKeys, //
         },
     },
+    error::Error,
     format::{
         bkey::{
             Bkey,
@@ -314,6 +315,20 @@ fn the_newest_set_wins_and_deleted_keys_go() {
             (3, KeyType::WHITEOUT, 3)
         ]
     );
+}
+
+#[test]
+fn a_value_that_no_key_can_have() {
+    let k = Bkey::default();
+    for (u64s, is_well) in [(0, true), (250, true), (251, false), (256, false)] {
+        let packed = pack(&KeyFormat::UNPACKED, &k, u64s).map(|_| ());
+        let want = if is_well {
+            Ok(())
+        } else {
+            Err(Error::KeyTooLong)
+        };
+        assert_eq!(packed, want, "{u64s}");
+    }
 }
 
 #[test]

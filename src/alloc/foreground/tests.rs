@@ -10,6 +10,7 @@ use crate::{
         DevIdx,
         Sectors, //
     },
+    error::Error,
     format::{
         data_type::DataType,
         sb::assemble::DevMask,
@@ -626,4 +627,16 @@ fn streams_have_write_points_of_their_own() {
     // And more again, one at a time, when there is more.
     assert!(points.choose(stream(5002), 301, plenty, 64).unwrap().index < 5);
     assert_eq!(points.nr(), 5);
+}
+
+#[test]
+fn refusals_as_errors() {
+    for (refusal, error) in [
+        (Refusal::FreelistEmpty, Error::FreelistEmpty),
+        (Refusal::OpenBucketsEmpty, Error::OpenBucketsEmpty),
+        (Refusal::InsufficientDevices, Error::InsufficientDevices),
+        (Refusal::Failed(Error::Io), Error::Io),
+    ] {
+        assert_eq!(refusal.error(), error);
+    }
 }

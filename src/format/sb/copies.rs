@@ -73,14 +73,14 @@ pub enum Why {
 }
 
 impl Why {
-    /// The code for the caller.
-    pub fn error(&self) -> Error {
+    /// The code for the caller; none for what is only passed over because of another copy, of which
+    /// there is more to say.
+    pub fn error(&self) -> Option<Error> {
         match self {
-            Why::Io(error) => *error,
-            Why::PastDevice(_) => Error::SbPastDevice,
-            Why::Invalid(finding) => finding.error,
-            Why::Older { .. } => Error::SbStale,
-            Why::Foreign => Error::SbOtherFs,
+            Why::Io(error) => Some(*error),
+            Why::PastDevice(_) => Some(Error::SbPastDevice),
+            Why::Invalid(finding) => Some(finding.error),
+            Why::Older { .. } | Why::Foreign => None,
         }
     }
 }
@@ -362,12 +362,13 @@ fn offsets(layout: &RawLayout) -> Result<Result<Vec<u64>, Finding>> {
 }
 
 /// The reason that says most; the first of equal ones.
-fn reason(rejected: &[Rejected]) -> Error {
+pub(super) fn reason(rejected: &[Rejected]) -> Error {
     let mut best: Option<&Rejected> = None;
     for r in rejected {
         if best.is_none_or(|b| r.weight() > b.weight()) {
             best = Some(r);
         }
     }
-    best.map_or(Error::SbNoCopies, |r| r.why.error())
+    best.and_then(|r| r.why.error())
+        .unwrap_or(Error::SbNoCopies)
 }

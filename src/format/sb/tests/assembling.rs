@@ -63,6 +63,7 @@ fn a_device_that_was_removed() {
     let stranger = check_member(&decode(&sb), &decode(V113), false).unwrap_err();
     assert_eq!(stranger, Stranger::Removed { dev: 1 });
     assert!(stranger.can_leave_out());
+    assert_eq!(stranger.error(), Error::DeviceRemoved);
     // The slot was given to another device.
     let other = decode(&with(V113, slot, &[7; 16]));
     assert_eq!(

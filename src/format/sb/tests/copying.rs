@@ -5,8 +5,10 @@
 use super::{
     super::copies::{
         choose,
+        reason,
         ReadSectors,
         Refused,
+        Rejected,
         Why, //
     },
     *,
@@ -91,7 +93,7 @@ fn a_backup_when_the_primary_has_a_bad_checksum() {
     disk.bytes[4096 + at::LABEL] ^= 1;
     let chosen = choose(&disk, None).unwrap();
     assert_eq!(chosen.sector, 2056);
-    assert_eq!(chosen.rejected[0].why.error(), Error::SbChecksum);
+    assert_eq!(chosen.rejected[0].why.error(), Some(Error::SbChecksum));
 }
 
 #[test]
@@ -138,7 +140,7 @@ fn another_of_the_same_age_when_one_says_a_wrong_place() {
     put(&mut disk.bytes, 4096, &with(V113, at::OFFSET, &[77]));
     let chosen = choose(&disk, None).unwrap();
     assert_eq!(chosen.sector, 2056);
-    assert_eq!(chosen.rejected[0].why.error(), Error::SbOffset);
+    assert_eq!(chosen.rejected[0].why.error(), Some(Error::SbOffset));
 }
 
 #[test]
@@ -211,4 +213,17 @@ fn a_given_copy_and_no_other() {
     let refused = choose(&disk, Some(260_096)).expect_err("must be refused");
     assert_eq!(refused.error, Error::SbMagic);
     assert_eq!(refused.rejected.len(), 1);
+}
+
+#[test]
+fn a_reason_is_found_for_any_list() {
+    let rejected = |why| Rejected { sector: 8, why };
+    assert_eq!(reason(&[]), Error::SbNoCopies);
+    assert_eq!(reason(&[rejected(Why::Foreign)]), Error::SbNoCopies);
+    let all = [
+        rejected(Why::Older { seq: 1, newest: 2 }),
+        rejected(Why::PastDevice(7)),
+        rejected(Why::Foreign),
+    ];
+    assert_eq!(reason(&all), Error::SbPastDevice);
 }

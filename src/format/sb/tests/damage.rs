@@ -427,3 +427,16 @@ fn blacklist_and_error_counts() {
         "first occurrence is after the last: seconds: found 6, must be at most 5",
     );
 }
+
+/// Sections that are too short for what they have to hold.
+#[test]
+fn short_sections() {
+    for (kind, error) in [
+        (SectionType::QUOTA, Error::SbQuota),
+        (SectionType::EXT, Error::SbExt),
+    ] {
+        let mut sb = Superblock::decode(V113, None).unwrap();
+        sb.replace_section(kind, &[0; 8]).unwrap();
+        assert_eq!(sb.validate(None).unwrap_err().error, error);
+    }
+}

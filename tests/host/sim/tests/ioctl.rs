@@ -244,6 +244,39 @@ fn usage_adds_up() {
 }
 
 #[test]
+fn arguments_that_make_no_sense() {
+    let Some(folder) = images::folder() else {
+        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+        return;
+    };
+    let image = Image::named(&folder, "v113-threedev").unwrap();
+    let mut contents = image.unpack().unwrap();
+    contents.remove(1);
+    let mut opts = Opts::default();
+    opts.parse_list("very_degraded").unwrap();
+    let fs = Filesystem::start(images::devices("sim", contents), &opts).unwrap();
+
+    let mut short = vec![0; 8];
+    assert_eq!(
+        ioctl(&fs, true, QUERY_UUID, &mut short),
+        Err(Error::IoctlMemory)
+    );
+    let none = ioctl(&fs, true, DISK_GET_IDX, &mut short);
+    assert_eq!(none, Err(Error::IoctlBadArg));
+
+    let mut memory = vec![0; 256];
+    put(&mut memory, 0, READ_DEV.to_ne_bytes());
+    put(&mut memory, 8, (START + 128).to_ne_bytes());
+    put(&mut memory, 128, *b"/dev/other\0");
+    let by_name = ioctl(&fs, true, READ_SUPER, &mut memory);
+    assert_eq!(by_name, Err(Error::IoctlNoSuchName));
+    put(&mut memory, 0, (BY_INDEX | READ_DEV).to_ne_bytes());
+    put(&mut memory, 8, 1u64.to_ne_bytes());
+    let absent = ioctl(&fs, true, READ_SUPER, &mut memory);
+    assert_eq!(absent, Err(Error::IoctlDeviceAbsent));
+}
+
+#[test]
 fn changes_are_refused_with_a_reason() {
     let Some(fs) = start("v139-empty") else {
         println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");

@@ -125,7 +125,7 @@ impl Disk {
 }
 
 /// Makes the checksum of a set of keys right.
-fn fix_checksum(set: &mut [u8], first: bool) {
+pub(crate) fn fix_checksum(set: &mut [u8], first: bool) {
     let head = match first {
         true => Bset::first(set),
         false => Bset::later(set),

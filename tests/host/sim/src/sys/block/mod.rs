@@ -107,6 +107,13 @@ impl BlockDevice {
         Self::new(Inner::new(name, disk, None))
     }
 
+    /// The same, not opened for writing.
+    pub fn read_only(name: &str, disk: Disk) -> Self {
+        let mut inner = Inner::new(name, disk, None);
+        inner.writable = false;
+        Self::new(inner)
+    }
+
     /// A device that keeps a log of what is done to it, by the clock of `power`, for
     /// [`Replay`] to find out what a loss of power would have left.
     pub fn recorded(name: &str, disk: Disk, power: &Power) -> Self {

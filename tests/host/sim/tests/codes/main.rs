@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Error codes that nothing else raises: for each, what leads to it, and that it is this one.
+//!
+//! | file          | codes of                                                         |
+//! |---------------|------------------------------------------------------------------|
+//! | `journal.rs`  | the journal, read and written                                     |
+//! | `mounting.rs` | superblocks, options, what a mount is refused with                |
+//! | `names.rs`    | names, inodes and attributes                                      |
+//! | `nodes.rs`    | btree nodes as they are on disk                                   |
+//! | `overlay.rs`  | [`Overlay`](overlay::Overlay): keys that no validator has seen     |
+//! | `reading.rs`  | keys that are read                                                |
+//! | `writing.rs`  | keys that are changed, and what is derived from them              |
+
+#[allow(dead_code)] // not all of it is used here
+#[path = "../damage/disk.rs"]
+mod disk;
+#[path = "../engine/mod.rs"]
+mod engine;
+mod journal;
+mod mounting;
+mod names;
+mod nodes;
+mod overlay;
+mod reading;
+mod writing;
+
+use engine::space::disks;
+use sim::{
+    env::{
+        Arc,
+        Vec as EnvVec, //
+    },
+    error::Result,
+    format::opts::Opts,
+    init::{
+        Access,
+        Filesystem, //
+    },
+    sys::block::{
+        BlockDevice,
+        Disk,
+        Medium,
+        Power, //
+    },
+};
+
+/// The devices of an image; `None` when there is no such image, which is said.
+fn image(name: &str) -> Option<Vec<Disk>> {
+    let found = disks(name);
+    if found.is_none() {
+        println!("skipped: no image {name} (BCACHEFS_RS_IMAGES)");
+    }
+    found
+}
+
+fn start(
+    access: Access,
+    disks: Vec<Disk>,
+    options: &str,
+) -> Result<(Arc<Filesystem>, Vec<Medium>)> {
+    let (mut devs, mut media) = (EnvVec::new(), Vec::new());
+    for (nr, disk) in disks.into_iter().enumerate() {
+        let dev = BlockDevice::recorded(&format!("codes{nr}"), disk, &Power::new());
+        media.push(dev.medium());
+        devs.push(dev)?;
+    }
+    let mut opts = Opts::default();
+    opts.parse_list(options)?;
+    Filesystem::start_for(access, devs, &opts).map(|fs| (fs, media))
+}
+
+fn contents(media: &[Medium]) -> Vec<Disk> {
+    media.iter().map(Medium::contents).collect()
+}
+
+/// All of a disk, to be changed.
+fn bytes_of(disk: &Disk) -> Vec<u8> {
+    let mut bytes = vec![0; disk.nr_sectors() as usize * 512];
+    disk.read(0, &mut bytes).unwrap();
+    bytes
+}
+
+fn disk_of(bytes: Vec<u8>) -> Disk {
+    Disk::from_memory(std::sync::Arc::new(bytes))
+}
