@@ -7,7 +7,8 @@ use crate::{
     contents,
     disk_of,
     image,
-    start, //
+    start,
+    with_superblock, //
 };
 use sim::{
     btree::KeyBuf,
@@ -33,7 +34,11 @@ use sim::{
         key_type::KeyType,
         node::filesystem_magic,
         opts::Opts,
-        sb::Superblock, //
+        sb::{
+            flags,
+            section::SectionType,
+            Superblock, //
+        },
     },
     init::Access,
     journal::{
@@ -198,6 +203,27 @@ fn a_journal_that_takes_nothing() {
     drop(r);
     assert_eq!(journal.flush(), Err(Error::JournalWriteInvalid));
     assert_eq!(journal.halted(), Some(Error::JournalWriteInvalid));
+
+    // The device may have all but the journal.
+    let bytes = with_superblock(&bytes_of(&disks()[0]), |sb| {
+        let members = sb.section_mut(SectionType::MEMBERS_V2).unwrap();
+        // C: `BCH_MEMBER_DATA_ALLOWED`.
+        let flags = &mut members[8 + 40..][..8];
+        let mut word = u64::from_le_bytes(flags.try_into().unwrap());
+        word = word & !(0x1f << 15) | 0x18 << 15;
+        flags.copy_from_slice(&word.to_le_bytes());
+    });
+    let journal = live(vec![disk_of(bytes)], None).unwrap();
+    assert_eq!(room(&journal), Some(Error::JournalNoDevice));
+
+    // It says that it is encrypted, without a key.
+    let bytes = with_superblock(&bytes_of(&disks()[0]), |sb| {
+        sb.set_flag(flags::ENCRYPTION_TYPE, 1);
+    });
+    if let Ok(journal) = live(vec![disk_of(bytes)], None) {
+        assert_eq!(room(&journal), None);
+        assert_eq!(journal.flush(), Err(Error::JournalWriteCsum));
+    }
 
     // Entries until there is no number left.
     let journal = live(disks(), Some((u64::MAX >> 1) - 3)).unwrap();

@@ -4,6 +4,7 @@
 //!
 //! | file          | codes of                                                         |
 //! |---------------|------------------------------------------------------------------|
+//! | `deep.rs`     | a btree with too many levels                                      |
 //! | `journal.rs`  | the journal, read and written                                     |
 //! | `mounting.rs` | superblocks, options, what a mount is refused with                |
 //! | `names.rs`    | names, inodes and attributes                                      |
@@ -12,6 +13,7 @@
 //! | `reading.rs`  | keys that are read                                                |
 //! | `writing.rs`  | keys that are changed, and what is derived from them              |
 
+mod deep;
 #[allow(dead_code)] // not all of it is used here
 #[path = "../damage/disk.rs"]
 mod disk;
@@ -32,7 +34,11 @@ use sim::{
         Vec as EnvVec, //
     },
     error::Result,
-    format::opts::Opts,
+    format::{
+        csum::CsumType,
+        opts::Opts,
+        sb::Superblock, //
+    },
     init::{
         Access,
         Filesystem, //
@@ -78,6 +84,19 @@ fn contents(media: &[Medium]) -> Vec<Disk> {
 fn bytes_of(disk: &Disk) -> Vec<u8> {
     let mut bytes = vec![0; disk.nr_sectors() as usize * 512];
     disk.read(0, &mut bytes).unwrap();
+    bytes
+}
+
+/// A disk whose superblock was changed, in all copies.
+fn with_superblock(bytes: &[u8], change: impl FnOnce(&mut Superblock)) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let mut sb = Superblock::decode(&bytes[4096..], Some(8)).unwrap();
+    change(&mut sb);
+    let offsets: Vec<u64> = sb.layout.offsets().collect();
+    for at in offsets {
+        let new = sb.encode(at, CsumType::CRC32C_NONZERO).unwrap();
+        bytes[at as usize * 512..][..new.len()].copy_from_slice(&new);
+    }
     bytes
 }
 

@@ -3,10 +3,13 @@
 //! Superblocks, options, and what a mount is refused with.
 
 use crate::{
+    bytes_of,
     contents,
+    disk_of,
     engine::new::made,
     image,
-    start, //
+    start,
+    with_superblock, //
 };
 use sim::{
     check::Plan,
@@ -16,6 +19,8 @@ use sim::{
         Result, //
     },
     format::{
+        bpos::Bpos,
+        btree_id::BtreeId,
         opts::Opts,
         sb::section::SectionType, //
     },
@@ -104,10 +109,38 @@ fn superblocks_that_are_not_written() {
 }
 
 #[test]
+fn what_is_only_read() {
+    let disks = || image("engine-small").unwrap();
+    let (fs, _) = start(Access::Read, disks(), "nochanges").unwrap();
+    assert_eq!(fs.changes().err(), Some(Error::ReadOnly));
+    assert_eq!(fs.go_read_write(), Err(Error::RemountForced));
+    let bytes = with_superblock(&bytes_of(&disks()[0]), |sb| {
+        sb.remove_section(SectionType::CLEAN).unwrap();
+    });
+    let e = start(Access::Read, vec![disk_of(bytes)], "").err();
+    assert_eq!(e, Some(Error::CleanSectionMissing));
+}
+
+#[test]
 fn a_journal_with_a_hole() {
     let Some(disks) = image("v113-dmg-journal-middle") else {
         return;
     };
     let (fs, _) = start(Access::Read, disks, "errors=continue").unwrap();
     assert_eq!(fs.go_read_write(), Err(Error::RemountUnsupported));
+}
+
+#[test]
+fn a_first_subvolume_without_its_directory() {
+    let Some(disk) = crate::disk::Disk::open("v113-dmgbase") else {
+        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+        return;
+    };
+    let at = Bpos::new(0, 1, 0);
+    let found = disk.fs.view.btrees.lookup(BtreeId::SUBVOLUMES, at).unwrap();
+    let found = found.expect("the first subvolume");
+    let bytes = disk.change_value(BtreeId::SUBVOLUMES, &found.key(), |v| {
+        v[8..16].copy_from_slice(&99_999u64.to_le_bytes());
+    });
+    assert_eq!(disk.start(bytes).err(), Some(Error::RootInodeMissing));
 }

@@ -7,12 +7,15 @@ use crate::disk::{
     Disk,
     NodeAt, //
 };
+use crate::with_superblock;
 use sim::{
     btree::Btrees,
     error::Error,
     format::{
         bpos::Bpos,
-        btree_id::BtreeId, //
+        btree_id::BtreeId,
+        jset::EntryType,
+        key_type::KeyType, //
     },
 };
 
@@ -83,4 +86,138 @@ fn headers() {
     let fs = disk.start(bytes).unwrap();
     let e = looked_up(&fs.view.btrees, BtreeId::XATTRS);
     assert_eq!(e, Some(Error::NodeLevel));
+}
+
+/// The image, with a change of the record of the root of a btree in the superblock.
+fn with_root(disk: &Disk, btree: BtreeId, change: impl Fn(&mut [u8])) -> Vec<u8> {
+    with_superblock(&disk.bytes, |sb| {
+        let clean = sb.clean().unwrap();
+        let (seq, mut records) = (clean.journal_seq(), clean.entries.to_vec());
+        let (mut at, mut done) = (0, false);
+        while let Some(head) = records.get(at..at + 8) {
+            let end = at + 8 + usize::from(u16::from_le_bytes([head[0], head[1]])) * 8;
+            if head[2] == btree.0 && head[4] == EntryType::BTREE_ROOT.0 {
+                change(&mut records[at..end]);
+                done = true;
+            }
+            at = end;
+        }
+        assert!(done, "no root of {btree}");
+        sb.set_clean(seq, &records).unwrap();
+    })
+}
+
+#[test]
+fn roots() {
+    let Some(disk) = Disk::open("v113-many") else {
+        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+        return;
+    };
+    let btree = BtreeId::DIRENTS;
+    let bytes = with_root(&disk, btree, |record| record[3] = 4);
+    let fs = disk.start(bytes).unwrap();
+    let e = looked_up(&fs.view.btrees, btree);
+    assert_eq!(e, Some(Error::RootLevel));
+
+    let bytes = with_root(&disk, btree, |record| record[2] = 250);
+    assert_eq!(disk.start(bytes).err(), Some(Error::JournalBadBtree));
+
+    // It is no pointer to a node.
+    let bytes = with_root(&disk, btree, |record| record[8 + 2] = KeyType::COOKIE.0);
+    let fs = disk.start(bytes).unwrap();
+    let e = looked_up(&fs.view.btrees, btree);
+    assert_eq!(e, Some(Error::RootUnreadable));
+
+    // A leaf in the middle as the root.
+    let btrees = &disk.fs.view.btrees;
+    let mut pointers = Vec::new();
+    let mut iter = btrees.iter(btree, 1, Bpos::MIN);
+    while let Some(key) = iter.next().unwrap() {
+        pointers.push((key.k.p, key.v.to_vec()));
+    }
+    assert!(pointers.len() > 2);
+    let (end, value) = &pointers[1];
+    let bytes = with_root(&disk, btree, |record| {
+        record[3] = 0;
+        // Behind the heads of the record and of the key. C: `struct bkey`, `struct bpos`.
+        record[8 + 20..][..4].copy_from_slice(&end.snapshot.to_le_bytes());
+        record[8 + 24..][..8].copy_from_slice(&end.offset.to_le_bytes());
+        record[8 + 32..][..8].copy_from_slice(&end.inode.to_le_bytes());
+        record[8 + 40..][..value.len()].copy_from_slice(value);
+    });
+    let fs = disk.start(bytes).unwrap();
+    let e = looked_up(&fs.view.btrees, btree);
+    assert_eq!(e, Some(Error::RootRange));
+
+    // More was written to it than is there.
+    let mut iter = btrees.iter(btree, 1, Bpos::MIN);
+    let leaf = iter.next().unwrap().unwrap();
+    let bytes = disk.change_value_at(btree, 1, &leaf, |v| {
+        let whole = disk.fs.view.sb().sb.node_sectors();
+        v[16..18].copy_from_slice(&whole.to_le_bytes());
+    });
+    let fs = disk.start(bytes).unwrap();
+    let e = looked_up(&fs.view.btrees, btree);
+    assert_eq!(e, Some(Error::NodeIncomplete));
+
+    // Two pointers to one node.
+    let mut iter = btrees.iter(btree, 1, pointers[2].0);
+    let second = iter.next().unwrap().unwrap();
+    let (_, first) = &pointers[1];
+    let bytes = disk.change_value_at(btree, 1, &second, |v| {
+        // The identity and the place, but not where it begins. C: `struct bch_btree_ptr_v2`.
+        v[8..18].copy_from_slice(&first[8..18]);
+        v[40..].copy_from_slice(&first[40..]);
+    });
+    let fs = disk.start(bytes).unwrap();
+    assert!(fs.view.btrees.lookup(btree, pointers[1].0).is_ok());
+    let e = fs.view.btrees.lookup(btree, pointers[2].0).err();
+    assert_eq!(e, Some(Error::NodeOtherRange));
+}
+
+#[test]
+fn an_interior_node_without_its_last_pointer() {
+    let Some(disk) = Disk::open("v113-many") else {
+        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+        return;
+    };
+    let btree = BtreeId::DIRENTS;
+    let node = disk.node_of(btree, 1, Bpos::MAX);
+    let sets = disk.sets(&node);
+    let mut bytes = disk.bytes.clone();
+    // A set that has nothing is as good as one that is cut, and the last pointer is in one of them.
+    for (nr, set) in sets.iter().enumerate() {
+        let (head, keys) = if nr == 0 { (136, 160) } else { (16, 40) };
+        let set = &mut bytes[set.clone()];
+        let (mut at, mut last) = (keys, None);
+        while let Some(u64s) = set.get(at).filter(|u64s| **u64s != 0) {
+            last = Some((at, *u64s));
+            at += usize::from(*u64s) * 8;
+        }
+        if let Some((at, _)) = last {
+            let left = u16::try_from((at - keys) / 8).unwrap();
+            set[head + 22..head + 24].copy_from_slice(&left.to_le_bytes());
+        }
+        fix_checksum(set, nr == 0);
+    }
+    let fs = disk.start(bytes).unwrap();
+    let at = Bpos::new(u64::MAX, 0, u32::MAX);
+    let e = fs.view.btrees.lookup(btree, at).err();
+    assert_eq!(e, Some(Error::NodeNoChild));
+}
+
+#[test]
+fn a_node_for_an_entry_that_never_was() {
+    let Some(disk) = Disk::open("v113-dmgbase") else {
+        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+        return;
+    };
+    let node = disk.node_of(BtreeId::XATTRS, 0, Bpos::MIN);
+    let set = &disk.bytes[disk.sets(&node).remove(0)];
+    let seq = u64::from_le_bytes(set[144..152].try_into().unwrap());
+    let bytes = with_superblock(&disk.bytes, |sb| {
+        sb.set_blacklist(&[(seq, seq + 1)]).unwrap();
+    });
+    // The others were written then as well, some of which no mount can do without.
+    assert_eq!(disk.start(bytes).err(), Some(Error::NodeVoid));
 }

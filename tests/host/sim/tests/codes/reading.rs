@@ -164,4 +164,9 @@ fn data_with_a_stripe() {
     let at = Bpos::new(0, 7, 0);
     over.add(BtreeId::STRIPES, KeyType::STRIPE, at, 0, &stripe);
     refused(&over, Error::StripeTooShort, data);
+    // Another generation of the bucket.
+    stripe[8 + 7] ^= 1;
+    let mut over = extent(&words);
+    over.add(BtreeId::STRIPES, KeyType::STRIPE, at, 0, &stripe);
+    refused(&over, Error::StripeMismatch, data);
 }

@@ -7,11 +7,13 @@ use crate::{
     overlay::{
         Overlay,
         Written,
-        LEAF, //
+        LEAF,
+        ROOT, //
     },
     start,
 };
 use sim::{
+    algo::str_hash::HashInfo,
     btree::{
         trans::TransResult,
         KeyBuf, //
@@ -41,7 +43,20 @@ use sim::{
         btree_id::BtreeId,
         csum::CsumType,
         key_type::KeyType,
-        values::inode::Inode, //
+        values::{
+            inode::Inode,
+            xattr::XattrType, //
+        },
+    },
+    fs::{
+        change::{
+            Changes,
+            NewFile,
+            Numbers,
+            SetMode, //
+        },
+        inode,
+        SubvolInum, //
     },
     init::Access,
     journal::live::Watermark, //
@@ -115,7 +130,7 @@ fn keys_that_triggers_need() {
     assert_eq!(e, Some(Error::TriggerKeyInvalid));
 }
 
-fn inode(snapshot: u32) -> KeyBuf {
+fn file_in(snapshot: u32) -> KeyBuf {
     let inode = Inode {
         mode: 0o100_644,
         ..Inode::default()
@@ -127,7 +142,7 @@ fn inode(snapshot: u32) -> KeyBuf {
 #[test]
 fn snapshots_above() {
     let w = Overlay::default().write(EMPTY);
-    let e = committed(&w, BtreeId::INODES, &inode(77));
+    let e = committed(&w, BtreeId::INODES, &file_in(77));
     assert_eq!(e, Some(Error::SnapshotUnreadable));
 
     // Flags, parent, two children, subvolume, tree.
@@ -139,7 +154,7 @@ fn snapshots_above() {
         over.add(BtreeId::INODES, KeyType::INODE_V3, at, 0, short);
         over.write(EMPTY)
     };
-    let e = committed(&child(&[0; 8]), BtreeId::INODES, &inode(77));
+    let e = committed(&child(&[0; 8]), BtreeId::INODES, &file_in(77));
     assert_eq!(e, Some(Error::InodeAboveUnreadable));
 }
 
@@ -202,7 +217,7 @@ fn more_than_a_node_takes() {
 
 /// A file that is there.
 fn with_file() -> Overlay {
-    let file = inode(LEAF);
+    let file = file_in(LEAF);
     Overlay::with(
         BtreeId::INODES,
         KeyType::INODE_V3,
@@ -278,6 +293,41 @@ fn data_that_can_not_be_shared() {
         &[0; 16],
     );
     assert_eq!(shared(&over), Some(Error::ReflinkFull));
+}
+
+/// What is in the way of a name or an attribute can not be decoded.
+#[test]
+fn names_that_are_changed() {
+    let (space, name) = (XattrType::USER, &b"name"[..]);
+    let root = SubvolInum {
+        subvol: 1,
+        inum: ROOT,
+    };
+    let view = Overlay::default().read(EMPTY).unwrap();
+    let hashes = HashInfo::of(&inode::find(&view, root).unwrap()).unwrap();
+    let mut over = Overlay::default();
+    let at = Bpos::new(ROOT, hashes.dirent(name), LEAF);
+    over.add(BtreeId::DIRENTS, KeyType::DIRENT, at, 0, &[]);
+    let at = Bpos::new(ROOT, hashes.xattr(space, name), LEAF);
+    over.add(BtreeId::XATTRS, KeyType::XATTR, at, 0, &[]);
+    let w = over.write(EMPTY);
+    let numbers = Numbers::try_new(false, true).unwrap();
+    let changes = Changes {
+        view: &w.view,
+        engine: w.engine(),
+        numbers: &numbers,
+    };
+    let new = NewFile {
+        mode: 0o100_644,
+        ..NewFile::default()
+    };
+    let e = changes.create(root, Some(name), &new).err();
+    assert_eq!(e, Some(Error::DirentToChangeInvalid));
+    let at = (space, name);
+    let e = changes
+        .set_xattr(root, at, Some(b"value"), SetMode::Any, 1)
+        .err();
+    assert_eq!(e, Some(Error::XattrToChangeInvalid));
 }
 
 #[test]

@@ -103,7 +103,18 @@ impl Disk {
         key: &Key<'_>,
         change: impl Fn(&mut [u8]),
     ) -> Vec<u8> {
-        let node = self.node_of(btree, 0, key.k.p);
+        self.change_value_at(btree, 0, key, change)
+    }
+
+    /// The same on any level.
+    pub(crate) fn change_value_at(
+        &self,
+        btree: BtreeId,
+        level: u8,
+        key: &Key<'_>,
+        change: impl Fn(&mut [u8]),
+    ) -> Vec<u8> {
+        let node = self.node_of(btree, level, key.k.p);
         let mut bytes = self.bytes.clone();
         let mut changed = 0;
         for (nr, set) in self.sets(&node).into_iter().enumerate() {
