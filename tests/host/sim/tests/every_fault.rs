@@ -18,6 +18,15 @@ use engine::{
 use sim::{
     btree::KeyBuf,
     check::check_derived,
+    data::{
+        read_sync,
+        write::{
+            write,
+            WriteOptions,
+            Written, //
+        },
+        FileId, //
+    },
     env::{
         scarce,
         Arc, //
@@ -32,7 +41,18 @@ use sim::{
         bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType,
-        opts::Opts, //
+        opts::Opts,
+        values::xattr::XattrType, //
+    },
+    fs::{
+        change::{
+            Mode,
+            NewFile,
+            SetMode,
+            Side, //
+        },
+        dirent,
+        inode, //
     },
     init::{
         Access,
@@ -66,6 +86,8 @@ const BTREE: BtreeId = BtreeId::XATTRS;
 /// Keys that are there before, and keys of one change.
 const OLD: u64 = 1500;
 const NEW: u64 = 60;
+/// What is written to files.
+const DATA: [u8; 8192] = [7; 8192];
 /// Longer than anything that waits.
 const SECONDS: u64 = 60;
 
@@ -178,9 +200,54 @@ fn attempt(disks: Vec<Disk>, begin: impl FnOnce(&[Medium])) -> Attempt {
     }
 }
 
+/// Changes names, attributes and data; of that, `kept` is looked at afterwards.
+fn change_files(fs: &Filesystem) -> BchResult {
+    let (c, root) = (fs.changes()?, inode::root(&fs.view)?);
+    let new = |mode| NewFile {
+        mode,
+        now: 1,
+        ..NewFile::default()
+    };
+    let side = |name: &'static [u8]| Side { dir: root, name };
+    c.create(root, Some(b"dir"), &new(0o040_755))?;
+    let mut first = None;
+    for name in [&b"gone"[..], b"kept"] {
+        let made = c.create(root, Some(name), &new(0o100_644))?;
+        first = first.or(Some(made.id));
+        let file = FileId {
+            inum: made.inode.inum,
+            snapshot: made.snapshot,
+        };
+        let options = WriteOptions::of(fs.view.sb(), &made.inode);
+        let (mut data, mut done) = (DATA, Written::default());
+        let (engine, what) = (c.engine, (0, &mut data[..]));
+        let size = DATA.len() as u64;
+        write(engine, &fs.view, file, &options, what, size, &mut done)?;
+        let at = (XattrType::USER, &b"name"[..]);
+        c.set_xattr(made.id, at, Some(b"value"), SetMode::Any, 2)?;
+        c.link(root, b"link", made.id, 3)?;
+        c.rename(side(b"link"), side(b"other"), Mode::Free, None, 4)?;
+        c.unlink(root, b"other", 5)?;
+    }
+    c.unlink(root, b"gone", 6)?;
+    first.map_or(Ok(()), |id| c.remove(id))
+}
+
+/// What `kept` has, if it is there.
+fn kept(fs: &Filesystem) -> Option<Vec<u8>> {
+    let root = inode::root(&fs.view).unwrap();
+    let node = inode::find(&fs.view, root).unwrap();
+    let at = dirent::lookup(&fs.view, root, &node, b"kept").unwrap()?;
+    let size = inode::find(&fs.view, at).unwrap().size;
+    let mut found = vec![0; size as usize];
+    read_sync(&fs.view, at.file(&fs.view).unwrap(), 0, &mut found).unwrap();
+    Some(found)
+}
+
 fn used(mut got: Got, fs: &Arc<Filesystem>, keep: &mut impl FnMut(BchResult) -> bool) -> Got {
     // Some that are new and some that change, all over the place.
-    got.changed = keep(set(fs, (0..NEW).map(|nr| nr * 50), 2));
+    let changed = set(fs, (0..NEW).map(|nr| nr * 50), 2);
+    got.changed = keep(changed.and_then(|()| change_files(fs)));
     got.synced = keep(fs.sync()) && got.changed;
     let ended = fs.state().get() == State::EmergencyReadOnly;
     if ended {
@@ -210,6 +277,11 @@ fn check(disks: Vec<Disk>, got: Got, what: &str) {
             false => found == before,
         };
         assert!(good, "{what}: key {nr}: {found:?}");
+    }
+    match kept(&fs) {
+        None => assert!(!got.synced, "{what}: a file is gone"),
+        Some(data) if got.synced => assert_eq!(data, DATA, "{what}"),
+        Some(data) => assert!(DATA.starts_with(&data), "{what}: another file"),
     }
     set(&fs, OLD..OLD + 10, 4).unwrap();
     fs.go_read_only().unwrap();

@@ -80,8 +80,8 @@ fn levels_have_an_end() {
         .is_none());
 }
 
-/// In nodes of four blocks, pointers to large keys can be too many for a node that was just made: the
-/// change fails, all before is there, and smaller ones go on.
+/// In nodes of four blocks, what follows from a large key can be too much for a node that was just
+/// made: the change fails, all before is there, and smaller ones go on.
 #[test]
 fn the_smallest_nodes_and_large_keys() {
     let dev = BlockDevice::from_memory("deep", empty(Sizes::new(2 << 10, 512)));
