@@ -3,26 +3,31 @@
 # guest: uml 300
 # guest: uml-debug? 600
 # guest: stock? 600
-"""Writing is ended at once while btrees change, by the ioctl and by sysfs: whoever is at it gets an error
-and nobody waits for ever; the filesystem can still be read, unmounted, and mounted again, and what was
-safe is there."""
+"""Writing is ended at once while btrees and files change, each by eight threads: by the ioctl, by sysfs, by
+a device that fails, and by somebody else who writes the superblock. Whoever is at it gets an error and
+nobody waits for ever; the filesystem can still be read, unmounted, and mounted again, and what was safe is
+there."""
 import errno
 import fcntl
 import os
+import shutil
 import struct
 import threading
 import time
 
 import common
 import engine
+import faults
 import manifest
 import rw
 import sysfs
-from common import Log, Loop, Mounted, Tap, mount, own, umount
+from common import Log, Loop, Mounted, Skip, Tap, mount, own, umount
 
 GOING_DOWN, DEFAULT, FLUSH, NO_FLUSH = 0x8004587d, 0, 1, 2
 IMAGES = 'v113-snap', 'v113-threedev'
 THREADS, NUMBER, SECONDS = 8, 10_000_000, 20
+# Where the first superblock has its number.
+SB_SEQ = 4096 + 112
 
 
 def by_ioctl(flags):
@@ -33,9 +38,72 @@ def by_ioctl(flags):
         os.close(fd)
 
 
-def by_sysfs():
+def by_sysfs(_=None):
     with open(f'{engine.sysfs()}/internal/trigger_emergency_read_only', 'w', encoding='ascii') as f:
         f.write('1')
+
+
+class Failing:
+    """All requests to a device fail from now on, where the kernel can do that."""
+
+    def __init__(self, device):
+        self.switch = f'/sys/block/{os.path.basename(device)}/make-it-fail'
+        if not os.path.exists(self.switch):
+            raise Skip('needs CONFIG_FAIL_MAKE_REQUEST')
+        for setting, value in (('verbose', 0), ('interval', 1), ('probability', 100), ('space', 0), ('times', -1)):
+            with open(f'{faults.DEBUG}/fail_make_request/{setting}', 'w', encoding='ascii') as f:
+                f.write(str(value))
+
+    def set(self, on):
+        with open(self.switch, 'w', encoding='ascii') as f:
+            f.write('01'[on])
+
+
+def by_device(devices):
+    for d in devices:
+        Failing(d).set(True)
+
+
+def by_superblock(devices):
+    """The first copy gets a higher number; then an option that is kept in the superblock is changed."""
+    for d in devices:
+        fd = os.open(d, os.O_RDWR | os.O_SYNC)
+        try:
+            seq, = struct.unpack('<Q', os.pread(fd, 8, SB_SEQ))
+            os.pwrite(fd, struct.pack('<Q', seq + 1000), SB_SEQ)
+        finally:
+            os.close(fd)
+    try:
+        with open(f'{engine.sysfs()}/options/metadata_replicas', 'w', encoding='ascii') as f:
+            f.write('1')
+    except OSError:
+        pass
+    # Or it is written with what is changed.
+    fd = os.open(f'{common.MNT}/load/super', os.O_CREAT | os.O_RDWR)
+    os.close(fd)
+
+
+def write_files(nr, ended):
+    """Makes, writes, syncs, renames and removes files until that fails."""
+    at = 0
+    try:
+        while True:
+            path = f'{common.MNT}/load/{nr}-{at % 10}'
+            with open(path, 'wb', buffering=0) as f:
+                f.write(b'%d' % nr * (1 + at * 997 % 50000))
+                if at % 7 == 0:
+                    os.fsync(f.fileno())
+            os.rename(path, path + '-new')
+            if at % 3:
+                os.unlink(path + '-new')
+            at += 1
+    except OSError as x:
+        ended.append(x.errno)
+
+
+def different(root, man):
+    """What differs, besides what is in the way: the directory of the load, and the one it is in."""
+    return [x for x in manifest.compare(root, man) if "'load" not in x and not x.startswith("b'.':")][:5]
 
 
 def under_load(name, end, *args):
@@ -44,7 +112,9 @@ def under_load(name, end, *args):
     with Loop(files) as dev:
         log = Log()
         mount(dev.source, flags=0)
-        path, ended = f'{engine.sysfs()}/perf_test', []
+        path, ended, of_files = f'{engine.sysfs()}/perf_test', [], []
+        os.mkdir(f'{common.MNT}/load')
+        os.sync()
 
         def change():
             try:
@@ -53,17 +123,25 @@ def under_load(name, end, *args):
                 ended.append('went through')
             except OSError as x:
                 ended.append(x.errno)
-        t = threading.Thread(target=change)
-        t.start()
+        threads = [threading.Thread(target=change)]
+        threads += [threading.Thread(target=write_files, args=(nr, of_files)) for nr in range(THREADS)]
+        for t in threads:
+            t.start()
         time.sleep(1)
         start = time.monotonic()
-        end(*args)
-        t.join(SECONDS)
-        if ended != [errno.EROFS]:
+        end(*(args or [dev.devices]))
+        for t in threads:
+            t.join(SECONDS)
+        if len(ended) != 1 or ended[0] not in (errno.EROFS, errno.EIO):
             wrong.append(f'who changed the btrees got {ended}')
+        if len(of_files) != THREADS or not set(of_files) <= {errno.EROFS, errno.EIO}:
+            wrong.append(f'who wrote files got {of_files}')
         if 'emergency_ro' not in sysfs.read(f'{engine.sysfs()}/internal/flags'):
             wrong.append('not emergency read-only')
-        wrong += manifest.compare(common.MNT, man)[:5]
+        if end is by_device:
+            for d in dev.devices:
+                Failing(d).set(False)
+        wrong += different(common.MNT, man)
         umount()
         if time.monotonic() - start > SECONDS:
             wrong.append(f'took {time.monotonic() - start:.0f} s')
@@ -74,9 +152,10 @@ def under_load(name, end, *args):
         mount(dev.source, flags=0)
         with open(f'{engine.sysfs()}/perf_test', 'w', encoding='ascii') as f:
             f.write('seq_delete 1 1\n')
+        shutil.rmtree(f'{common.MNT}/load')
         umount()
         with Mounted(dev.source) as root:
-            wrong += manifest.compare(root, man)[:5]
+            wrong += different(root, man)
         wrong += rw.fsck(dev.devices)
     return wrong
 
@@ -107,6 +186,8 @@ def main():
             tests += [(f'{name}: ioctl, flags {flags}', under_load, name, by_ioctl, flags)
                       for flags in (DEFAULT, FLUSH, NO_FLUSH)]
             tests += [(f'{name}: sysfs', under_load, name, by_sysfs),
+                      (f'{name}: the device fails', under_load, name, by_device),
+                      (f'{name}: the superblock is written by somebody else', under_load, name, by_superblock),
                       (f'{name}: mounted read-only', read_only, name)]
     tap.check_each(log, tests, 120)
     tap.done()
