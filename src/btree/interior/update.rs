@@ -47,6 +47,10 @@ use crate::{
 
 /// Places taken at first: for a split that grows the root, and a rewrite or two beside it.
 const PLACES: usize = 5;
+/// Words that new nodes have room for beyond what is known to come, when that was too little; how
+/// many more each time, and at most.
+const SPARE_STEP: usize = 24;
+const SPARE_MAX: usize = 96;
 
 /// How an update of nodes went.
 enum Outcome {
@@ -57,6 +61,9 @@ enum Outcome {
     Again(Before),
     /// All was undone. Again, with so many more places.
     Places(usize),
+    /// All was undone: a new node has no room for what came of other nodes that had to be replaced
+    /// after it. Again, with more room in each.
+    Tight,
 }
 
 /// Makes room for `wanted_u64s` words in `node`: splits it, or rewrites it when it is its log that
@@ -158,7 +165,7 @@ fn merge_one<H: Hooks>(
         .alloc_nodes(btrees, writer, watermark, 2, &mut places)
         .and_then(|()| {
             let _one = writer.interior.lock();
-            replace(btrees, writer, &What::Merged(node.clone()), &mut places)
+            replace(btrees, writer, &What::Merged(node.clone()), 0, &mut places)
         });
     places.iter().for_each(|p| hooks.place_done(*p, false));
     Ok(matches!(outcome?, Outcome::Done))
@@ -181,7 +188,7 @@ fn update<H: Hooks>(
     watermark: Watermark,
     what: &What,
 ) -> Result {
-    let mut wanted = PLACES;
+    let (mut wanted, mut spare) = (PLACES, 0usize);
     loop {
         let mut places = Vec::new();
         let found = writer
@@ -198,7 +205,7 @@ fn update<H: Hooks>(
                 }
                 Err(e) => return Err(e),
             }
-            replace(btrees, writer, what, &mut places)
+            replace(btrees, writer, what, spare, &mut places)
         });
         places
             .iter()
@@ -206,6 +213,8 @@ fn update<H: Hooks>(
         match outcome? {
             Outcome::Done | Outcome::Gone => return Ok(()),
             Outcome::Places(more) => wanted = wanted.saturating_add(more),
+            Outcome::Tight if spare >= SPARE_MAX => return Err(Error::BtreeUpdateTooBig),
+            Outcome::Tight => spare = spare.saturating_add(SPARE_STEP),
             Outcome::Again(Before::JournalRoom(u64s)) => {
                 writer.journal.wait_for_space(u64s, watermark)?;
             }
@@ -217,11 +226,13 @@ fn update<H: Hooks>(
     }
 }
 
-/// Replaces `node`, and whatever else has to be for that.
+/// Replaces `node`, and whatever else has to be for that. New nodes have room for `spare` words more
+/// than they are known to need.
 fn replace<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
     what: &What,
+    spare: usize,
     places: &mut Vec<NodePlace>,
 ) -> Result<Outcome> {
     let mut replaced: Vec<Replacement> = Vec::new();
@@ -263,9 +274,9 @@ fn replace<H: Hooks>(
                     .iter()
                     .any(|r| r.all_new().any(|n| Arc::ptr_eq(n, &node)))
                 {
-                    break Err(Error::BtreeUpdateTooBig);
+                    break Ok(Outcome::Tight);
                 }
-                next = Some(What::Node(node, wanted));
+                next = Some(What::Node(node, wanted.saturating_add(spare)));
             }
             Err((TransError::Restart, Before::Root(btree))) => next = Some(What::Root(btree)),
             Err((TransError::Restart, Before::Unlocked(node))) => drop(IntentGuard::lock(node)),
