@@ -316,7 +316,11 @@ impl ReadWrite {
 ///
 /// C: `bch2_journal_reclaim_thread()`.
 fn reclaim(btrees: &Btrees, writer: &Writer, stop: &Stop) {
-    while !stop.requested() && writer.journal.halted().is_none() {
+    while !stop.requested() {
+        // It does not know yet when writing ended elsewhere.
+        if let Some(e) = writer.journal.halted() {
+            return writer.journal.halt(e);
+        }
         writer
             .journal
             .wait_for_reclaim(RECLAIM_MS, || stop.requested());

@@ -165,7 +165,8 @@ impl SbState {
         self.change_super(|sb| sb.add_replicas(data_type, devs))
     }
 
-    /// Changes the superblock, and writes it if `change` says so.
+    /// Changes the superblock, and writes it if `change` says so. When it can not be written as it
+    /// should be, writing ends: nothing can be relied on then.
     pub fn change_super(&self, change: impl FnOnce(&mut Superblock) -> Result<bool>) -> Result {
         let mut slot = self.live.0.lock();
         let live = (*slot)
@@ -176,7 +177,13 @@ impl SbState {
             return Err(self.state.first_error().unwrap_or(Error::SbNotLive));
         };
         match change(&mut live.sb)? {
-            true => self.write_super(live),
+            true => match self.write_super(live) {
+                Err(e @ (Error::SbWriteRaced | Error::SbWriteDropped | Error::SbWriteFailed)) => {
+                    self.state.emergency(e);
+                    Err(e)
+                }
+                done => done,
+            },
             false => Ok(()),
         }
     }

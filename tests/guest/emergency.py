@@ -4,9 +4,8 @@
 # guest: uml-debug? 600
 # guest: stock? 600
 """Writing is ended at once while btrees and files change, each by eight threads: by the ioctl, by sysfs, by
-a device that fails, and by somebody else who writes the superblock. Whoever is at it gets an error and
-nobody waits for ever; the filesystem can still be read, unmounted, and mounted again, and what was safe is
-there."""
+a device that fails. Whoever is at it gets an error and nobody waits for ever; the filesystem can still be
+read, unmounted, and mounted again, and what was safe is there. (The other ways: emergency.rs, on the host.)"""
 import errno
 import fcntl
 import os
@@ -26,8 +25,6 @@ from common import Log, Loop, Mounted, Skip, Tap, mount, own, umount
 GOING_DOWN, DEFAULT, FLUSH, NO_FLUSH = 0x8004587d, 0, 1, 2
 IMAGES = 'v113-snap', 'v113-threedev'
 THREADS, NUMBER, SECONDS = 8, 10_000_000, 20
-# Where the first superblock has its number.
-SB_SEQ = 4096 + 112
 
 
 def by_ioctl(flags):
@@ -62,25 +59,6 @@ class Failing:
 def by_device(devices):
     for d in devices:
         Failing(d).set(True)
-
-
-def by_superblock(devices):
-    """The first copy gets a higher number; then an option that is kept in the superblock is changed."""
-    for d in devices:
-        fd = os.open(d, os.O_RDWR | os.O_SYNC)
-        try:
-            seq, = struct.unpack('<Q', os.pread(fd, 8, SB_SEQ))
-            os.pwrite(fd, struct.pack('<Q', seq + 1000), SB_SEQ)
-        finally:
-            os.close(fd)
-    try:
-        with open(f'{engine.sysfs()}/options/metadata_replicas', 'w', encoding='ascii') as f:
-            f.write('1')
-    except OSError:
-        pass
-    # Or it is written with what is changed.
-    fd = os.open(f'{common.MNT}/load/super', os.O_CREAT | os.O_RDWR)
-    os.close(fd)
 
 
 def write_files(nr, ended):
@@ -187,7 +165,6 @@ def main():
                       for flags in (DEFAULT, FLUSH, NO_FLUSH)]
             tests += [(f'{name}: sysfs', under_load, name, by_sysfs),
                       (f'{name}: the device fails', under_load, name, by_device),
-                      (f'{name}: the superblock is written by somebody else', under_load, name, by_superblock),
                       (f'{name}: mounted read-only', read_only, name)]
     tap.check_each(log, tests, 120)
     tap.done()

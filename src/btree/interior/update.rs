@@ -226,8 +226,8 @@ fn update<H: Hooks>(
     }
 }
 
-/// Replaces `node`, and whatever else has to be for that. New nodes have room for `spare` words more
-/// than they are known to need.
+/// Replaces `node`, and whatever else has to be for that. New nodes have room for `spare` words
+/// more than they are known to need.
 fn replace<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,

@@ -171,11 +171,12 @@ impl Shared {
         self.timer.wake_all();
     }
 
-    /// The error that ended the journal.
+    /// The error that ended the journal, or is about to: it ended writing elsewhere.
     ///
     /// C: `bch2_journal_error()`.
     pub fn halted(&self) -> Option<Error> {
-        self.state.lock().halted
+        let own = self.state.lock().halted;
+        own.or_else(|| self.st.state.first_error())
     }
 
     /// Ends the journal because of `e`, unless it was ended before. Nothing is written any more,

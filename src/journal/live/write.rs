@@ -77,6 +77,8 @@ impl Shared {
     ///
     /// C: `bch2_journal_write()`.
     fn write(&self, seq: u64, buf: &mut Vec<u8>) -> Result {
+        // Writing may have ended because of what is not the journal's.
+        self.halted().map_or(Ok(()), Err)?;
         let now = monotonic_ns();
         let (last_seq, used) = self.locked(|s| {
             let last_seq = s.pick_flush(&self.conf, seq, now);

@@ -140,7 +140,10 @@ const CASES: &[Case] = &[
     Case {
         what: "somebody else writes the superblock",
         options: "",
-        end: |fs, _| _ = raced(fs),
+        end: |fs, _| {
+            assert_eq!(raced(fs), Err(Error::SbWriteRaced));
+            assert_eq!(fs.state().get(), State::EmergencyReadOnly);
+        },
         errors: &[Error::SbWriteRaced],
     },
 ];

@@ -80,8 +80,8 @@ fn levels_have_an_end() {
         .is_none());
 }
 
-/// In nodes of four blocks, what follows from a large key may not fit nodes that were just made, and
-/// they are made once more; until there are too many levels.
+/// In nodes of four blocks, what follows from a large key may not fit nodes that were just made,
+/// and they are made once more; until there are too many levels.
 #[test]
 fn the_smallest_nodes_and_large_keys() {
     let dev = BlockDevice::from_memory("deep", empty(Sizes::new(2 << 10, 512)));
