@@ -13,6 +13,7 @@ use crate::{
             usize_of_u32, //
         },
         sort::sort_by,
+        Arc,
         Vec, //
     },
     error::{
@@ -45,6 +46,13 @@ use core::{
     },
 };
 
+mod amend;
+
+pub use amend::{
+    Amendments,
+    AMENDED, //
+};
+
 /// Bits of a word of [`JournalKeys`]'s `written`.
 const WORD_BITS: usize = 64;
 
@@ -74,7 +82,7 @@ impl Slot {
 /// C: `struct journal_keys`.
 #[derive(Debug, Default)]
 pub struct JournalKeys {
-    buffers: Vec<Buffer>,
+    buffers: Vec<Arc<Buffer>>,
     slots: Vec<Slot>,
     deltas: Vec<Slot>,
     /// One bit for each slot: something was written to its place.
@@ -123,7 +131,7 @@ impl JournalKeys {
     /// [`JournalKeys::push`] refers to them. Buffers have to come in the order they were written,
     /// oldest first.
     pub fn add_buffer(&mut self, seq: u64, bytes: Vec<u8>) -> Result {
-        self.buffers.push(Buffer { seq, bytes })
+        self.buffers.push(Arc::try_new(Buffer { seq, bytes })?)
     }
 
     /// Gives the bytes last taken over back, for when none of their keys was wanted.

@@ -8,6 +8,7 @@
 //! | `contents.rs`  | [`JournalContents`], [`Root`]: what recovery starts from            |
 //! | `key_check.rs` | [`KeyCheck`]: whether keys can be right                             |
 //! | `keys.rs`      | [`keys::JournalKeys`]: updates to lay over the btrees               |
+//! | `keys/`        | what repairs lay over them besides                                 |
 //! | `live/`        | the journal of a filesystem that is written                        |
 //! | `read.rs`      | [`read`]: from the devices, or from the clean section               |
 //! | `replay.rs`    | taking roots and keys out of the records                            |
