@@ -50,7 +50,10 @@ use crate::{
         },
     },
     journal::{
-        keys::JournalKeys,
+        keys::{
+            Amendments,
+            JournalKeys, //
+        },
         Blacklist,
         JournalContents,
         KeyCheck,
@@ -106,6 +109,15 @@ impl Overlay {
         }
     }
 
+    /// Lays `keys` over the btrees instead.
+    fn replace(&self, keys: JournalKeys) -> Result {
+        let keys = Arc::try_new(keys)?;
+        let old = self.keys.lock().replace(keys);
+        self.is_there.store(true, Ordering::Release);
+        drop(old);
+        Ok(())
+    }
+
     fn clear(&self) {
         self.is_there.store(false, Ordering::Release);
         // Freed without the lock, as it may be much.
@@ -126,6 +138,10 @@ pub struct Btrees {
     /// Reads of nodes run here.
     tasks: WorkQueue,
     _shrinkers: (Shrinker<NodeCache>, Shrinker<KeyCache>),
+    /// Pointers to roots that could not be read.
+    broken: Vec<NodePtr>,
+    /// What is left of damaged nodes is used.
+    salvages: AtomicBool,
     /// Which btrees were found damaged.
     pub health: Health,
 }
@@ -152,6 +168,8 @@ impl Btrees {
             keys,
             tasks: WorkQueue::try_new(c"bcachefs-read")?,
             _shrinkers: shrinkers,
+            broken: Vec::new(),
+            salvages: AtomicBool::new(false),
             health: Health::try_new()?,
         };
         for id in (0..BTREE_ID_NR_MAX).map(BtreeId) {
@@ -161,7 +179,7 @@ impl Btrees {
                     Ok(node) => RootState::Node(node),
                     Err(Error::NoMemory) => return Err(Error::NoMemory),
                     Err(e) => {
-                        this.broken_root(id, root, e);
+                        this.broken_root(id, root, e)?;
                         RootState::Broken(e)
                     }
                 },
@@ -173,7 +191,7 @@ impl Btrees {
 
     #[cold]
     #[inline(never)]
-    fn broken_root(&self, btree: BtreeId, root: &Root, e: Error) {
+    fn broken_root(&mut self, btree: BtreeId, root: &Root, e: Error) -> Result {
         let ptr = root
             .key()
             .and_then(|key| NodePtr::decode(btree, root.level, &key, self.entry_sizes()).ok());
@@ -193,6 +211,16 @@ impl Btrees {
         }
         self.st.errors.count(FsckError::BTREE_ROOT_READ_ERROR);
         self.health.found(place, What::Node(e));
+        match ptr {
+            Some(ptr) => self.broken.push(ptr),
+            None => Ok(()),
+        }
+    }
+
+    /// The pointer to the root of a btree that could not be read.
+    pub(super) fn broken_root_pointer(&self, btree: BtreeId) -> Option<NodePtr> {
+        let mut broken = self.broken.iter();
+        broken.find(|ptr| ptr.btree == btree).copied()
     }
 
     /// Counts damage under its id.
@@ -273,9 +301,53 @@ impl Btrees {
     pub fn root_pointer(&self, btree: BtreeId) -> Result<Option<(u8, KeyBuf)>> {
         match self.root(btree) {
             RootState::None => Ok(None),
+            // It is in memory only.
+            RootState::Node(root) if root.is_stand_in() => Ok(None),
             RootState::Node(root) => Ok(Some((root.level.saturating_add(1), root.pointer()?))),
             RootState::Broken(e) => Err(e),
         }
+    }
+
+    /// The level of the root of a btree; 0 when there is none.
+    pub fn root_level(&self, btree: BtreeId) -> u8 {
+        self.root_node(btree).map_or(0, |root| root.level)
+    }
+
+    /// Why the root of a btree can not be read, if that is so.
+    pub fn root_error(&self, btree: BtreeId) -> Option<Error> {
+        match self.root(btree) {
+            RootState::Broken(e) => Some(e),
+            RootState::None | RootState::Node(_) => None,
+        }
+    }
+
+    /// Has `root` be the root of its btree, before anything is changed.
+    pub(super) fn stand_in(&self, root: Arc<Node>) {
+        self.health.forget(root.btree);
+        self.set_root(root);
+    }
+
+    /// Lays `amendments` over the btrees, in front of what is there already. Before anything is
+    /// changed.
+    pub fn amend(&self, amendments: Amendments) -> Result {
+        if amendments.is_empty() {
+            return Ok(());
+        }
+        let amended = match self.overlay() {
+            Some(keys) => keys.amended(amendments),
+            None => JournalKeys::new().amended(amendments),
+        };
+        self.overlay.replace(amended?)
+    }
+
+    /// From here on, what is left of damaged nodes is used, or no more.
+    pub fn set_salvaging(&self, is: bool) {
+        self.salvages.store(is, Ordering::Release);
+    }
+
+    /// Whether what is left of damaged nodes is used.
+    pub fn is_salvaging(&self) -> bool {
+        self.salvages.load(Ordering::Acquire)
     }
 
     /// Gives up what a btree has in nodes, and says whether there was something: it begins anew,
@@ -369,19 +441,33 @@ impl Btrees {
         &self.keys
     }
 
-    fn reader(&self) -> Reader<'_> {
+    pub(super) fn reader_for<'a>(&'a self, health: &'a Health) -> Reader<'a> {
         Reader {
             st: &self.st,
             blacklist: &self.blacklist,
             check: &self.check,
-            health: &self.health,
+            health,
+            salvage: false,
+        }
+    }
+
+    /// Reads a node; when none of its copies is whole, what is left of it, if that is to be.
+    #[inline(never)]
+    fn read_or_salvage(&self, ptr: &NodePtr) -> Result<Arc<Node>> {
+        let mut reader = self.reader_for(&self.health);
+        match reader.read(ptr) {
+            Err(e) if e.is_corruption() && self.is_salvaging() => {
+                reader.salvage = true;
+                reader.read(ptr).map_err(|_| e)
+            }
+            read => read,
         }
     }
 
     /// Reads the node that `ptr` points to, past the cache: what is on the devices. On a stack of
     /// its own: whoever wants a node may be deep in a call already.
     pub fn read_node(&self, ptr: &NodePtr) -> Result<Arc<Node>> {
-        self.tasks.call(|| self.reader().read(ptr))?
+        self.tasks.call(|| self.read_or_salvage(ptr))?
     }
 
     /// The child of the interior node `parent` that covers `pos`; `None` when the parent is no

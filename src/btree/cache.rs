@@ -352,6 +352,19 @@ impl NodeCache {
         }
     }
 
+    /// Drops what is known of a node: it is going to be read with another range, or in another way.
+    pub(super) fn forget(&self, key: NodeKey) {
+        let Ok(shard) = self.shard(&key) else {
+            return;
+        };
+        let old = shard.lock().remove(&key);
+        if let Some(Entry::Ready(node)) = old {
+            Node::kill(&node);
+            self.bytes.fetch_sub(node.accounted(), Ordering::Relaxed);
+            self.nodes.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// Drops a node that was replaced.
     pub(super) fn remove(&self, node: &Node) {
         let key = node.ptr.cache_key();

@@ -7,6 +7,7 @@
 //! | `btrees.rs`  | [`Btrees`]: all btrees of a filesystem, and lookups                     |
 //! | `cache.rs`   | [`cache::NodeCache`]: nodes in memory, bounded, each read once           |
 //! | `encode.rs`  | the bytes of what is written of a node                                  |
+//! | `found.rs`   | [`found::FoundNode`]: nodes that overlap, and what is left of each      |
 //! | `fsck_ids.rs` | under which ids damaged nodes are counted                             |
 //! | `health.rs`  | [`health::Health`]: which btrees were found damaged                     |
 //! | `interior/`  | replacing nodes: split, rewrite, new roots                              |
@@ -19,6 +20,8 @@
 //! | `reclaim.rs` | [`write_back`]: writing back what the journal holds                     |
 //! | `replay.rs`  | [`replay`]: what the journal of the mount before has, to its nodes       |
 //! | `rewrite.rs` | [`rewrite_nodes`]: writing nodes anew                                  |
+//! | `scan.rs`    | [`ScanFor`]: looking for nodes that no pointer leads to                 |
+//! | `survey.rs`  | [`Survey`]: which nodes of a btree are there; making it of others        |
 //! | `table.rs`   | the hash table of the cache                                             |
 //! | `trans/`     | transactions: changing keys                                             |
 //! | `write.rs`   | [`write_node`]: writing what of a node is not on disk                    |
@@ -32,6 +35,7 @@
 mod btrees;
 pub mod cache;
 mod encode;
+pub mod found;
 mod fsck_ids;
 pub mod health;
 pub mod interior;
@@ -44,6 +48,8 @@ mod read;
 mod reclaim;
 mod replay;
 mod rewrite;
+mod scan;
+mod survey;
 mod table;
 pub mod trans;
 mod write;
@@ -66,6 +72,11 @@ pub use reclaim::{
 };
 pub use replay::replay;
 pub use rewrite::rewrite_nodes;
+pub use scan::ScanFor;
+pub use survey::{
+    LostNode,
+    Survey, //
+};
 pub use write::write_node;
 pub use write_buffer::{
     flush_write_buffer,

@@ -2,10 +2,18 @@
 
 //! One node in memory.
 
-use super::{health::Place, key_buf::KeyBuf, ptr::NodePtr};
+use super::{
+    health::Place,
+    key_buf::KeyBuf,
+    ptr::{
+        NodePtr,
+        COPIES_MAX, //
+    },
+};
 use crate::{
     algo::node_keys::{
         self,
+        Builder,
         NodeKeys,
         Spot, //
     },
@@ -168,6 +176,31 @@ impl Node {
             used: AtomicBool::new(true),
             reported: AtomicBool::new(false),
         })
+    }
+
+    /// A root without keys and without a place on disk: what is laid over it leads to its nodes.
+    ///
+    /// C: `bch2_btree_root_alloc_fake()`.
+    #[inline(never)]
+    pub(super) fn stand_in(btree: BtreeId, level: u8) -> Result<Arc<Self>> {
+        let range = (Bpos::MIN, Bpos::MAX);
+        let mut keys = Builder::new(range.0, range.1);
+        keys.lay_out();
+        let parts = Parts {
+            seq: 0,
+            replaced: 0,
+            range,
+            keys: keys.finish()?,
+            invalid: Vec::new(),
+            written: 0,
+        };
+        let ptr = NodePtr::of_new(btree, level, 0, range, [None; COPIES_MAX]);
+        Self::new(&ptr, (DevIdx(0), 0), parts)
+    }
+
+    /// Whether it is one of [`stand_in`](Self::stand_in).
+    pub(super) fn is_stand_in(&self) -> bool {
+        self.ptr.copies().next().is_none()
     }
 
     /// Whether the node covers `pos`.
@@ -341,6 +374,11 @@ impl Body {
     /// The keys.
     pub fn keys(&self) -> &NodeKeys {
         &self.keys
+    }
+
+    /// Positions of keys that can not be right.
+    pub(super) fn invalid(&self) -> &[Bpos] {
+        &self.invalid
     }
 
     /// Whether no key was found damaged.

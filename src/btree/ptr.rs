@@ -145,6 +145,13 @@ impl NodePtr {
         self.copies == other.copies
     }
 
+    /// Adds a copy, if there is room for it.
+    pub(super) fn add_copy(&mut self, copy: Ptr) {
+        if let Some(free) = self.copies.iter_mut().find(|c| c.is_none()) {
+            *free = Some(copy);
+        }
+    }
+
     /// The pointer without the copy on a device.
     pub(super) fn without(mut self, dev: DevIdx) -> Self {
         for copy in &mut self.copies {

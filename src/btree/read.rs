@@ -23,7 +23,10 @@ use crate::{
         },
         key_format::KeyFormat,
         node_keys::NodeKeys,
-        raw_set::check_set, //
+        raw_set::{
+            check_set,
+            RawKeys, //
+        },
     },
     env::{
         num::{
@@ -86,6 +89,8 @@ pub(super) struct Reader<'a> {
     pub(super) blacklist: &'a Blacklist,
     pub(super) check: &'a KeyCheck,
     pub(super) health: &'a Health,
+    /// What is left of a damaged node is better than nothing.
+    pub(super) salvage: bool,
 }
 
 /// One copy of a node, for messages.
@@ -168,7 +173,7 @@ impl Reader<'_> {
     }
 
     #[inline(never)]
-    fn read_copy(&self, ptr: &NodePtr, dev: &Device, copy: &Ptr) -> Result<Arc<Node>> {
+    pub(super) fn read_copy(&self, ptr: &NodePtr, dev: &Device, copy: &Ptr) -> Result<Arc<Node>> {
         let at = Copy {
             ptr,
             dev,
@@ -299,7 +304,11 @@ impl Reader<'_> {
                 "{at}: set of keys at sector {sector} does not match its checksum ({kind}): \
                  {stored} stored, {computed} computed"
             );
-            return Err(Error::NodeChecksum);
+            if !self.salvage || kind.is_encryption() {
+                return Err(Error::NodeChecksum);
+            }
+            // Keys that can not be right are left out later.
+            self.wants_rewrite(at);
         }
         seal.open_set(kind, bytes, offset == 0);
         Ok(())
@@ -327,6 +336,9 @@ impl Reader<'_> {
                     Some(peek) if peek.seq() == head.keys().seq() => (),
                     _ => break,
                 }
+                if self.salvage && set_at(sets.done, rest).is_none() {
+                    break;
+                }
                 self.open_set(at, sets.done, rest)?;
             }
             let Some(set) = set_at(sets.done, rest) else {
@@ -341,22 +353,14 @@ impl Reader<'_> {
                     set.head.journal_seq()
                 );
             } else {
-                check_set(format, set.keys, bounds.0, bounds.1, |key| {
-                    self.check_deletion(at, &key.k);
-                    Ok(())
-                })
-                .map_err(|bad| {
-                    pr_err!(
-                        "{at}: set of keys at sector {}, word {}: {}",
-                        sets.done >> SECTOR_SHIFT,
-                        bad.at,
-                        bad.invalid
-                    );
-                    self.st.errors.count(bad.invalid.id);
-                    Error::NodeKeys
-                })?;
-                let end = sets.done.saturating_add(set.total_bytes());
-                sets.keys.push(end.saturating_sub(set.keys.len())..end)?;
+                let start = sets.done.saturating_add(set.total_bytes());
+                let start = start.saturating_sub(set.keys.len());
+                let kept = self.keys_of_set(at, format, &set, (sets.done, bounds))?;
+                for keys in kept {
+                    let (from, to) = (keys.start, keys.end);
+                    let keys = start.saturating_add(from)..start.saturating_add(to);
+                    sets.keys.push(keys)?;
+                }
             }
             let len = round_up_pow2(u64_of(set.total_bytes()), block).unwrap_or(block);
             sets.done = sets.done.saturating_add(usize_of(len.max(block)));
@@ -367,9 +371,100 @@ impl Reader<'_> {
                 buf.len() >> SECTOR_SHIFT,
                 sets.done >> SECTOR_SHIFT
             );
-            return Err(Error::NodeIncomplete);
+            if !self.salvage {
+                return Err(Error::NodeIncomplete);
+            }
+            self.wants_rewrite(at);
         }
         Ok(sets)
+    }
+
+    /// Where the keys of a set are, which starts at `offset` in its node: all of them, or those
+    /// that can be found.
+    #[inline(never)]
+    fn keys_of_set(
+        &self,
+        at: &Copy<'_>,
+        format: &KeyFormat,
+        set: &Bset<'_>,
+        (offset, bounds): (usize, (Bpos, Bpos)),
+    ) -> Result<Vec<Range<usize>>> {
+        let (mut kept, mut from, mut min) = (Vec::new(), 0usize, bounds.0);
+        loop {
+            let rest = set.keys.get(from..).unwrap_or_default();
+            let checked = check_set(format, rest, min, bounds.1, |key| {
+                self.check_deletion(at, &key.k);
+                if self.salvage {
+                    // One that can not be right may be longer than it should.
+                    let (btree, level) = (at.ptr.btree, at.ptr.level);
+                    self.check.check(btree, level, Origin::BtreeNode, &key)?;
+                    min = key.k.p.successor();
+                }
+                Ok(())
+            });
+            let Err(bad) = checked else {
+                kept.push(from..set.keys.len())?;
+                return Ok(kept);
+            };
+            pr_err!(
+                "{at}: set of keys at sector {}, word {}: {}",
+                offset >> SECTOR_SHIFT,
+                bad.at.saturating_add(from >> 3),
+                bad.invalid
+            );
+            self.st.errors.count(bad.invalid.id);
+            if !self.salvage {
+                return Err(Error::NodeKeys);
+            }
+            self.wants_rewrite(at);
+            let end = from.saturating_add(bad.at << 3);
+            kept.push(from..end)?;
+            let behind = end.saturating_add(8);
+            match self.next_good_key(at, format, (set.keys, behind), (min, bounds.1)) {
+                Some(next) => from = next,
+                None => return Ok(kept),
+            }
+        }
+    }
+
+    /// Where the next key is in the keys of a set, from byte `from` on, that can be right.
+    ///
+    /// C: the label `got_good_key` of `validate_bset_keys()`.
+    fn next_good_key(
+        &self,
+        at: &Copy<'_>,
+        format: &KeyFormat,
+        (keys, from): (&[u8], usize),
+        (min, max): (Bpos, Bpos),
+    ) -> Option<usize> {
+        let is_good = |from: &usize| {
+            let rest = keys.get(*from..).unwrap_or_default();
+            let Some(Ok(raw)) = RawKeys::new(format, rest).next() else {
+                return false;
+            };
+            let key = raw.key(format);
+            let (btree, level) = (at.ptr.btree, at.ptr.level);
+            let checked = self.check.check(btree, level, Origin::BtreeNode, &key);
+            (min..=max).contains(&key.k.p) && key.k.key_type != KeyType::DELETED && checked.is_ok()
+        };
+        (from..keys.len()).step_by(8).find(is_good)
+    }
+
+    /// Checks and decrypts the first set of keys of whatever node there is, and says what it is.
+    /// `None` when it does not match its checksum.
+    pub(super) fn open_header(&self, buf: &mut [u8]) -> Option<RawNode> {
+        let set = Bset::first(buf)?;
+        let kind = CsumType(set.head.csum_type());
+        let seal = Seal {
+            key: self.st.key(),
+            nonce: Nonce::node(&set.head, 0),
+        };
+        let computed = seal.checksum(kind, core::iter::once(set.covered)).ok()?;
+        if !computed.matches(set.csum.into()) {
+            return None;
+        }
+        seal.open_set(kind, buf, true);
+        RawNode::read(buf)
     }
 
     /// C: `validate_bset()`.

@@ -11,6 +11,7 @@
 //! order of the journal, which frees one entry after the other.
 
 use super::{
+    interior::make_root,
     trans::{
         run,
         Hooks,
@@ -36,7 +37,10 @@ use crate::{
         btree_id::BtreeId, //
     },
     journal::{
-        keys::JournalKeys,
+        keys::{
+            JournalKeys,
+            AMENDED, //
+        },
         live::Watermark, //
     },
 };
@@ -134,13 +138,27 @@ fn replay_key<H: Hooks>(
     let (btree, level, key, seq) = keys.with_origin(at)?;
     let pos = key.k.p;
     let key = KeyBuf::copy_of(&key)?;
+    if btrees
+        .root_node(btree)
+        .is_some_and(|root| root.is_stand_in())
+    {
+        // Its pointers come with the keys that are replayed.
+        make_root(btrees, writer, Watermark::Reclaim, btree)?;
+    }
+    if level > btrees.root_level(btree) {
+        // Of nodes above the leaves from before all of these were made anew.
+        return Ok(());
+    }
     let done = run(btrees, writer, Watermark::Reclaim, |t| {
         t.lock(btree, level, pos)?;
         if keys.is_written(at) {
             t.reset();
             return Ok(());
         }
-        t.insert_journalled((btree, level), &key, (seq, seq))
+        match seq {
+            AMENDED => t.insert_amended((btree, level), &key),
+            seq => t.insert_journalled((btree, level), &key, (seq, seq)),
+        }
     });
     if let Err(e) = done {
         if e != Error::JournalFull {

@@ -314,6 +314,17 @@ errors! {
     CheckUnusableIndex, Key, EUCLEAN, "a bucket that is in an index has a damaged key: run bcachefs fsck";
     CheckPointers, Coherency, EUCLEAN, "what space is used for can not be counted, because pointers do not fit their buckets: run bcachefs fsck";
     CheckTopology, Topology, EUCLEAN, "a btree has lost nodes that can not be made of others: run bcachefs fsck";
+    CheckMustRepair, Coherency, EUCLEAN, "a btree can not be used as it is, and may not be repaired: mount with -o fsck,fix_errors=yes, or run bcachefs fsck";
+    CheckHashFull, NoSpace, ENOSPC, "no place is left for a name at its hash";
+    CheckNameTooLong, InvalidArg, ENAMETOOLONG, "a name that is there twice is too long to get another one";
+    CheckLostFound, Coherency, EUCLEAN, "the directory lost+found can not be used";
+    CheckReattach, Coherency, EUCLEAN, "lost+found has an entry already of the name that was to be given to an inode";
+    CheckLoopParent, Coherency, EUCLEAN, "a directory that is above itself has no parent";
+    ScanInterrupted, Again, EINTR, "interrupted by a signal while btree nodes were looked for";
+    FoundNodeIdentity, Topology, EIO, "a btree node that was found has no number of its own";
+    SurveyNode, Topology, EIO, "a btree node does not cover what the pointer to it says";
+    SurveyRoot, Topology, EIO, "there is no pointer to the root of a btree";
+    SurveyRootRange, Topology, EIO, "what is left of the root of a btree does not cover all of it";
     RepairEndless, Coherency, EUCLEAN, "repairs do not come to an end: run bcachefs fsck";
 
     // Files and directories.

@@ -41,3 +41,8 @@ pub fn is_admin() -> bool {
     // SAFETY: Looks at the calling task only.
     unsafe { bindings::bch_rs_capable_admin() }
 }
+
+/// Whether the caller has got a signal, and should not be kept longer than necessary.
+pub fn is_interrupted() -> bool {
+    kernel::current!().signal_pending()
+}

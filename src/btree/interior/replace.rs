@@ -283,23 +283,25 @@ pub(super) fn room_of_new(sb: &Superblock, live: usize) -> usize {
     left.saturating_sub(ENTRY_HEADER_BYTES) >> 3
 }
 
-/// Makes the first root of `btree`, which has no keys.
+/// Makes the first root of `btree`, which has no keys; or the one for which another one stands in.
 pub(super) fn make_first<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
     btree: BtreeId,
     places: &mut Vec<NodePlace>,
 ) -> Result<Made> {
-    if btrees.exists(btree) {
-        return Ok(Made::Gone);
-    }
+    let level = match btrees.root_node(btree) {
+        Some(root) if root.is_stand_in() => root.level,
+        None if !btrees.exists(btree) => 0,
+        _ => return Ok(Made::Gone),
+    };
     let Some(place) = places.last().copied() else {
         return Ok(Made::Places(1));
     };
     let range = (Bpos::MIN, Bpos::MAX);
     let new = New {
         btree,
-        level: 0,
+        level,
         replaced: 0,
         range,
         journal_seq: 0,

@@ -356,7 +356,47 @@ impl<H: Hooks> Trans<'_, H> {
         Ok(())
     }
 
-    /// The same in a locked node, which stays locked.
+    /// Inserts a key that repairs have laid over a btree, and adds it to the journal. No triggers
+    /// run: what follows from it is counted anew.
+    pub(in crate::btree) fn insert_amended(
+        &mut self,
+        (btree, level): (BtreeId, u8),
+        key: &KeyBuf,
+    ) -> TransResult {
+        let at = self.lock(btree, level, key.k.p)?;
+        let target = Target {
+            node: at,
+            nr: 1,
+            value_u64s: key.value().len(),
+        };
+        self.check_room(core::iter::once(&target))?;
+        let (journal, watermark) = (&self.writer.journal, self.watermark);
+        if let Some(guard) = self.nodes.get_mut(at) {
+            let u64s = sat_u32(key.journal_u64s().saturating_add(1));
+            let mut body = guard.write();
+            body.keys.reserve(target.value_u64s, target.nr)?;
+            let mut res = match journal.try_reserve(u64s, watermark) {
+                Ok(res) => res,
+                Err(Error::JournalFull | Error::JournalRetry) => {
+                    drop(body);
+                    self.before = Before::JournalRoom(u64s);
+                    return Err(TransError::Restart);
+                }
+                Err(e) => return Err(e.into()),
+            };
+            let done = add_to_journal(&mut res, btree, level, key);
+            if let Err(e) = done.and_then(|()| body.insert(None, key)) {
+                journal.halt(e);
+                return Err(e.into());
+            }
+            self.btrees.note_written(btree, level, key.k.p);
+            note_pin(&mut body, res.seq(), res.seq(), journal);
+        }
+        self.reset();
+        Ok(())
+    }
+
+    /// As [`insert_journalled`](Self::insert_journalled), in a locked node, which stays locked.
     pub(in crate::btree) fn insert_journalled_at(
         &mut self,
         at: usize,

@@ -146,7 +146,7 @@ impl<H: Hooks> Trans<'_, H> {
     ///
     /// C: `bch2_trans_update_extent_overwrite()`. A range that is deleted of an ancestor's extent,
     /// and not up to its end, remains visible there.
-    fn overwrite(
+    pub fn overwrite(
         &mut self,
         btree: BtreeId,
         old: &KeyBuf,

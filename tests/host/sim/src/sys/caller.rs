@@ -12,6 +12,8 @@ type Result<T = ()> = core::result::Result<T, Errno>;
 pub struct Caller {
     /// Whether it may administer the system.
     pub admin: bool,
+    /// Whether it has got a signal.
+    pub interrupted: bool,
     /// The address of the first byte of `memory`.
     pub start: usize,
     /// All memory that it has.
@@ -61,4 +63,9 @@ pub fn read_text(from: usize, to: &mut [u8]) -> Result<usize> {
 /// Whether the caller may administer the system.
 pub fn is_admin() -> bool {
     with(|c| c.admin)
+}
+
+/// Whether the caller has got a signal.
+pub fn is_interrupted() -> bool {
+    with(|c| c.interrupted)
 }
