@@ -140,4 +140,6 @@ pub struct JournalContents {
     pub check: KeyCheck,
     /// The journal buckets that were looked into; those that were not have nothing that is needed.
     pub used: Vec<UsedBucket>,
+    /// Something of the entries that count is damaged, or missing, and was left out.
+    pub damaged: bool,
 }

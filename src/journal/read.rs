@@ -76,6 +76,7 @@ fn nothing(st: &SbState) -> Result<JournalContents> {
         blacklist: Blacklist::from_ranges(st.sb.blacklist().ranges())?,
         check: KeyCheck::new(st)?,
         used: Vec::new(),
+        damaged: false,
     })
 }
 
@@ -120,7 +121,9 @@ fn read_dirty(replay: &mut Replay<'_>) -> Result {
         scan = scan_all(st, true)?;
         plan = span(&scan.found);
     }
-    if may_be_only_on(st, &scan.unreadable) && !lenient {
+    let unreadable = may_be_only_on(st, &scan.unreadable);
+    let mut damaged = unreadable;
+    if unreadable && !lenient {
         pr_err!(
             "{}: newer journal entries than those found may be where it can not be read; \
              errors=continue mounts without them",
@@ -136,6 +139,7 @@ fn read_dirty(replay: &mut Replay<'_>) -> Result {
     report_span(st, &plan);
     check(&found, &plan, &replay.contents.blacklist, |fault| {
         let e = fault.report(st, &plan);
+        damaged = true;
         match lenient {
             true => Ok(()),
             false => Err(e),
@@ -143,13 +147,14 @@ fn read_dirty(replay: &mut Replay<'_>) -> Result {
     })
     .inspect_err(|_| {
         pr_err!(
-            "{}: errors=continue mounts without it; fsck repairs",
+            "{}: errors=continue mounts without it, to be read; fsck,fix_errors=yes to be written",
             st.name()
         );
     })?;
     let to = &mut replay.contents;
     (to.first_seq, to.last_seq, to.highest_seq) = (plan.first, plan.last, plan.highest);
     to.used = used;
+    to.damaged = damaged;
     for e in found {
         replay.entry(&plan, e)?;
     }

@@ -110,7 +110,8 @@ impl Replay<'_> {
     }
 
     /// `Ok` when damage is to be tolerated, else `e`.
-    fn tolerate(&self, e: Error) -> Result {
+    fn tolerate(&mut self, e: Error) -> Result {
+        self.contents.damaged = true;
         match self.lenient {
             true => Ok(()),
             false => Err(e),
