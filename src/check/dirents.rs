@@ -1,226 +1,209 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A part of the pass `check_dirents`: what directory entries say of inodes, and these of them.
+//! The pass `check_dirents`: whether directory entries have a directory, are where their names are
+//! looked for, and lead to something that says the same; and how many subdirectories directories
+//! have.
 //!
-//! Only what is certain is repaired: an entry of an inode that no snapshot has; and otherwise what
-//! is about an inode of which there is one version, in the snapshot of the entry. The rest is left
-//! to the tools, as is whether entries are where their names are looked for.
-//!
-//! C: `check_dirent()`.
+//! C: `bch2_check_dirents()`.
 
 use super::{
-    inodes::{
-        change_inode,
-        is_whole,
-        versions,
+    files::{
+        Files,
         Versions, //
     },
-    rounds::Rounds,
-    Outcome,
-    Report, //
+    hash::{
+        Checked,
+        Hashed, //
+    },
+    seen::Seen,
+    targets, //
 };
 use crate::{
-    alloc::space::Engine,
+    algo::str_hash::HashInfo,
     btree::{
-        Btrees,
+        flush_write_buffer,
         KeyBuf, //
     },
-    env::{
-        pr_warn,
-        Vec, //
-    },
+    env::Vec,
     error::{
         fsck::FsckError,
-        Error,
         Result, //
     },
     format::{
-        bkey::Bkey,
         bpos::Bpos,
         btree_id::BtreeId,
-        key_type::KeyType,
         values::{
             dirent::{
                 dirent,
-                Dirent,
-                FileType,
-                Target, //
+                FileType, //
             },
-            inode::InodeFlags,
+            inode::{
+                Inode,
+                ROOT_INUM, //
+            },
         },
     },
-    journal::live::Watermark,
 };
 
-/// What is noted in one round, for it needs memory.
-const FOUND_MAX: usize = 1 << 14;
-/// The most bytes of the value of an entry.
-const DIRENT_BYTES: usize = 2048;
-
-/// What is wrong with an entry.
-enum Wrong {
-    /// There is no such inode.
-    Dangling,
-    /// It says that the inode is something else.
-    Type(FileType),
-    /// The inode says that its name is somewhere else, where it is not.
-    Backpointer,
-    /// The inode has two names, and says that it has one.
-    SecondLink,
-}
-
-/// A wrong entry: itself, what it is of, and what is wrong.
-struct Bad {
-    key: KeyBuf,
+/// The directory whose entries are gone through.
+#[derive(Default)]
+struct Dir {
     inum: u64,
-    wrong: Wrong,
+    versions: Versions,
+    /// Subdirectories that each version has.
+    subdirs: Vec<u32>,
+    /// Some entries were moved, and not all of them counted once.
+    recount: bool,
 }
 
-/// Checks directory entries, and repairs what is certain.
+/// Checks directory entries, and repairs them.
 #[inline(never)]
-pub fn check_dirents(engine: Engine<'_>, report: &mut Report) -> Result {
-    let btrees = engine.btrees;
-    if !is_whole(btrees, BtreeId::INODES) || !is_whole(btrees, BtreeId::DIRENTS) {
-        pr_warn!(
-            "{}: inodes or names are damaged: not compared",
-            btrees.sb().name()
-        );
-        return Ok(());
-    }
-    let mut rounds = Rounds::new();
-    while rounds.go_on()? {
-        let found = find(btrees)?;
-        let mut fixed = 0usize;
-        for bad in found.iter() {
-            fixed = fixed.saturating_add(fix(engine, report, bad)?.into());
+pub fn check_dirents(files: &mut Files<'_>) -> Result {
+    flush_write_buffer(files.engine.btrees, files.engine.writer)?;
+    let (btree, btrees) = (BtreeId::DIRENTS, files.engine.btrees);
+    let (mut seen, mut dir) = (Seen::default(), Dir::default());
+    let mut keys = btrees.iter(btree, 0, Bpos::new(ROOT_INUM, 0, 0));
+    while let Some(key) = keys.next()? {
+        let k = key.k;
+        if k.p.inode != dir.inum {
+            check_subdirs(files, &dir)?;
+            check_without(files, (dir.inum, k.p.inode))?;
+            dir = open(files, k.p.inode)?;
         }
-        rounds.fixed(fixed);
+        if files.is_of_no_snapshot(btree, &k)? {
+            continue;
+        }
+        seen.note(k.p)?;
+        if k.key_type.is_whiteout() {
+            continue;
+        }
+        let key = KeyBuf::copy_of(&key)?;
+        check(files, &key, &mut dir, &seen)?;
+    }
+    check_subdirs(files, &dir)?;
+    check_without(files, (dir.inum, u64::MAX))
+}
+
+/// Directories with numbers between these have no entries.
+#[inline(never)]
+fn check_without(files: &mut Files<'_>, (after, before): (u64, u64)) -> Result {
+    let btrees = files.engine.btrees;
+    let start = Bpos::new(0, after.saturating_add(1), 0);
+    let end = Bpos::new(0, before, 0);
+    let mut keys = btrees.iter(BtreeId::INODES, 0, start).until(end);
+    while let Some(key) = keys.next()?.filter(|k| k.k.p < end) {
+        let inode = Inode::decode(&key).ok().flatten();
+        let Some(inode) = inode.filter(|i| i.is_dir() && i.nlink != 0) else {
+            continue;
+        };
+        let (inum, id, says) = (inode.inum, inode.snapshot, inode.nlink);
+        if files.found(
+            FsckError::INODE_DIR_WRONG_NLINK,
+            format_args!("directory {inum}:{id} with wrong i_nlink: got {says}, should be 0"),
+        )? {
+            let nlink = 0;
+            files.change_inode(&inode, &Inode { nlink, ..inode })?;
+        }
     }
     Ok(())
 }
 
+fn open(files: &Files<'_>, inum: u64) -> Result<Dir> {
+    let versions = files.versions(inum)?;
+    let subdirs = Vec::from_elem(0, versions.all.len())?;
+    Ok(Dir {
+        inum,
+        versions,
+        subdirs,
+        recount: false,
+    })
+}
+
+/// C: `check_dirent()`.
 #[inline(never)]
-fn find(btrees: &Btrees) -> Result<Vec<Bad>> {
-    let mut found = Vec::new();
-    let mut iter = btrees.iter(BtreeId::DIRENTS, 0, Bpos::MIN);
-    while let Some(key) = iter.next()? {
-        let Ok(Some(d)) = dirent(&key) else {
-            continue;
-        };
-        let Target::Inode(inum) = d.target else {
-            continue;
-        };
-        if let Some(wrong) = check(btrees, key.k.p, &d, inum)? {
-            let key = KeyBuf::copy_of(&key)?;
-            found.push(Bad { key, inum, wrong })?;
-            if found.len() >= FOUND_MAX {
-                break;
+fn check(files: &mut Files<'_>, key: &KeyBuf, dir: &mut Dir, seen: &Seen) -> Result {
+    let btree = BtreeId::DIRENTS;
+    let nr = dir.versions.all.len();
+    if !files.has_inode(btree, key, &mut dir.versions)? {
+        return Ok(());
+    }
+    if dir.versions.all.len() != nr {
+        dir.subdirs.resize(dir.versions.all.len(), 0)?;
+    }
+    let Ok(Some(d)) = dirent(&key.key()) else {
+        return Ok(());
+    };
+    let inode = dir.versions.of(files.table(), key.k.p.snapshot);
+    let Some(info) = inode.and_then(HashInfo::of) else {
+        return Ok(());
+    };
+    let hashed = Hashed { btree, info };
+    match hashed.check(files, key, seen)? {
+        Checked::Kept => (),
+        Checked::Gone => return Ok(()),
+        Checked::Moved(key) => {
+            dir.recount = true;
+            let mut seen = Seen::default();
+            seen.note(key.k.p)?;
+            if let Ok(Some(d)) = dirent(&key.key()) {
+                targets::check(files, &key, &d, &hashed, &seen)?;
+            }
+            return Ok(());
+        }
+    }
+    if !targets::check(files, key, &d, &hashed, seen)? {
+        return Ok(());
+    }
+    if d.file_type == FileType::DIR {
+        let all = dir.versions.all.iter();
+        for (version, subdirs) in all.zip(dir.subdirs.iter_mut()) {
+            let id = version.snapshot;
+            if id <= key.k.p.snapshot && seen.is_seen_by(files.table(), id) {
+                *subdirs = subdirs.saturating_add(1);
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
-fn check(btrees: &Btrees, at: Bpos, d: &Dirent<'_>, inum: u64) -> Result<Option<Wrong>> {
-    let inode = match versions(btrees, inum)? {
-        Versions::None => return Ok(Some(Wrong::Dangling)),
-        Versions::One(inode) if inode.snapshot == at.snapshot => inode,
-        Versions::One(_) | Versions::Several => return Ok(None),
-    };
-    if inode.is_subvol_root() || inode.flags.has(InodeFlags::UNLINKED) {
-        return Ok(None);
-    }
-    let file_type = FileType::of_mode(inode.mode);
-    if d.file_type != file_type {
-        return Ok(Some(Wrong::Type(file_type)));
-    }
-    if (inode.dir, inode.dir_offset) == (at.inode, at.offset) {
-        return Ok(None);
-    }
-    let said = Bpos::new(inode.dir, inode.dir_offset, at.snapshot);
-    let other = match (inode.dir, inode.dir_offset) {
-        (0, 0) => None,
-        _ => btrees.lookup(BtreeId::DIRENTS, said)?,
-    };
-    let is_there = other.is_some_and(|o| {
-        let target = dirent(&o.key()).ok().flatten().map(|d| d.target);
-        target == Some(Target::Inode(inum))
-    });
-    Ok(match is_there {
-        false => Some(Wrong::Backpointer),
-        true if inode.nlink == 0 && !inode.is_dir() => Some(Wrong::SecondLink),
-        true => None,
-    })
-}
-
+/// C: `check_subdir_count()`.
 #[inline(never)]
-fn fix(engine: Engine<'_>, report: &mut Report, bad: &Bad) -> Result<bool> {
-    let (st, p, inum) = (engine.btrees.sb(), bad.key.k.p, bad.inum);
-    let (id, what) = match bad.wrong {
-        Wrong::Dangling => (
-            FsckError::DIRENT_TO_MISSING_INODE,
-            "does not exist: delete it",
-        ),
-        Wrong::Type(_) => (FsckError::DIRENT_D_TYPE_WRONG, "is of another type"),
-        Wrong::Backpointer => (
-            FsckError::INODE_WRONG_BACKPOINTER,
-            "says that its name is where it is not",
-        ),
-        Wrong::SecondLink => (
-            FsckError::INODE_MULTIPLE_LINKS_BUT_NLINK_0,
-            "has another name, and counts only one",
-        ),
-    };
-    let outcome = report.found(
-        st,
-        id,
-        format_args!("directory entry {p}: inode {inum} {what}"),
-    )?;
-    if outcome == Outcome::Leave {
-        return Ok(false);
-    }
-    match bad.wrong {
-        // As if it had been deleted: others with the same hash are still found behind it.
-        Wrong::Dangling => {
-            let k = Bkey {
-                key_type: KeyType::HASH_WHITEOUT,
-                ..bad.key.k
-            };
-            put(engine, &bad.key, KeyBuf::of(k, &[])?)?;
+fn check_subdirs(files: &mut Files<'_>, dir: &Dir) -> Result {
+    let all = dir.versions.all.iter().zip(dir.subdirs.iter().copied());
+    for (version, counted) in all {
+        let (inum, id, says) = (version.inum, version.snapshot, version.nlink);
+        if says == counted && !dir.recount || !version.is_dir() {
+            continue;
         }
-        Wrong::Type(file_type) => {
-            let Ok(Some(d)) = dirent(&bad.key.key()) else {
-                return Ok(false);
-            };
-            let mut value = Vec::from_elem(0, DIRENT_BYTES)?;
-            let new = Dirent { file_type, ..d };
-            let len = new.encode(&mut value).ok_or(Error::Overflow)?;
-            let value = value.get(..len).unwrap_or(&value);
-            put(engine, &bad.key, KeyBuf::of(bad.key.k, value)?)?;
+        // Repairs may have changed something behind.
+        let found = count_subdirs(files, inum, id)?;
+        if says == found {
+            continue;
         }
-        Wrong::Backpointer => {
-            change_inode(engine, inum, p.snapshot, |inode| {
-                (inode.dir, inode.dir_offset) = (p.inode, p.offset);
-            })?;
-        }
-        Wrong::SecondLink => {
-            change_inode(engine, inum, p.snapshot, |inode| {
-                inode.nlink = inode.nlink.max(1);
-            })?;
+        if files.found(
+            FsckError::INODE_DIR_WRONG_NLINK,
+            format_args!("directory {inum}:{id} with wrong i_nlink: got {says}, should be {found}"),
+        )? {
+            let nlink = found;
+            // What was repaired of it meanwhile is kept.
+            let now = files.versions(inum)?;
+            if let Some(now) = now.all.iter().find(|v| v.snapshot == id) {
+                files.change_inode(now, &Inode { nlink, ..*now })?;
+            }
         }
     }
-    Ok(true)
+    Ok(())
 }
 
-/// Puts an entry in place of another one, if that is still there.
-fn put(engine: Engine<'_>, old: &KeyBuf, new: KeyBuf) -> Result {
-    engine.run(Watermark::Reclaim, |t| {
-        let now = t.get(BtreeId::DIRENTS, old.k.p)?;
-        if now.is_none_or(|now| now.value() != old.value()) {
-            t.reset();
-            return Ok(());
+/// C: `bch2_count_subdirs()`.
+pub(super) fn count_subdirs(files: &Files<'_>, inum: u64, snapshot: u32) -> Result<u32> {
+    let (start, end) = (Bpos::new(inum, 0, 0), Bpos::new(inum, u64::MAX, u32::MAX));
+    let mut keys = files.view.range(BtreeId::DIRENTS, start, end, snapshot);
+    let mut nr = 0u32;
+    while let Some(key) = keys.next()?.filter(|k| k.k.p.inode == inum) {
+        if let Ok(Some(d)) = dirent(&key) {
+            nr = nr.saturating_add((d.file_type == FileType::DIR).into());
         }
-        t.update(BtreeId::DIRENTS, KeyBuf::copy_of(&new.key())?)?;
-        t.commit().map(|_| ())
-    })
+    }
+    Ok(nr)
 }

@@ -96,6 +96,21 @@ impl Gens {
         Ok(this)
     }
 
+    /// As [`read`](Self::read), as far as the btrees that have them can be read.
+    #[inline(never)]
+    pub(super) fn read_if_there(btrees: &Btrees) -> Result<Self> {
+        match Self::read(btrees) {
+            Err(e) if e.is_corruption() => {
+                pr_err!(
+                    "{}: the generations of buckets can not be read: {e}",
+                    btrees.sb().name()
+                );
+                Ok(Self::default())
+            }
+            gens => gens,
+        }
+    }
+
     fn set(&mut self, dev: DevIdx, bucket: BucketNr, gen: u8) {
         let of_dev = self.by_dev.get_mut(usize::from(dev.0));
         if let Some(to) = of_dev.and_then(|d| d.get_mut(usize_of(bucket.0))) {

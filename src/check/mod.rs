@@ -8,6 +8,7 @@
 //! | `report.rs`  | [`Report`]: what is found, and whether it is repaired                      |
 //! | `rounds.rs`  | how often a pass starts over                                            |
 //! | `topology.rs` | [`check_topology`]: whether all nodes are there                        |
+//! | `nodes.rs`   | [`Nodes`]: what takes the place of nodes that are lost                    |
 //! | `look.rs`    | what triggers have to know when everything is counted                      |
 //! | `sources.rs` | all keys that something is derived of                                   |
 //! | `recount.rs` | what they add up to                                        |
@@ -15,10 +16,20 @@
 //! | `alloc_info.rs` | [`check_alloc_info`]: indices of buckets                              |
 //! | `lru.rs`     | [`check_lrus`], [`check_alloc_to_lru_refs`]                               |
 //! | `backpointers.rs` | backpointers, both ways                                            |
-//! | `dirents.rs` | [`check_dirents`]: directory entries, and inodes about them              |
-//! | `inodes.rs`  | inodes, to the passes that compare them with other keys                  |
+//! | `files.rs`   | [`Files`]: what the passes about files have in common                    |
+//! | `seen.rs`    | which snapshots see a key                                              |
+//! | `inodes.rs`  | [`check_inodes`]: what inodes say of themselves and of their names       |
+//! | `extents.rs` | [`check_extents`]: extents, and how many sectors files have              |
+//! | `overlaps.rs` | extents of one file that overlap                                      |
+//! | `indirect.rs` | [`check_indirect_extents`]: shared extents; those that are missing       |
+//! | `dirents.rs` | [`check_dirents`]: directory entries, and how many subdirectories        |
+//! | `targets.rs` | what directory entries lead to                                         |
+//! | `hash.rs`    | whether keys are where their names are looked for                      |
+//! | `xattrs.rs`  | [`check_xattrs`]: extended attributes                                    |
+//! | `root.rs`    | [`check_root`]: the root directory                                       |
+//! | `reattach.rs` | [`check_unreachable_inodes`]: names for what has lost its name          |
+//! | `loops.rs`   | [`check_directory_structure`]: directories that are above themselves     |
 //! | `nlinks.rs`  | [`check_nlinks`]: how many names files have                              |
-//! | `sectors.rs` | [`check_sectors_of_files`]: how many sectors files have                  |
 //! | `derived.rs` | derived keys that are wrong                                            |
 //!
 //! A pass that repairs something first finds what is wrong, without changing anything, then asks
@@ -31,17 +42,28 @@ mod allocations;
 mod backpointers;
 mod derived;
 mod dirents;
+mod extents;
+mod files;
+mod hash;
+mod indirect;
 mod inodes;
 mod look;
+mod loops;
 mod lru;
 mod nlinks;
+mod nodes;
+mod overlaps;
 mod passes;
+mod reattach;
 mod recount;
 mod report;
+mod root;
 mod rounds;
-mod sectors;
+mod seen;
 mod sources;
+mod targets;
 mod topology;
+mod xattrs;
 
 pub use alloc_info::check_alloc_info;
 pub use allocations::{
@@ -54,24 +76,36 @@ pub use backpointers::{
     check_extents_to_backpointers, //
 };
 pub use dirents::check_dirents;
+pub use extents::check_extents;
+pub use files::Files;
+pub use indirect::{
+    check_indirect_extents,
+    check_shared_pointers, //
+};
+pub use inodes::check_inodes;
+pub use loops::check_directory_structure;
 pub use lru::{
     check_alloc_to_lru_refs,
     check_lrus, //
 };
 pub use nlinks::check_nlinks;
+pub use nodes::Nodes;
 pub use passes::{
     pass,
     run,
     Plan,
     Step, //
 };
+pub use reattach::check_unreachable_inodes;
 pub use report::{
+    repairs_all,
     Outcome,
     Report, //
 };
-pub use sectors::check_sectors_of_files;
+pub use root::check_root;
 pub use topology::{
     check_topology,
     give_up_alloc,
     LostBtrees, //
 };
+pub use xattrs::check_xattrs;

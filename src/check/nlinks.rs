@@ -1,27 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A part of the pass `check_nlinks`: how many names files have.
+//! The pass `check_nlinks`: how many names files have.
 //!
-//! Of files that say that they have several names, and of which there is one version, with all
-//! names in the same snapshot. The rest is left to the tools.
+//! Of files that say that they have several; those with one name were compared with it before. A
+//! range of them at a time, for they need memory.
 //!
 //! C: `bch2_check_nlinks()`.
 
 use super::{
-    inodes::{
-        change_inode,
-        is_whole, //
-    },
-    Outcome,
-    Report, //
+    files::Files,
+    seen::Seen, //
 };
 use crate::{
-    alloc::space::Engine,
-    btree::Btrees,
-    env::{
-        pr_warn,
-        Vec, //
-    },
+    env::Vec,
     error::{
         fsck::FsckError,
         Result, //
@@ -29,7 +20,6 @@ use crate::{
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
-        key_type::KeyType,
         values::{
             dirent::{
                 dirent,
@@ -44,89 +34,70 @@ use crate::{
     },
 };
 
-/// A file with several names.
+/// Versions of files that are looked at in one go.
+const LINKED_MAX: usize = 1 << 17;
+
+/// A version of a file with several names.
 struct Linked {
     inum: u64,
     snapshot: u32,
-    /// How many it says it has.
-    says: u32,
     found: u32,
-    /// It can not be told.
-    unclear: bool,
 }
 
-/// Checks the link counts of files, and repairs those that are certain to be wrong.
+/// Checks the link counts of files, and repairs them.
 #[inline(never)]
-pub fn check_nlinks(engine: Engine<'_>, report: &mut Report) -> Result {
-    let btrees = engine.btrees;
-    if !is_whole(btrees, BtreeId::INODES) || !is_whole(btrees, BtreeId::DIRENTS) {
-        pr_warn!(
-            "{}: inodes or names are damaged: not counted",
-            btrees.sb().name()
-        );
-        return Ok(());
-    }
-    let mut files = linked(btrees)?;
-    count(btrees, &mut files)?;
-    let wrong = |f: &&Linked| !f.unclear && f.found != 0 && f.found != f.says;
-    for file in files.iter().filter(wrong) {
-        let (inum, says, found) = (file.inum, file.says, file.found);
-        let outcome = report.found(
-            btrees.sb(),
-            FsckError::INODE_WRONG_NLINK,
-            format_args!("inode {inum} has wrong i_nlink ({says}, should be {found})"),
-        )?;
-        if outcome == Outcome::Repair {
-            change_inode(engine, inum, file.snapshot, |inode| {
-                inode.nlink = found.saturating_sub(1);
-            })?;
+pub fn check_nlinks(files: &mut Files<'_>) -> Result {
+    let mut start = Some(0);
+    while let Some(from) = start {
+        let (mut linked, next) = linked(files, from)?;
+        count(files, &mut linked)?;
+        for link in linked.iter() {
+            compare(files, link)?;
         }
+        start = next;
     }
     Ok(())
 }
 
+/// Files from number `from` on, and the number to go on with.
+///
 /// C: `check_nlinks_find_hardlinks()`.
 #[inline(never)]
-fn linked(btrees: &Btrees) -> Result<Vec<Linked>> {
-    let mut files: Vec<Linked> = Vec::new();
-    let mut last = None;
-    let mut iter = btrees.iter(BtreeId::INODES, 0, Bpos::MIN);
-    while let Some(key) = iter.next()? {
-        if key.k.key_type == KeyType::INODE_GENERATION {
-            continue;
-        }
-        let (inum, snapshot) = (key.k.p.offset, key.k.p.snapshot);
-        let is_another_version = last.replace(inum) == Some(inum);
-        if is_another_version {
-            if let Some(f) = files.last_mut().filter(|f| f.inum == inum) {
-                f.unclear = true;
-            }
-            continue;
-        }
-        let inode = Inode::decode(&key).ok().flatten();
-        let is_v3 = key.k.key_type == KeyType::INODE_V3;
-        let Some(inode) = inode.filter(|i| is_v3 && !i.is_dir() && i.nlink != 0) else {
+fn linked(files: &Files<'_>, from: u64) -> Result<(Vec<Linked>, Option<u64>)> {
+    let mut all: Vec<Linked> = Vec::new();
+    let mut keys = files
+        .btrees()
+        .iter(BtreeId::INODES, 0, Bpos::new(0, from, 0));
+    while let Some(key) = keys.next()? {
+        let Ok(Some(inode)) = Inode::decode(&key) else {
             continue;
         };
-        if inode.flags.has(InodeFlags::UNLINKED) {
+        if inode.is_dir() || inode.nlink == 0 || inode.flags.has(InodeFlags::UNLINKED) {
             continue;
         }
-        files.push(Linked {
-            inum,
-            snapshot,
-            says: inode.links(),
+        let is_new = all.last().is_none_or(|l| l.inum != inode.inum);
+        if all.len() >= LINKED_MAX && is_new {
+            return Ok((all, Some(inode.inum)));
+        }
+        all.push(Linked {
+            inum: inode.inum,
+            snapshot: inode.snapshot,
             found: 0,
-            unclear: false,
         })?;
     }
-    Ok(files)
+    Ok((all, None))
 }
 
 /// C: `check_nlinks_walk_dirents()`.
 #[inline(never)]
-fn count(btrees: &Btrees, files: &mut [Linked]) -> Result {
-    let mut iter = btrees.iter(BtreeId::DIRENTS, 0, Bpos::MIN);
-    while let Some(key) = iter.next()? {
+fn count(files: &Files<'_>, linked: &mut [Linked]) -> Result {
+    if linked.is_empty() {
+        return Ok(());
+    }
+    let mut seen = Seen::default();
+    let mut keys = files.btrees().iter(BtreeId::DIRENTS, 0, Bpos::MIN);
+    while let Some(key) = keys.next()? {
+        seen.note(key.k.p)?;
         let Ok(Some(d)) = dirent(&key) else {
             continue;
         };
@@ -136,14 +107,45 @@ fn count(btrees: &Btrees, files: &mut [Linked]) -> Result {
         if d.file_type == FileType::DIR {
             continue;
         }
-        let at = files.binary_search_by(|f| f.inum.cmp(&inum));
-        let Some(file) = at.ok().and_then(|at| files.get_mut(at)) else {
-            continue;
-        };
-        match file.snapshot == key.k.p.snapshot {
-            true => file.found = file.found.saturating_add(1),
-            false => file.unclear = true,
+        let first = linked.partition_point(|l| l.inum < inum);
+        let rest = linked.get_mut(first..).unwrap_or_default();
+        for link in rest.iter_mut().take_while(|l| l.inum == inum) {
+            if seen.meets(files.table(), link.snapshot) {
+                link.found = link.found.saturating_add(1);
+                // Those above are hidden by it.
+                if link.snapshot >= key.k.p.snapshot {
+                    break;
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// C: `check_nlinks_update_inode()`.
+#[inline(never)]
+fn compare(files: &mut Files<'_>, link: &Linked) -> Result {
+    let pos = Bpos::new(0, link.inum, link.snapshot);
+    let found = files.btrees().lookup(BtreeId::INODES, pos)?;
+    let inode = found.and_then(|f| Inode::decode(&f.key()).ok().flatten());
+    let Some(inode) = inode.filter(|i| i.links() != link.found) else {
+        return Ok(());
+    };
+    let (inum, says, found) = (link.inum, inode.links(), link.found);
+    if !files.found(
+        FsckError::INODE_WRONG_NLINK,
+        format_args!("inode {inum} has wrong i_nlink ({says}, should be {found})"),
+    )? {
+        return Ok(());
+    }
+    let flags = match found {
+        0 => inode.flags.with(InodeFlags::UNLINKED),
+        _ => inode.flags,
+    };
+    let new = Inode {
+        nlink: found.saturating_sub(1),
+        flags,
+        ..inode
+    };
+    files.change_inode(&inode, &new).map(drop)
 }

@@ -71,10 +71,22 @@ pub mod pass {
     pub const CHECK_ALLOC_TO_LRU_REFS: u8 = 15;
     /// The index of free space is completed.
     pub const FS_FREESPACE_INIT: u8 = 16;
+    /// What inodes say of themselves.
+    pub const CHECK_INODES: u8 = 24;
     /// What extents are of.
     pub const CHECK_EXTENTS: u8 = 25;
+    /// Shared extents.
+    pub const CHECK_INDIRECT_EXTENTS: u8 = 26;
     /// Names of files.
     pub const CHECK_DIRENTS: u8 = 27;
+    /// Extended attributes.
+    pub const CHECK_XATTRS: u8 = 28;
+    /// The root directory.
+    pub const CHECK_ROOT: u8 = 29;
+    /// Names for inodes that have lost theirs.
+    pub const CHECK_UNREACHABLE_INODES: u8 = 40;
+    /// Directories above themselves.
+    pub const CHECK_DIRECTORY_STRUCTURE: u8 = 30;
     /// How many names files have.
     pub const CHECK_NLINKS: u8 = 31;
     /// Operations that were interrupted are ended.
@@ -123,15 +135,15 @@ const V1_13: &[(u8, u8)] = &[
     (35, FSCK), // check_subvol_children
     (21, FSCK), // delete_dead_snapshots
     (22, 0),    // fs_upgrade_for_subvolumes
-    (24, FSCK), // check_inodes
+    (pass::CHECK_INODES, FSCK),
     (pass::CHECK_EXTENTS, FSCK),
-    (26, FSCK), // check_indirect_extents
+    (pass::CHECK_INDIRECT_EXTENTS, FSCK),
     (pass::CHECK_DIRENTS, FSCK),
-    (28, FSCK), // check_xattrs
-    (29, FSCK), // check_root
-    (40, FSCK), // check_unreachable_inodes
+    (pass::CHECK_XATTRS, FSCK),
+    (pass::CHECK_ROOT, FSCK),
+    (pass::CHECK_UNREACHABLE_INODES, FSCK),
     (36, FSCK), // check_subvolume_structure
-    (30, FSCK), // check_directory_structure
+    (pass::CHECK_DIRECTORY_STRUCTURE, FSCK),
     (pass::CHECK_NLINKS, FSCK),
     (pass::RESUME_LOGGED_OPS, ALWAYS),
     (pass::DELETE_DEAD_INODES, ALWAYS),
@@ -196,6 +208,16 @@ impl Plan {
         Self {
             run,
             ..Self::default()
+        }
+    }
+
+    /// The passes of a filesystem that was mounted to be read, and now is to be written: all that
+    /// it takes for that, and nothing that was done when it was mounted.
+    pub fn remounting(sb: &Superblock, opts: &Opts) -> Self {
+        let all = Self::writing(sb, opts);
+        Self {
+            run: all.run & !Self::reading().run,
+            ..all
         }
     }
 
@@ -276,10 +298,53 @@ impl Plan {
         self.required |= more;
     }
 
+    /// Adds passes that were found to be necessary because something was lost that can not be made
+    /// of other things: should the power be lost, they are run again.
+    ///
+    /// C: `bch2_btree_lost_data()`.
+    pub fn add_topology_passes(&mut self) {
+        let more = bit(pass::CHECK_TOPOLOGY) | bit(pass::SCAN_FOR_BTREE_NODES);
+        self.named |= more;
+        self.required |= more;
+        self.run |= more;
+    }
+
+    /// Something is lost of which nobody knows what it was: all is to be checked that `steps` can,
+    /// and if the power is lost meanwhile, again.
+    pub fn add_checks<M>(&mut self, steps: &[Step<M>]) {
+        let checks = V1_13.iter().filter(|(_, when)| when & FSCK != 0);
+        let have = |stable: u8| steps.iter().any(|s| s.stable == stable && s.is_whole);
+        let more = checks.filter(|(stable, _)| have(*stable));
+        let more = more.fold(bit(pass::CHECK_TOPOLOGY), |all, (s, _)| all | bit(*s));
+        self.run |= more;
+        self.named |= more;
+        self.required |= more;
+    }
+
     /// Whether all is made anew that the passes about allocations can.
     pub const fn makes_all_anew(&self) -> bool {
         let all = alloc_passes() | bit(pass::CHECK_TOPOLOGY);
         self.run & all == all
+    }
+
+    /// Whether all is checked about files.
+    pub const fn checks_files(&self) -> bool {
+        let all = bit(pass::CHECK_TOPOLOGY)
+            | bit(pass::CHECK_INODES)
+            | bit(pass::CHECK_EXTENTS)
+            | bit(pass::CHECK_DIRENTS)
+            | bit(pass::CHECK_XATTRS)
+            | bit(pass::CHECK_UNREACHABLE_INODES)
+            | bit(pass::CHECK_DIRECTORY_STRUCTURE)
+            | bit(pass::CHECK_NLINKS);
+        self.run & all == all
+    }
+
+    /// Whether all is checked that there is to check, with what `steps` has.
+    pub fn checks_all<M>(&self, steps: &[Step<M>]) -> bool {
+        let mut checks = V1_13.iter().filter(|(_, when)| when & FSCK != 0);
+        let have = |stable: u8| steps.iter().any(|s| s.stable == stable && s.is_whole);
+        self.fsck && checks.all(|(stable, _)| self.runs(*stable) && have(*stable))
     }
 
     /// The passes that the superblock asks for, or has to from now on.

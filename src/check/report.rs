@@ -41,6 +41,11 @@ pub enum Outcome {
     Leave,
 }
 
+/// Whether the options say that whatever is found is to be repaired, with `fsck`.
+pub fn repairs_all(st: &SbState) -> bool {
+    st.opts.get(OptId::FixErrors) == fix::YES
+}
+
 /// What was found, and the rules for it.
 ///
 /// C: the state of `__bch2_fsck_err()` in `struct bch_fs`.

@@ -28,7 +28,7 @@ impl Rounds {
     pub(super) fn go_on(&mut self) -> Result<bool> {
         self.nr = self.nr.saturating_add(1);
         match self.nr > MAX {
-            true => Err(Error::RepairEndless),
+            true => Err(endless()),
             false => Ok(core::mem::take(&mut self.goes_on)),
         }
     }
@@ -37,6 +37,29 @@ impl Rounds {
     pub(super) fn fixed(&mut self, nr: usize) {
         self.goes_on = nr != 0;
     }
+}
+
+/// Times a file is gone through again before that is given up.
+const FILE_MAX: u32 = 1 << 20;
+
+/// How often a pass goes through one file again, after something of it was repaired.
+#[derive(Default)]
+pub(super) struct Again(u32);
+
+impl Again {
+    /// Once more.
+    pub(super) fn go_on(&mut self) -> Result {
+        self.0 = self.0.saturating_add(1);
+        match self.0 > FILE_MAX {
+            true => Err(endless()),
+            false => Ok(()),
+        }
+    }
+}
+
+#[cold]
+fn endless() -> Error {
+    Error::RepairEndless
 }
 
 #[cfg(test)]

@@ -33,13 +33,12 @@ pub(super) fn for_each_source(
     mut each: impl FnMut(BtreeId, u8, Key<'_>) -> Result,
 ) -> Result {
     for btree in (0..BTREE_ID_NR_MAX).map(BtreeId) {
-        let Some((level, root)) = btrees.root_pointer(btree)? else {
-            // The journal may have keys that are the first ones.
-            for_each_of_level(btrees, btree, 0, &mut each)?;
-            continue;
-        };
-        each(btree, level, root.key())?;
-        for level in (0..level).rev() {
+        // Without a root, the journal may have keys that are the first ones.
+        let top = btrees.root_level(btree);
+        if let Some((level, root)) = btrees.root_pointer(btree)? {
+            each(btree, level, root.key())?;
+        }
+        for level in (0..=top).rev() {
             for_each_of_level(btrees, btree, level, &mut each)?;
         }
     }

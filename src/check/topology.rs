@@ -4,27 +4,28 @@
 //! cover.
 //!
 //! A btree that is derived of others and has lost a node is given up whole, and made anew by the
-//! passes about allocations. Nodes of others would have to be looked for on all of the device,
-//! which is left to the tools.
+//! passes about allocations. Of others what is left of the node is used, or older ones in its
+//! place: see `nodes.rs`.
 
 use super::{
+    nodes::Nodes,
     Outcome,
     Report, //
 };
 use crate::{
-    btree::Btrees,
+    btree::{
+        Btrees,
+        Survey, //
+    },
     env::pr_err,
     error::{
         fsck::FsckError,
         Error,
         Result, //
     },
-    format::{
-        bpos::Bpos,
-        btree_id::{
-            BtreeId,
-            BTREE_ID_NR_MAX, //
-        },
+    format::btree_id::{
+        BtreeId,
+        BTREE_ID_NR_MAX, //
     },
 };
 
@@ -39,6 +40,11 @@ const DERIVED: [BtreeId; 7] = [
     BtreeId::ACCOUNTING,
 ];
 
+/// Whether a btree can be made of others.
+pub(super) fn is_derived(btree: BtreeId) -> bool {
+    DERIVED.contains(&btree)
+}
+
 /// A set of btrees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LostBtrees(u64);
@@ -49,7 +55,7 @@ impl LostBtrees {
         self.0 & 1u64.wrapping_shl(btree.0.into()) != 0
     }
 
-    fn add(&mut self, btree: BtreeId) {
+    pub(super) fn add(&mut self, btree: BtreeId) {
         self.0 |= 1u64.wrapping_shl(btree.0.into());
     }
 
@@ -57,6 +63,18 @@ impl LostBtrees {
     pub fn all_derived() -> Self {
         let mut all = Self::default();
         DERIVED.into_iter().for_each(|b| all.add(b));
+        all
+    }
+
+    /// Those that passes about snapshots look after.
+    pub fn of_snapshots() -> Self {
+        let mut all = Self::default();
+        let btrees = [
+            BtreeId::SNAPSHOTS,
+            BtreeId::SNAPSHOT_TREES,
+            BtreeId::SUBVOLUMES,
+        ];
+        btrees.into_iter().for_each(|b| all.add(b));
         all
     }
 
@@ -69,63 +87,85 @@ impl LostBtrees {
     pub const fn is_empty(&self) -> bool {
         self.0 == 0
     }
+
+    /// Whether one of them can not be made of others.
+    pub fn has_sources(&self) -> bool {
+        self.0 & !Self::all_derived().0 != 0
+    }
 }
 
-/// Reads all nodes of all btrees. Btrees that are derived of others and are damaged are given up,
-/// if `report` says so, and returned.
+/// Reads all nodes of all btrees, and repairs what is lost if `report` says so. Returns the btrees
+/// that have lost something: those that are derived of others were given up.
 ///
-/// Errors: [`Error::CheckTopology`] when another one is damaged.
+/// Errors: [`Error::CheckTopology`] when something is left that is damaged.
 ///
 /// C: `bch2_check_topology()`.
 #[inline(never)]
-pub fn check_topology(btrees: &Btrees, report: &mut Report) -> Result<LostBtrees> {
+pub fn check_topology(
+    btrees: &Btrees,
+    report: &mut Report,
+    scanned: &mut Nodes,
+) -> Result<LostBtrees> {
     let mut lost = LostBtrees::default();
-    let mut beyond_repair = false;
-    let st = btrees.sb();
+    let mut whole = true;
     for btree in (0..BTREE_ID_NR_MAX).map(BtreeId) {
-        let (e, unusable) = match read_all(btrees, btree) {
-            Ok(0) => {
-                btrees.health.mark_checked(btree);
-                continue;
-            }
-            // A key costs itself, not its btree.
-            Ok(_) if !DERIVED.contains(&btree) => continue,
-            Ok(nr) => (None, nr),
-            Err(e) if e.is_corruption() || e == Error::NodeNoDevice => (Some(e), 0),
-            Err(e) => return Err(e),
+        whole &= match is_derived(btree) {
+            true => check_derived(btrees, report, btree, &mut lost)?,
+            false => scanned.check(btrees, report, btree, &mut lost)?,
         };
-        if !DERIVED.contains(&btree) {
-            if let Some(e) = e {
-                pr_err!("{}: btree {btree} has lost nodes: {e}", st.name());
-            }
-            beyond_repair = true;
-            continue;
-        }
-        let id = FsckError::BTREE_ROOT_READ_ERROR;
-        let outcome = match e {
-            Some(e) => report.found(
-                st,
-                id,
-                format_args!("btree {btree} is damaged: {e}: make it anew"),
-            )?,
-            None => report.found(
-                st,
-                id,
-                format_args!("btree {btree} has {unusable} damaged keys: make it anew"),
-            )?,
-        };
-        match outcome {
-            Outcome::Repair => give_up(btrees, btree, &mut lost),
-            // Without damaged keys something can be done, without nodes nothing.
-            Outcome::Leave => beyond_repair |= e.is_some(),
-        }
     }
     // Only one of them knows the generations of buckets.
-    beyond_repair |= lost.has(BtreeId::ALLOC) && lost.has(BtreeId::BUCKET_GENS);
-    match beyond_repair {
-        true => Err(Error::CheckTopology),
-        false => Ok(lost),
+    whole &= !lost.has(BtreeId::ALLOC) || !lost.has(BtreeId::BUCKET_GENS);
+    match whole {
+        true => Ok(lost),
+        false => Err(Error::CheckTopology),
     }
+}
+
+/// Says whether what is left can be gone on with.
+#[inline(never)]
+fn check_derived(
+    btrees: &Btrees,
+    report: &mut Report,
+    btree: BtreeId,
+    lost: &mut LostBtrees,
+) -> Result<bool> {
+    let st = btrees.sb();
+    let id = FsckError::BTREE_ROOT_READ_ERROR;
+    if !btrees.exists(btree) {
+        btrees.health.mark_checked(btree);
+        return Ok(true);
+    }
+    let survey = match btrees.root_error(btree) {
+        None => btrees.survey(btree)?,
+        Some(_) => Survey::default(),
+    };
+    let whole = survey.is_whole();
+    let outcome = match (whole, survey.bad_keys.len()) {
+        (true, 0) => {
+            btrees.health.mark_checked(btree);
+            return Ok(true);
+        }
+        (true, nr) => report.found(
+            st,
+            id,
+            format_args!("btree {btree} has {nr} damaged keys: make it anew"),
+        )?,
+        (false, _) => report.found(
+            st,
+            id,
+            format_args!("btree {btree} has lost nodes: make it anew"),
+        )?,
+    };
+    if outcome == Outcome::Leave {
+        if !whole {
+            pr_err!("{}: btree {btree} has lost nodes", st.name());
+        }
+        // Without damaged keys something can be done, without nodes nothing.
+        return Ok(whole);
+    }
+    give_up(btrees, btree, lost);
+    Ok(true)
 }
 
 /// Gives up what is known of space, to make it anew, but for the generations of buckets.
@@ -143,11 +183,4 @@ fn give_up(btrees: &Btrees, btree: BtreeId, lost: &mut LostBtrees) {
     if btrees.abandon_nodes(btree) {
         lost.add(btree);
     }
-}
-
-/// Reads all nodes of a btree; returns the number of keys that can not be used.
-fn read_all(btrees: &Btrees, btree: BtreeId) -> Result<u64> {
-    let mut iter = btrees.iter(btree, 0, Bpos::MIN);
-    while iter.advance()?.is_some() {}
-    Ok(iter.nr_unusable())
 }

@@ -48,7 +48,8 @@ use crate::{
 
 /// The first inode number after that of the root directory.
 const LOST_AND_FOUND_INO: u64 = ROOT_INUM + 1;
-const LOST_AND_FOUND: &[u8] = b"lost+found";
+/// The directory for what has lost its name.
+pub const LOST_AND_FOUND: &[u8] = b"lost+found";
 
 /// Adds the keys of the root directory, which holds `lost+found`, to `keys`.
 ///
@@ -99,7 +100,8 @@ pub fn first_directories(st: &SbState, snapshot: u32, keys: &mut Vec<(BtreeId, K
 /// What all new inodes have.
 ///
 /// C: `bch2_inode_init()`.
-fn new_inode(st: &SbState) -> Inode {
+/// An inode as it is when it is new, without a number.
+pub fn new_inode(st: &SbState) -> Inode {
     let units = TimeUnits::new(st.sb.time_base_lo(), st.sb.time_precision());
     let now = units.raw(Timespec {
         sec: i64::try_from(real_seconds()).unwrap_or(0),

@@ -26,15 +26,24 @@ use crate::{
         check_allocations,
         check_backpointers_to_extents,
         check_btree_backpointers,
+        check_directory_structure,
         check_dirents,
+        check_extents,
         check_extents_to_backpointers,
+        check_indirect_extents,
+        check_inodes,
         check_lrus,
         check_nlinks,
-        check_sectors_of_files,
+        check_root,
+        check_shared_pointers,
         check_topology,
+        check_unreachable_inodes,
+        check_xattrs,
         give_up_alloc,
         pass,
+        Files,
         LostBtrees,
+        Nodes,
         Plan,
         Report,
         Step, //
@@ -68,6 +77,7 @@ use crate::{
     journal::live::Start,
     sb::State,
     snapshots::View,
+    sys::workqueue::WorkQueue,
 };
 
 /// A filesystem while it is mounted.
@@ -81,21 +91,29 @@ pub(super) struct Recovery {
     pub(super) report: Report,
     /// Btrees that were given up, and are made anew.
     pub(super) lost: LostBtrees,
+    /// Some of the entries of the journal could not be used.
+    pub(super) lacks_entries: bool,
+    /// Nodes that were looked for, because some were lost.
+    pub(super) nodes: Nodes,
     /// Passes that were required, and were done, which is not noted yet.
     pub(super) done: u64,
     /// Space in use, once it was read.
     pub(super) usage: Usage,
     /// Snapshots and subvolumes, once these were read.
-    pub(super) view: Option<View>,
+    pub(super) view: Option<Arc<View>>,
     /// Numbers of new inodes.
-    pub(super) numbers: Numbers,
+    pub(super) numbers: Arc<Numbers>,
     /// Once something may be written.
     pub(super) rw: Option<ReadWrite>,
+    /// Passes that check something run here, on a stack of their own: the repairs go deep, and so
+    /// does whoever mounts.
+    pub(super) tasks: WorkQueue,
 }
 
 /// What is done for each pass. Those that are not here are not supported, or there is nothing to be
 /// done for them.
 pub(super) const PASSES: &[Step<Recovery>] = &[
+    step(pass::SCAN_FOR_BTREE_NODES, |m| m.nodes.scan(&m.btrees)),
     step(pass::CHECK_TOPOLOGY, topology),
     step(pass::ACCOUNTING_READ, accounting_read),
     step(pass::SNAPSHOTS_READ, snapshots_read),
@@ -116,9 +134,21 @@ pub(super) const PASSES: &[Step<Recovery>] = &[
     step(pass::CHECK_ALLOC_TO_LRU_REFS, |m| {
         m.check(check_alloc_to_lru_refs)
     }),
-    part(pass::CHECK_EXTENTS, |m| m.check(check_sectors_of_files)),
-    part(pass::CHECK_DIRENTS, |m| m.check(check_dirents)),
-    part(pass::CHECK_NLINKS, |m| m.check(check_nlinks)),
+    step(pass::CHECK_INODES, |m| m.check_files(check_inodes)),
+    step(pass::CHECK_EXTENTS, |m| m.check_files(check_extents)),
+    step(pass::CHECK_INDIRECT_EXTENTS, |m| {
+        m.check_files(check_indirect_extents)
+    }),
+    step(pass::CHECK_DIRENTS, |m| m.check_files(check_dirents)),
+    step(pass::CHECK_XATTRS, |m| m.check_files(check_xattrs)),
+    step(pass::CHECK_ROOT, |m| m.check_files(check_root)),
+    step(pass::CHECK_UNREACHABLE_INODES, |m| {
+        m.check_files(check_unreachable_inodes)
+    }),
+    step(pass::CHECK_DIRECTORY_STRUCTURE, |m| {
+        m.check_files(check_directory_structure)
+    }),
+    step(pass::CHECK_NLINKS, |m| m.check_files(check_nlinks)),
     step(pass::FS_FREESPACE_INIT, fs_freespace_init),
     step(pass::RESUME_LOGGED_OPS, resume_logged_ops),
     step(pass::DELETE_DEAD_INODES, delete_dead_inodes),
@@ -126,16 +156,6 @@ pub(super) const PASSES: &[Step<Recovery>] = &[
 
 const fn step(stable: u8, run: fn(&mut Recovery) -> Result) -> Step<Recovery> {
     let is_whole = true;
-    Step {
-        stable,
-        run,
-        is_whole,
-    }
-}
-
-/// One that does a part of what the pass has to do.
-const fn part(stable: u8, run: fn(&mut Recovery) -> Result) -> Step<Recovery> {
-    let is_whole = false;
     Step {
         stable,
         run,
@@ -182,7 +202,27 @@ impl Recovery {
     /// Has `check` check, and repair.
     fn check(&mut self, check: fn(Engine<'_>, &mut Report) -> Result) -> Result {
         let rw = self.rw.as_ref().ok_or(Error::ReadOnly)?;
-        check(rw.engine(), &mut self.report)
+        let (engine, report) = (rw.engine(), &mut self.report);
+        self.tasks.call(|| check(engine, report))?
+    }
+
+    /// The same of passes about files.
+    fn check_files(&mut self, check: fn(&mut Files<'_>) -> Result) -> Result {
+        let rw = self.rw.as_ref().ok_or(Error::ReadOnly)?;
+        let lost = self
+            .btrees
+            .sb()
+            .sb
+            .ext()
+            .map_or(0, |e| e.btrees_lost_data());
+        let mut files = Files {
+            engine: rw.engine(),
+            view: self.view.as_ref().ok_or(Error::ReadOnly)?,
+            numbers: &self.numbers,
+            lost: lost | self.lost.bits(),
+            report: &mut self.report,
+        };
+        self.tasks.call(|| check(&mut files))?
     }
 
     /// What it takes to run transactions: of passes behind `set_may_go_rw`.
@@ -244,23 +284,32 @@ impl Recovery {
             if nr != 0 {
                 pr_info!("{}: {nr} btree nodes were written anew", st.name());
             }
+            engine.btrees.set_salvaging(false);
         }
         self.drop_void_numbers(rw)?;
         let anew = self.plan.makes_all_anew() && left == 0;
+        let all = self.plan.checks_all(PASSES) && left == 0;
         st.change_super(|sb| {
             let before = sb.ext().map_or(0, |e| e.btrees_lost_data());
-            let after = match anew {
-                true => before & !LostBtrees::all_derived().bits(),
-                false => before,
+            let derived = LostBtrees::all_derived().bits();
+            let after = match (anew, self.plan.checks_files()) {
+                _ if all => 0,
+                (true, true) => before & LostBtrees::of_snapshots().bits(),
+                (true, false) => before & !derived,
+                _ => before,
             };
+            let had = sb.flag(flags::HAS_ERRORS) | sb.flag(flags::HAS_TOPOLOGY_ERRORS);
             if left != 0 {
                 sb.set_flag(flags::HAS_ERRORS, 1);
             }
             if anew {
                 sb.set_flag(flags::HAS_TOPOLOGY_ERRORS, 0);
             }
+            if all {
+                sb.set_flag(flags::HAS_ERRORS, 0);
+            }
             sb.change_recovery(|_, lost| *lost = after)?;
-            Ok(left != 0 || repaired != 0 || before != after)
+            Ok(left != 0 || repaired != 0 || before != after || had != 0)
         })?;
         rw.start_discarding()
     }
@@ -269,13 +318,18 @@ impl Recovery {
 /// C: `bch2_check_topology()`, `bch2_reconstruct_alloc()`.
 #[inline(never)]
 fn topology(m: &mut Recovery) -> Result {
-    m.lost = check_topology(&m.btrees, &mut m.report)?;
+    m.lost = check_topology(&m.btrees, &mut m.report, &mut m.nodes)?;
     if m.btrees.sb().opts.is_on(OptId::DangerouslyReconstructAlloc) {
         give_up_alloc(&m.btrees, &mut m.lost);
     }
     if !m.lost.is_empty() {
         m.plan.add_alloc_passes();
     }
+    if m.lost.has_sources() {
+        m.plan.add_topology_passes();
+        m.done |= Plan::bit(pass::SCAN_FOR_BTREE_NODES);
+    }
+    m.nodes = Nodes::default();
     Ok(())
 }
 
@@ -306,13 +360,15 @@ fn check_data_is_there(btrees: &Btrees) -> Result {
 #[inline(never)]
 fn snapshots_read(m: &mut Recovery) -> Result {
     let view = View::of(m.btrees.clone())?;
-    check_root(&view)?;
-    m.view = Some(view);
+    if !m.plan.runs(pass::CHECK_ROOT) {
+        has_root(&view)?;
+    }
+    m.view = Some(Arc::try_new(view)?);
     Ok(())
 }
 
 /// Whether the root directory is there. C: the pass `lookup_root_inode` of later versions.
-fn check_root(view: &View) -> Result {
+fn has_root(view: &View) -> Result {
     let root = view.subvolume(ROOT_SUBVOL).inspect_err(|e| {
         pr_err!("can not find the root subvolume: {e}");
     })?;
@@ -327,7 +383,7 @@ fn check_root(view: &View) -> Result {
 }
 
 /// Refuses to write to what is damaged, as far as that is known.
-pub(super) fn refuse_damaged(btrees: &Btrees) -> Result {
+fn refuse_damaged(btrees: &Btrees) -> Result {
     match btrees.health.sick().next() {
         None => Ok(()),
         Some(btree) => {
@@ -347,13 +403,14 @@ fn set_may_go_rw(m: &mut Recovery) -> Result {
     let was_lost = sb.ext().is_some_and(|e| e.has_lost_data(BtreeId::ALLOC));
     let held = match m.plan.checks_allocations() {
         true => {
+            check_shared_pointers(&m.btrees, &mut m.report)?;
             let lost = was_lost || m.lost.has(BtreeId::ALLOC);
             Some(buckets_in_use(&m.btrees, lost)?)
         }
         false => None,
     };
     m.btrees.sb().state.started();
-    let rw = ReadWrite::begin(&m.btrees, from, |sb| note_lost(sb, &m.plan, m.lost))?;
+    let rw = ReadWrite::begin(&m.btrees, from, |sb| note_lost(sb, m))?;
     let space = &rw.engine().writer.hooks;
     if let Some(held) = held {
         space.hold(Some(Arc::try_new(held)?));
@@ -367,8 +424,9 @@ fn set_may_go_rw(m: &mut Recovery) -> Result {
 
 /// Has the superblock say what was given up, and which passes make it anew: should the power be
 /// lost meanwhile, the next mount runs them again.
-fn note_lost(sb: &mut Superblock, plan: &Plan, lost: LostBtrees) -> Result {
-    if lost.is_empty() {
+fn note_lost(sb: &mut Superblock, m: &Recovery) -> Result {
+    let (plan, lost) = (&m.plan, m.lost);
+    if lost.is_empty() && !m.lacks_entries {
         return Ok(());
     }
     if lost.has(BtreeId::FREESPACE) {

@@ -5,7 +5,6 @@
 use super::{
     options,
     passes::{
-        refuse_damaged,
         remove_dead,
         Recovery,
         PASSES, //
@@ -17,20 +16,17 @@ use super::{
 };
 use crate::{
     alloc::{
-        space::{
-            complete_freespace,
-            Space, //
-        },
+        space::Space,
         Usage, //
     },
     btree::Btrees,
     check::{
         self,
         LostBtrees,
+        Nodes,
         Plan,
         Report, //
     },
-    data::write::resume_truncates,
     env::{
         pr_err,
         pr_info,
@@ -72,6 +68,7 @@ use crate::{
             Mutex,
             Once, //
         },
+        workqueue::WorkQueue,
     },
 };
 
@@ -80,7 +77,7 @@ use crate::{
 /// C: `struct bch_fs`.
 pub struct Filesystem {
     /// What can be read.
-    pub view: View,
+    pub view: Arc<View>,
     /// What was read of the journal.
     pub journal: JournalSpan,
     /// Space in use, as of the mount.
@@ -88,7 +85,7 @@ pub struct Filesystem {
     /// Quotas as of the mount, or why they are not known.
     quotas: Result<Quotas>,
     /// Numbers of new inodes.
-    numbers: Numbers,
+    numbers: Arc<Numbers>,
     /// What it takes to change something; there for good once the filesystem was read-write.
     rw: Once<ReadWrite>,
     /// What writing goes on from, until it does.
@@ -178,10 +175,12 @@ impl Filesystem {
         let st = Arc::try_new(st)?;
         // What is missing of the journal would be missing for good once something is written.
         let lenient = st.opts.on_error() == OnError::Continue && access == Access::Read;
+        let repairs = plan.fsck && check::repairs_all(&st);
         let mut journal = match is_new {
             true => journal::of_new(&st)?,
-            false => journal::read(&st, lenient)?,
+            false => journal::read(&st, lenient || repairs)?,
         };
+        let lacks_entries = journal.damaged;
         let span = JournalSpan::of(&journal);
         let from = match lenient {
             true => None,
@@ -196,15 +195,21 @@ impl Filesystem {
         let mut m = Recovery {
             report: Report::new(plan.fsck),
             lost: LostBtrees::default(),
+            lacks_entries,
+            nodes: Nodes::default(),
             done: 0,
             plan,
             btrees,
             from,
             usage: Usage::default(),
             view: None,
-            numbers: Numbers::try_new(narrow, true)?,
+            numbers: Arc::try_new(Numbers::try_new(narrow, true)?)?,
             rw: new,
+            tasks: WorkQueue::try_new(c"bcachefs-check")?,
         };
+        if lacks_entries && access == Access::Write {
+            m.plan.add_checks(PASSES);
+        }
         if let Err(e) = Self::run_passes(&mut m) {
             return Err(match m.rw {
                 Some(rw) if !is_new => rw.abandon(e),
@@ -359,7 +364,7 @@ impl Filesystem {
         }
         match self.rw.get() {
             Some(rw) => rw.resume()?,
-            None => self.first_read_write()?,
+            None => return self.first_read_write(),
         }
         remove_dead(&self.changes()?)
     }
@@ -378,20 +383,35 @@ impl Filesystem {
             return Err(Error::RemountNeedsCheck);
         }
         let mut start = self.start.lock();
-        let from = start.as_ref().ok_or(Error::RemountUnsupported)?;
-        refuse_damaged(&self.view.btrees)?;
-        let rw = ReadWrite::begin(&self.view.btrees, from, |_| Ok(()))?;
-        let begun = rw
-            .replay()
-            .and_then(|()| resume_truncates(rw.engine(), &self.view))
-            .and_then(|()| complete_freespace(rw.engine()))
-            .and_then(|()| rw.start_discarding());
-        if let Err(e) = begun {
-            return Err(rw.abandon(e));
+        let from = start.take().ok_or(Error::RemountUnsupported)?;
+        let mut m = Recovery {
+            report: Report::new(false),
+            lost: LostBtrees::default(),
+            lacks_entries: false,
+            nodes: Nodes::default(),
+            done: 0,
+            plan: Plan::remounting(&st.sb, &st.opts),
+            btrees: self.view.btrees.clone(),
+            from: Some(from),
+            usage: self.usage,
+            view: Some(self.view.clone()),
+            numbers: self.numbers.clone(),
+            rw: None,
+            tasks: WorkQueue::try_new(c"bcachefs-check")?,
+        };
+        let done = Self::run_passes(&mut m);
+        match (done, m.rw) {
+            (Ok(()), Some(rw)) => {
+                self.rw.set(rw);
+                Ok(())
+            }
+            (done, rw) => {
+                // It may be tried again.
+                *start = m.from;
+                let e = done.err().unwrap_or(Error::ReadOnly);
+                Err(rw.map_or(e, |rw| rw.abandon(e)))
+            }
         }
-        self.rw.set(rw);
-        *start = None;
-        Ok(())
     }
 
     /// Ends all writing at once, because somebody asked for it: nothing that is not on the devices

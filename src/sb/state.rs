@@ -202,13 +202,18 @@ impl SbState {
         self.checking.store(is, Ordering::Release);
     }
 
+    /// Whether a check is going on.
+    pub fn is_checking(&self) -> bool {
+        self.checking.load(Ordering::Acquire)
+    }
+
     /// Something was found inconsistent: says whether writing has to end because of it, as the
     /// option `errors` has it. With `errors=panic` it does not return.
     ///
     /// C: `bch2_inconsistent_error()`.
     #[cold]
     pub fn inconsistent(&self) -> bool {
-        if self.checking.load(Ordering::Acquire) {
+        if self.is_checking() {
             return false;
         }
         match self.opts.on_error() {

@@ -112,6 +112,8 @@ fn parent_snapshot(btrees: &Btrees, id: u32) -> Result<Option<u32>> {
     });
     match node {
         Some(node) => Ok(Some(node.parent).filter(|parent| *parent > id)),
+        // Keys of snapshots that do not exist are deleted then.
+        None if btrees.sb().is_checking() => Ok(None),
         None => {
             pr_err!("{}: snapshot {id} is missing", btrees.sb().name());
             Err(Error::SnapshotUnreadable)

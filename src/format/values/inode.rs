@@ -305,6 +305,7 @@ pub fn option(field: impl Into<u64>) -> Option<u64> {
 const MODE_TYPE: u16 = 0o170000;
 const MODE_DIR: u16 = 0o040000;
 const MODE_REGULAR: u16 = 0o100000;
+const MODE_SYMLINK: u16 = 0o120000;
 
 impl Inode {
     /// Decodes a key of type `inode`, `inode_v2` or `inode_v3`; `Ok(None)` for other types.
@@ -431,6 +432,11 @@ impl Inode {
     /// Whether this is a regular file.
     pub const fn is_regular(&self) -> bool {
         self.mode & MODE_TYPE == MODE_REGULAR
+    }
+
+    /// Whether this is a symbolic link.
+    pub const fn is_symlink(&self) -> bool {
+        self.mode & MODE_TYPE == MODE_SYMLINK
     }
 
     /// The link count as user space sees it. C: `bch2_inode_nlink_get()`.

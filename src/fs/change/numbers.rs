@@ -87,7 +87,7 @@ impl Numbers {
     /// `None` when one has to be looked for, with [`Numbers::search`].
     ///
     /// C: `bch2_inode_create()`.
-    pub(super) fn take(&self, t: &mut Trans<'_>) -> TransResult<Option<u64>> {
+    pub fn take(&self, t: &mut Trans<'_>) -> TransResult<Option<u64>> {
         let range = self.range();
         let Some(next) = self.next.get(range.nr) else {
             return Ok(None);
@@ -112,7 +112,7 @@ impl Numbers {
     /// Looks for a number to go on from: the one behind all, or else the first that is not taken.
     #[cold]
     #[inline(never)]
-    pub(super) fn search(&self, btrees: &Btrees) -> Result {
+    pub fn search(&self, btrees: &Btrees) -> Result {
         let range = self.range();
         let found = match behind_all(btrees, range)? {
             Some(inum) => inum,

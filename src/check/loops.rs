@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The pass `check_directory_structure`: whether the way up from each directory ends at a root.
+//!
+//! C: `bch2_check_directory_structure()`.
+
+use super::{
+    files::{
+        is_unlinked,
+        same,
+        Files, //
+    },
+    hash::Hashed,
+    inodes::{
+        named,
+        Named, //
+    },
+    reattach::reattach,
+};
+use crate::{
+    algo::str_hash::HashInfo,
+    btree::KeyBuf,
+    env::Vec,
+    error::{
+        fsck::FsckError,
+        Error,
+        Result, //
+    },
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId,
+        values::inode::Inode, //
+    },
+};
+
+/// Finds directories that are above themselves, and gives one of each loop a name in `lost+found`.
+#[inline(never)]
+pub fn check_directory_structure(files: &mut Files<'_>) -> Result {
+    let btrees = files.engine.btrees;
+    let mut path = Vec::new();
+    let mut keys = btrees.iter(BtreeId::INODES, 0, Bpos::MIN);
+    while let Some(key) = keys.next()? {
+        match Inode::decode(&key) {
+            Ok(Some(inode)) if inode.is_dir() && !is_unlinked(&inode) => {
+                check_path(files, inode, &mut path)?;
+            }
+            _ => (),
+        }
+    }
+    Ok(())
+}
+
+/// C: `check_path()`.
+#[inline(never)]
+fn check_path(files: &mut Files<'_>, mut inode: Inode, path: &mut Vec<(u64, u32)>) -> Result {
+    path.clear();
+    let mut snapshot = inode.snapshot;
+    while inode.subvol == 0 {
+        // Without a name it gets one elsewhere, unless that was not wanted.
+        if named(files, &Inode { snapshot, ..inode })? != Named::Yes {
+            return Ok(());
+        }
+        path.push((inode.inum, snapshot))?;
+        let versions = files.versions(inode.dir)?;
+        let Some(parent) = versions.of(files.table(), snapshot) else {
+            return Ok(());
+        };
+        inode = *parent;
+        snapshot = parent.snapshot;
+        if path.contains(&(inode.inum, snapshot)) {
+            let inum = inode.inum;
+            if files.found(
+                FsckError::DIR_LOOP,
+                format_args!("directory structure loop: {inum}:{snapshot} is above itself"),
+            )? {
+                cut(files, &inode)?;
+            }
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Takes a directory out of its loop.
+///
+/// C: `remove_backpointer()`.
+#[inline(never)]
+fn cut(files: &mut Files<'_>, inode: &Inode) -> Result {
+    let pos = Bpos::new(inode.dir, inode.dir_offset, inode.snapshot);
+    let parents = files.versions(inode.dir)?;
+    let parent = parents.of(files.table(), inode.snapshot);
+    let info = parent
+        .and_then(HashInfo::of)
+        .ok_or(Error::CheckLoopParent)?;
+    let found = files.view.lookup(BtreeId::DIRENTS, pos)?;
+    let entry = match &found {
+        Some(found) => KeyBuf::copy_of(&found.key())?,
+        None => return Ok(()),
+    };
+    drop(found);
+    let hashed = Hashed {
+        btree: BtreeId::DIRENTS,
+        info,
+    };
+    let alone = Inode {
+        dir: 0,
+        dir_offset: 0,
+        ..*inode
+    };
+    let done = files.repair(|t| {
+        if !same(t, BtreeId::DIRENTS, &entry)? {
+            return Ok(false);
+        }
+        hashed.stage_delete(t, files, entry.k.p)?;
+        files.stage_subdirs(t, &parents, entry.k.p.snapshot, -1)?;
+        Ok(true)
+    })?;
+    match done {
+        true => reattach(files, &alone),
+        false => Ok(()),
+    }
+}
