@@ -1,0 +1,640 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Files and directories that contradict each other, made by changing keys one by one: after a
+//! repair nothing is wrong with them, and everything that is left can be reached. Also when the
+//! power is lost meanwhile, at any write.
+//!
+//! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each case, `BCACHEFS_RS_SEED` which.
+
+use sim::{
+    alloc::space::Engine,
+    btree::KeyBuf,
+    check::check_derived,
+    data::inode::inode_key,
+    env::{
+        Arc as EnvArc,
+        Vec as EnvVec, //
+    },
+    error::{
+        fsck::FsckError,
+        Result, //
+    },
+    format::{
+        bkey::Bkey,
+        bpos::Bpos,
+        btree_id::BtreeId,
+        key_type::KeyType,
+        opts::Opts,
+        values::{
+            dirent::{
+                dirent,
+                Dirent,
+                FileType,
+                Target, //
+            },
+            inode::{
+                Inode,
+                InodeFlags, //
+            },
+        },
+    },
+    golden::{
+        images,
+        Image, //
+    },
+    init::{
+        Access,
+        Filesystem, //
+    },
+    journal::live::Watermark,
+    sys::block::{
+        BlockDevice,
+        Disk,
+        Medium,
+        Power,
+        PowerCut,
+        Replay, //
+    },
+};
+use std::sync::Arc;
+
+const REPAIR: &str = "fsck,fix_errors=yes";
+const ROOT: u64 = 4096;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |v| v.parse().unwrap())
+}
+
+fn contents(name: &str) -> Option<Vec<Disk>> {
+    let Some(folder) = images::folder() else {
+        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+        return None;
+    };
+    let image = Image::named(&folder, name)?;
+    let disk = |c: Vec<u8>| Disk::from_memory(Arc::new(c));
+    Some(image.unpack().unwrap().into_iter().map(disk).collect())
+}
+
+fn start(
+    disks: Vec<Disk>,
+    access: Access,
+    opts: &str,
+    power: &Power,
+) -> (Result<EnvArc<Filesystem>>, Vec<Medium>) {
+    let (mut devs, mut media) = (EnvVec::new(), Vec::new());
+    for disk in disks {
+        let dev = BlockDevice::recorded("sim", disk, power);
+        media.push(dev.medium());
+        devs.push(dev).unwrap();
+    }
+    let mut parsed = Opts::new();
+    parsed.parse_list(opts).unwrap();
+    (Filesystem::start_for(access, devs, &parsed), media)
+}
+
+fn left(media: &[Medium]) -> Vec<Disk> {
+    media.iter().map(Medium::contents).collect()
+}
+
+/// A filesystem that is going to be damaged.
+struct Victim {
+    fs: EnvArc<Filesystem>,
+}
+
+impl Victim {
+    fn engine(&self) -> Engine<'_> {
+        self.fs.read_write().unwrap().engine()
+    }
+
+    fn all(&self, btree: BtreeId) -> Vec<KeyBuf> {
+        let mut all = Vec::new();
+        let mut iter = self.fs.view.btrees.iter(btree, 0, Bpos::MIN);
+        while let Some(key) = iter.next().unwrap() {
+            all.push(KeyBuf::copy_of(&key).unwrap());
+        }
+        all
+    }
+
+    fn inodes(&self) -> Vec<Inode> {
+        let all = self.all(BtreeId::INODES);
+        let decoded = all.iter().filter_map(|k| Inode::decode(&k.key()).unwrap());
+        decoded.collect()
+    }
+
+    /// The versions of an inode.
+    fn versions(&self, inum: u64) -> usize {
+        self.inodes().iter().filter(|i| i.inum == inum).count()
+    }
+
+    /// The first regular file with a name and extents, if possible several; of one version.
+    fn file(&self) -> Inode {
+        let extents = self.all(BtreeId::EXTENTS);
+        let nr = |i: &Inode| extents.iter().filter(|k| k.k.p.inode == i.inum).count();
+        let is = |i: &Inode| i.is_regular() && i.dir != 0 && self.versions(i.inum) == 1;
+        let all: Vec<_> = self.inodes().into_iter().filter(is).collect();
+        let several = all.iter().find(|i| nr(i) > 1);
+        *several.or(all.iter().find(|i| nr(i) > 0)).unwrap()
+    }
+
+    /// The first regular file that snapshots have versions of.
+    fn shared(&self) -> Inode {
+        let has = InodeFlags::HAS_CHILD_SNAPSHOT;
+        let is = |i: &Inode| i.is_regular() && i.dir != 0 && i.flags.has(has);
+        self.inodes().into_iter().find(is).unwrap()
+    }
+
+    fn dir(&self) -> Inode {
+        let entries = self.all(BtreeId::DIRENTS);
+        let has = |i: &Inode| entries.iter().any(|k| k.k.p.inode == i.inum);
+        let mut all = self.inodes().into_iter();
+        let is = |i: &Inode| i.is_dir() && i.dir == ROOT && i.subvol == 0 && has(i);
+        all.find(is).unwrap()
+    }
+
+    fn put(&self, btree: BtreeId, key: &KeyBuf) {
+        self.engine()
+            .run(Watermark::Normal, |t| {
+                t.update(btree, KeyBuf::copy_of(&key.key())?)?;
+                t.commit()
+            })
+            .unwrap();
+    }
+
+    fn put_inode(&self, inode: &Inode) {
+        self.put(BtreeId::INODES, &inode_key(inode).unwrap());
+    }
+
+    fn delete(&self, btree: BtreeId, pos: Bpos) {
+        self.put(btree, &KeyBuf::deletion(pos));
+    }
+
+    /// Nobody is to delete an inode before it is looked at.
+    fn unlist(&self, inode: &Inode) {
+        let gone = KeyBuf::deletion(Bpos::new(0, inode.inum, inode.snapshot));
+        self.engine()
+            .run(Watermark::Normal, |t| {
+                t.buffer(BtreeId::DELETED_INODES, KeyBuf::copy_of(&gone.key())?)?;
+                t.commit()
+            })
+            .unwrap();
+    }
+
+    fn put_entry(&self, at: Bpos, name: &[u8], inum: u64, file_type: FileType) {
+        let d = Dirent {
+            target: Target::Inode(inum),
+            file_type,
+            name,
+            folded: None,
+        };
+        let mut value = vec![0; 1024];
+        let len = d.encode(&mut value).unwrap();
+        let k = Bkey {
+            key_type: KeyType::DIRENT,
+            p: at,
+            ..Bkey::default()
+        };
+        self.put(BtreeId::DIRENTS, &KeyBuf::of(k, &value[..len]).unwrap());
+    }
+
+    fn entry_of(&self, inode: &Inode) -> (KeyBuf, Vec<u8>) {
+        let pos = Bpos::new(inode.dir, inode.dir_offset, inode.snapshot);
+        let found = self.fs.view.btrees.lookup(BtreeId::DIRENTS, pos).unwrap();
+        let key = KeyBuf::copy_of(&found.unwrap().key()).unwrap();
+        let name = dirent(&key.key()).unwrap().unwrap().name.to_vec();
+        (key, name)
+    }
+
+    fn extents_of(&self, inode: &Inode) -> Vec<KeyBuf> {
+        let all = self.all(BtreeId::EXTENTS).into_iter();
+        all.filter(|k| k.k.p.inode == inode.inum).collect()
+    }
+}
+
+/// What is done to a filesystem, and what is found then.
+type Case = (&'static str, fn(&Victim), FsckError);
+
+const CASES: &[Case] = &[
+    (
+        "an inode is gone, its name and its extents are there",
+        |v| {
+            let i = v.file();
+            v.delete(BtreeId::INODES, Bpos::new(0, i.inum, i.snapshot));
+        },
+        FsckError::KEY_IN_MISSING_INODE,
+    ),
+    (
+        "a directory's name is gone",
+        |v| {
+            let (key, _) = v.entry_of(&v.dir());
+            v.delete(BtreeId::DIRENTS, key.k.p);
+        },
+        FsckError::INODE_UNREACHABLE,
+    ),
+    (
+        "a file's name is gone, and the inode says nothing of one",
+        |v| {
+            let i = v.file();
+            v.delete(BtreeId::DIRENTS, v.entry_of(&i).0.k.p);
+            v.put_inode(&Inode {
+                dir: 0,
+                dir_offset: 0,
+                ..i
+            });
+        },
+        FsckError::INODE_UNREACHABLE,
+    ),
+    (
+        "a directory that is not empty is to be deleted",
+        |v| {
+            let i = v.dir();
+            let (key, _) = v.entry_of(&i);
+            v.delete(BtreeId::DIRENTS, key.k.p);
+            v.put_inode(&Inode {
+                dir: 0,
+                dir_offset: 0,
+                nlink: 0,
+                flags: i.flags.with(InodeFlags::UNLINKED),
+                ..i
+            });
+            v.unlist(&i);
+        },
+        FsckError::INODE_DIR_UNLINKED_BUT_NOT_EMPTY,
+    ),
+    (
+        "an inode is to be deleted, and has a name",
+        |v| {
+            let i = v.file();
+            let flags = i.flags.with(InodeFlags::UNLINKED);
+            let nlink = 0;
+            v.put_inode(&Inode { flags, nlink, ..i });
+            v.unlist(&i);
+        },
+        FsckError::INODE_UNLINKED_BUT_HAS_DIRENT,
+    ),
+    (
+        "a flag tells of snapshots that are not there",
+        |v| {
+            let i = v.file();
+            let flags = i.flags.with(InodeFlags::HAS_CHILD_SNAPSHOT);
+            v.put_inode(&Inode { flags, ..i });
+        },
+        FsckError::INODE_HAS_CHILD_SNAPSHOTS_WRONG,
+    ),
+    (
+        "a name says that a file is a directory",
+        |v| {
+            let i = v.file();
+            let (key, name) = v.entry_of(&i);
+            v.put_entry(key.k.p, &name, i.inum, FileType::DIR);
+        },
+        FsckError::DIRENT_D_TYPE_WRONG,
+    ),
+    (
+        "a file says that it is somewhere else",
+        |v| {
+            let i = v.file();
+            let dir_offset = i.dir_offset ^ 0xff;
+            v.put_inode(&Inode { dir_offset, ..i });
+        },
+        FsckError::INODE_POINTS_TO_MISSING_DIRENT,
+    ),
+    (
+        "a name is not where it is looked for",
+        |v| {
+            let i = v.file();
+            let (key, _) = v.entry_of(&i);
+            v.put_entry(key.k.p, b"other", i.inum, FileType::FILE);
+        },
+        FsckError::HASH_TABLE_KEY_WRONG_OFFSET,
+    ),
+    (
+        "a name is there twice, of two files",
+        |v| {
+            let i = v.file();
+            let (key, name) = v.entry_of(&i);
+            let mut others = v.inodes().into_iter();
+            let other = others
+                .find(|o| o.is_regular() && o.inum != i.inum && o.dir == i.dir && o.nlink == 0);
+            let next = Bpos::new(i.dir, key.k.p.offset + 1, key.k.p.snapshot);
+            v.put_entry(next, &name, other.unwrap().inum, FileType::FILE);
+        },
+        FsckError::HASH_TABLE_KEY_DUPLICATE,
+    ),
+    (
+        "a directory has two names",
+        |v| {
+            let i = v.dir();
+            let (key, _) = v.entry_of(&i);
+            let next = Bpos::new(ROOT, key.k.p.offset ^ 0xf0, key.k.p.snapshot);
+            v.put_entry(next, b"second", i.inum, FileType::DIR);
+        },
+        FsckError::INODE_DIR_MULTIPLE_LINKS,
+    ),
+    (
+        "two directories are in each other",
+        |v| {
+            let all = v.inodes().into_iter();
+            let is = |i: &Inode| i.is_dir() && i.dir == ROOT && i.subvol == 0;
+            let dirs: Vec<_> = all.filter(is).map(|i| (v.entry_of(&i), i)).collect();
+            let mut dirs = dirs.iter().filter(|d| d.0 .1 != b"lost+found");
+            let (a, b) = (dirs.next().unwrap(), dirs.next().unwrap());
+            for (((key, name), inode), (_, parent)) in [(a, b), (b, a)] {
+                v.delete(BtreeId::DIRENTS, key.k.p);
+                let at = Bpos::new(parent.inum, key.k.p.offset, key.k.p.snapshot);
+                v.put_entry(at, name, inode.inum, FileType::DIR);
+                v.put_inode(&Inode {
+                    dir: parent.inum,
+                    nlink: inode.nlink + 1,
+                    ..*inode
+                });
+            }
+        },
+        FsckError::DIR_LOOP,
+    ),
+    (
+        "a directory counts too many directories in it",
+        |v| {
+            let i = v.dir();
+            v.put_inode(&Inode {
+                nlink: i.nlink + 3,
+                ..i
+            });
+        },
+        FsckError::INODE_DIR_WRONG_NLINK,
+    ),
+    (
+        "a file counts names that it has not",
+        |v| {
+            let i = v.file();
+            v.put_inode(&Inode {
+                nlink: i.nlink + 2,
+                ..i
+            });
+        },
+        FsckError::INODE_WRONG_NLINK,
+    ),
+    (
+        "a file counts too many sectors",
+        |v| {
+            let i = v.file();
+            v.put_inode(&Inode {
+                sectors: i.sectors + 8,
+                ..i
+            });
+        },
+        FsckError::INODE_I_SECTORS_WRONG,
+    ),
+    (
+        "a file ends before its extents do",
+        |v| {
+            let i = v.file();
+            let size = v.extents_of(&i).last().unwrap().k.start_offset() * 512;
+            v.put_inode(&Inode { size, ..i });
+        },
+        FsckError::EXTENT_PAST_END_OF_INODE,
+    ),
+    (
+        "two extents overlap",
+        |v| {
+            let i = v.file();
+            let extents = v.extents_of(&i);
+            let last = extents.last().unwrap();
+            // Without pointers: nothing is on disk that two could have.
+            let half = last.k.size / 2;
+            let p = Bpos {
+                offset: last.k.p.offset - u64::from(half),
+                ..last.k.p
+            };
+            let k = Bkey {
+                key_type: KeyType::RESERVATION,
+                size: last.k.size - half,
+                p,
+                ..last.k
+            };
+            let value = [0, 0, 0, 0, 1, 0, 0, 0];
+            v.put(BtreeId::EXTENTS, &KeyBuf::of(k, &value).unwrap());
+        },
+        FsckError::EXTENT_OVERLAPPING,
+    ),
+    (
+        "an attribute has no inode",
+        |v| {
+            let xattrs = v.all(BtreeId::XATTRS);
+            let with = xattrs.iter().find(|k| k.k.p.inode != ROOT).unwrap();
+            let p = Bpos::new(1 << 40, with.k.p.offset, u32::MAX);
+            let moved = KeyBuf::of(Bkey { p, ..with.k }, with.key().v).unwrap();
+            v.put(BtreeId::XATTRS, &moved);
+        },
+        FsckError::KEY_IN_MISSING_INODE,
+    ),
+    (
+        "an attribute is not where its name is looked for",
+        |v| {
+            let xattrs = v.all(BtreeId::XATTRS);
+            let with = xattrs
+                .iter()
+                .find(|k| k.k.key_type == KeyType::XATTR)
+                .unwrap();
+            v.delete(BtreeId::XATTRS, with.k.p);
+            let p = Bpos::new(with.k.p.inode, with.k.p.offset ^ 0xff00, with.k.p.snapshot);
+            let moved = KeyBuf::of(Bkey { p, ..with.k }, with.key().v).unwrap();
+            v.put(BtreeId::XATTRS, &moved);
+        },
+        FsckError::HASH_TABLE_KEY_WRONG_OFFSET,
+    ),
+    (
+        "the root directory is gone",
+        |v| {
+            let all = v.inodes();
+            let root = all.iter().find(|i| i.inum == ROOT).unwrap();
+            v.delete(BtreeId::INODES, Bpos::new(0, ROOT, root.snapshot));
+        },
+        FsckError::ROOT_DIR_MISSING,
+    ),
+];
+
+/// What is done to one with snapshots.
+const WITH_SNAPSHOTS: &[Case] = &[
+    (
+        "a name that several snapshots see is gone",
+        |v| {
+            let i = v.shared();
+            let pos = Bpos::new(i.dir, i.dir_offset, i.snapshot);
+            v.delete(BtreeId::DIRENTS, pos);
+        },
+        FsckError::INODE_UNREACHABLE,
+    ),
+    (
+        "a flag does not tell of versions in snapshots",
+        |v| {
+            let i = v.shared();
+            let flags = i.flags.without(InodeFlags::HAS_CHILD_SNAPSHOT);
+            v.put_inode(&Inode { flags, ..i });
+        },
+        FsckError::INODE_HAS_CHILD_SNAPSHOTS_WRONG,
+    ),
+    (
+        "versions of an inode have other hashes",
+        |v| {
+            let i = v.shared();
+            let mut all = v.inodes().into_iter();
+            let other = all.find(|o| o.inum == i.inum && o.snapshot != i.snapshot);
+            let other = other.unwrap();
+            let hash_seed = other.hash_seed ^ 1;
+            v.put_inode(&Inode { hash_seed, ..other });
+        },
+        FsckError::INODE_SNAPSHOT_MISMATCH,
+    ),
+    (
+        "a key is of no snapshot",
+        |v| {
+            let i = v.file();
+            let mut key = KeyBuf::copy_of(&v.extents_of(&i)[0].key()).unwrap();
+            key.k.p.snapshot = 77;
+            v.put(BtreeId::EXTENTS, &key);
+        },
+        FsckError::BKEY_IN_MISSING_SNAPSHOT,
+    ),
+    (
+        "an inode is of no snapshot, nor is its name",
+        |v| {
+            let i = v.file();
+            let (key, name) = v.entry_of(&i);
+            // They have to get there without anybody looking for their snapshot.
+            let st = v.fs.view.sb();
+            st.set_checking(true);
+            v.put_inode(&Inode { snapshot: 77, ..i });
+            v.put_entry(key.k.p.with_snapshot(77), &name, i.inum, FileType::FILE);
+            st.set_checking(false);
+        },
+        FsckError::BKEY_IN_MISSING_SNAPSHOT,
+    ),
+    (
+        "the root of a subvolume says that it is somewhere else",
+        |v| {
+            let mut all = v.inodes().into_iter();
+            let i = all.find(|i| i.subvol > 1 && i.dir != 0).unwrap();
+            let dir_offset = i.dir_offset ^ 0xff;
+            v.put_inode(&Inode { dir_offset, ..i });
+        },
+        FsckError::INODE_POINTS_TO_MISSING_DIRENT,
+    ),
+    (
+        "an inode is the root of a subvolume that is not there",
+        |v| {
+            let mut all = v.inodes().into_iter();
+            let i = all.find(|i| i.is_dir() && i.subvol == 0).unwrap();
+            v.put_inode(&Inode { subvol: 4711, ..i });
+        },
+        FsckError::INODE_BI_SUBVOL_MISSING,
+    ),
+];
+
+/// The filesystem of `name`, with one thing wrong.
+fn damaged(name: &str, case: &Case) -> Option<Vec<Disk>> {
+    let (fs, media) = start(contents(name)?, Access::Write, "", &Power::new());
+    let victim = Victim { fs: fs.unwrap() };
+    (case.1)(&victim);
+    drop(victim);
+    Some(left(&media))
+}
+
+/// How often something was found of a kind since the filesystem was made.
+fn counted(fs: &Filesystem, id: FsckError) -> u64 {
+    let mut nr = 0;
+    let done: std::result::Result<(), ()> = fs.view.sb().errors.for_each(|found| {
+        if found.id == id {
+            nr = found.nr;
+        }
+        Ok(())
+    });
+    done.unwrap();
+    nr
+}
+
+/// Nothing is wrong any more.
+fn check(disks: Vec<Disk>, what: &str) {
+    let (fs, media) = start(disks, Access::Read, "", &Power::new());
+    let findings = check_derived(&fs.unwrap().view);
+    assert!(findings.is_empty(), "{what}: {findings:#?}");
+    let opts = "fsck,fix_errors=exit";
+    let (again, _) = start(left(&media), Access::Write, opts, &Power::new());
+    let again = again.unwrap_or_else(|e| panic!("{what}: again: {e}"));
+    assert_eq!(again.view.sb().errors.since_mount(), 0, "{what}: again");
+}
+
+const IMAGES: [&str; 2] = ["v113-dmgbase", "v113-snap"];
+
+#[test]
+fn what_contradicts_itself_is_made_right() {
+    let only = std::env::var("BCACHEFS_RS_CASE").unwrap_or_default();
+    for name in IMAGES {
+        let cases = match name {
+            "v113-snap" => WITH_SNAPSHOTS,
+            _ => CASES,
+        };
+        for case in cases.iter().filter(|c| c.0.contains(&only)) {
+            let what = format!("{name}: {}", case.0);
+            println!("{what}");
+            let Some(disks) = damaged(name, case) else {
+                return;
+            };
+            let (fs, media) = start(disks, Access::Write, REPAIR, &Power::new());
+            let fs = fs.unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert_ne!(counted(&fs, case.2), 0, "{what}: {} not found", case.2);
+            drop(fs);
+            check(left(&media), &what);
+            println!("{what}: repaired");
+        }
+    }
+}
+
+/// Without leave nothing is repaired, and nothing gets worse.
+#[test]
+fn nothing_is_repaired_that_is_not_to_be() {
+    for case in CASES {
+        let Some(disks) = damaged(IMAGES[0], case) else {
+            return;
+        };
+        let opts = "fsck,fix_errors=no,errors=ro";
+        let (fs, media) = start(disks, Access::Write, opts, &Power::new());
+        // Without a root directory there is no going on.
+        if let Ok(fs) = fs {
+            assert_ne!(fs.view.sb().errors.since_mount(), 0, "{}", case.0);
+            drop(fs);
+        }
+        let (fs, media) = start(left(&media), Access::Write, REPAIR, &Power::new());
+        drop(fs.unwrap_or_else(|e| panic!("{}: {e}", case.0)));
+        check(left(&media), case.0);
+    }
+}
+
+#[test]
+fn the_power_may_be_lost_meanwhile() {
+    let (cuts, seed) = (
+        setting("BCACHEFS_RS_CUTS", 6),
+        setting("BCACHEFS_RS_SEED", 1),
+    );
+    for case in CASES {
+        let Some(disks) = damaged(IMAGES[0], case) else {
+            return;
+        };
+        let power = Power::new();
+        let (fs, media) = start(disks, Access::Write, REPAIR, &power);
+        drop(fs.unwrap());
+        let last = power.now();
+        let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
+        for nr in 0..cuts {
+            let at = last * (nr * 2 + 1) / (cuts * 2);
+            let cut = PowerCut {
+                at,
+                seed: seed << 32 | nr,
+            };
+            let what = format!("{}: {cut:?} of {last}", case.0);
+            let left_over: Vec<_> = replays.iter_mut().map(|r| r.image(cut)).collect();
+            let (fs, media) = start(left_over, Access::Write, REPAIR, &Power::new());
+            drop(fs.unwrap_or_else(|e| panic!("{what}: {e}")));
+            check(left(&media), &what);
+        }
+    }
+}
