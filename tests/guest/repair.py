@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-# guest: uml 400
+# guest: uml 600
 # guest: uml-debug? 900
 # guest: stock? 600
 """Damaged filesystems are mounted read-write with -o fsck,fix_errors=yes, and with each policy for
@@ -18,10 +18,13 @@ from common import Limit, Log, Loop, Mounted, Tap, mount, own, umount
 
 # What is repaired.
 REPAIRED = ('accounting', 'alloc-header', 'alloc-key-deleted', 'alloc-key-deleted-dirty', 'backpointer',
-            'dirent-type', 'extent-deleted', 'freespace', 'nlink', 'journal-oldcopy', 'journal-torn',
-            'sb-primary-bit', 'sb-primary-zero')
+            'bset-badkey', 'dirent-dangling', 'dirent-deleted', 'dirent-hash', 'dirent-type',
+            'extent-deleted', 'freespace', 'inode-deleted', 'inode-unpack', 'nlink', 'node-csum',
+            'node-seq', 'node-zero', 'journal-middle', 'journal-oldcopy', 'journal-torn', 'sb-primary-bit',
+            'sb-primary-zero')
 # Images in which files are gone, or another than before, which no repair brings back.
-DAMAGED_FILES = ('journal-torn', 'nlink', 'extent-deleted')
+DAMAGED_FILES = ('bset-badkey', 'dirent-dangling', 'dirent-deleted', 'dirent-hash', 'extent-deleted',
+                 'inode-deleted', 'inode-unpack', 'journal-middle', 'journal-torn', 'nlink', 'node-zero')
 POLICIES = 'continue', 'fix_safe', 'ro'
 SECONDS = 60
 
