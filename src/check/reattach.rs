@@ -22,7 +22,10 @@ use super::{
 use crate::{
     algo::str_hash::HashInfo,
     alloc::space::Trans,
-    btree::trans::TransResult,
+    btree::{
+        trans::TransResult,
+        KeyBuf, //
+    },
     data::inode_put,
     env::{
         pr_info,
@@ -58,6 +61,9 @@ use crate::{
     },
     snapshots::delete_visible,
 };
+
+/// How many names are tried.
+const NAMES_MAX: u64 = 1000;
 
 /// Finds inodes that no name leads to, and gives them one.
 #[inline(never)]
@@ -123,75 +129,101 @@ fn oldest(files: &Files<'_>, inode: &Inode, versions: &Versions) -> Inode {
 /// C: `reattach_inode()`.
 #[inline(never)]
 pub(super) fn reattach(files: &mut Files<'_>, inode: &Inode) -> Result {
-    let (mut inode, mut name) = (*inode, Name::default());
-    let old = inode;
+    let mut inode = *inode;
     let mut snapshot = inode.snapshot;
     let target = match inode.subvol {
-        0 => Target::Inode(inode.inum),
+        0 => (Target::Inode(inode.inum), FileType::of_mode(inode.mode)),
         child => {
             snapshot = files.view.subvolume(ROOT_SUBVOL)?.snapshot;
-            inode.parent_subvol = ROOT_SUBVOL;
-            name.add(b"subvol-")?;
-            Target::Subvol {
-                child,
-                parent: ROOT_SUBVOL,
-            }
+            let parent = ROOT_SUBVOL;
+            inode.parent_subvol = parent;
+            (Target::Subvol { child, parent }, FileType::SUBVOL)
         }
-    };
-    name.add_number(match inode.subvol {
-        0 => inode.inum,
-        subvol => subvol.into(),
-    })?;
-    let file_type = match inode.subvol {
-        0 => FileType::of_mode(inode.mode),
-        _ => FileType::SUBVOL,
     };
     let lost = lost_and_found(files, snapshot)?;
-    let new = entry((lost.inum, snapshot), &name.0, (target, file_type))?;
-    let versions = files.versions(inode.inum)?;
-    let whiteouts = hidden_below(files, &inode)?;
-    let dirs = files.versions(lost.inum)?;
     let info = HashInfo::of(&lost).ok_or_else(unusable)?;
-    let hashed = Hashed {
-        btree: BtreeId::DIRENTS,
-        info,
+    let stray = Stray {
+        inode,
+        versions: files.versions(inode.inum)?,
+        hidden: hidden_below(files, &inode)?,
+        lost,
+        lost_versions: files.versions(lost.inum)?,
+        hashed: Hashed {
+            btree: BtreeId::DIRENTS,
+            info,
+        },
     };
-    let is_subdir = inode.is_dir() && inode.subvol == 0;
-    let done = files.repair(|t| {
-        let Some(offset) = hashed.stage_put(t, files, &new)? else {
+    for nr in 0..NAMES_MAX {
+        let name = name_of(&inode, nr)?;
+        let new = entry((lost.inum, snapshot), &name.0, target)?;
+        if files.repair(|t| stray.stage(t, files, &new))? {
+            return Ok(());
+        }
+    }
+    Err(taken())
+}
+
+/// The name that an inode gets, or one with a number behind it when that is taken.
+fn name_of(inode: &Inode, nr: u64) -> Result<Name> {
+    let mut name = Name::default();
+    match inode.subvol {
+        0 => name.add_number(inode.inum)?,
+        subvol => {
+            name.add(b"subvol-")?;
+            name.add_number(subvol.into())?;
+        }
+    }
+    if nr != 0 {
+        name.add(b"-")?;
+        name.add_number(nr)?;
+    }
+    Ok(name)
+}
+
+/// An inode that gets a name.
+struct Stray {
+    inode: Inode,
+    versions: Versions,
+    /// Snapshots below in which it is deleted.
+    hidden: Vec<u32>,
+    /// The directory `lost+found`.
+    lost: Inode,
+    lost_versions: Versions,
+    hashed: Hashed,
+}
+
+impl Stray {
+    /// Stages the entry `new`, and all that it means. Says whether the name was free.
+    fn stage(&self, t: &mut Trans<'_>, files: &Files<'_>, new: &KeyBuf) -> TransResult<bool> {
+        let Some(offset) = self.hashed.stage_put(t, files, new)? else {
             return Ok(false);
         };
-        if is_subdir {
-            files.stage_subdirs(t, &dirs, snapshot, 1)?;
-        }
+        let (inode, snapshot) = (&self.inode, new.k.p.snapshot);
         let at = |i: &Inode| Inode {
-            dir: lost.inum,
+            dir: self.lost.inum,
             dir_offset: offset,
             ..*i
         };
-        inode_put(t, &at(&inode))?;
+        inode_put(t, &at(inode))?;
         if inode.subvol == 0 {
-            let place = Bpos::new(lost.inum, offset, snapshot);
-            name_below(t, files, (&old, &versions, &whiteouts), place, &at)?;
+            if inode.is_dir() {
+                files.stage_subdirs(t, &self.lost_versions, snapshot, 1)?;
+            }
+            let place = Bpos::new(self.lost.inum, offset, snapshot);
+            let who = (inode, &self.versions, &*self.hidden);
+            name_below(t, files, who, place, &at)?;
             return Ok(true);
         }
         // What it was before others were made of it says the same.
-        let of_subvol = versions.all.iter().filter(|v| v.subvol == inode.subvol);
-        for version in of_subvol.filter(|v| v.snapshot != inode.snapshot) {
-            let parent_subvol = ROOT_SUBVOL;
-            inode_put(
-                t,
-                &at(&Inode {
-                    parent_subvol,
-                    ..*version
-                }),
-            )?;
+        let of_subvol = |v: &&Inode| v.subvol == inode.subvol && v.snapshot != inode.snapshot;
+        for version in self.versions.all.iter().filter(of_subvol) {
+            let same = Inode {
+                parent_subvol: ROOT_SUBVOL,
+                ..*version
+            };
+            inode_put(t, &at(&same))?;
         }
         Ok(true)
-    })?;
-    match done {
-        true => Ok(()),
-        false => Err(taken()),
     }
 }
 

@@ -244,6 +244,25 @@ const CASES: &[Case] = &[
         FsckError::INODE_UNREACHABLE,
     ),
     (
+        "a file's name is gone, and the one in lost+found that it should get is taken",
+        |v| {
+            let i = v.file();
+            v.delete(BtreeId::DIRENTS, v.entry_of(&i).0.k.p);
+            let all = v.inodes();
+            let named = |o: &&Inode| o.dir == ROOT && v.entry_of(o).1 == b"lost+found";
+            let lost = all.iter().find(named).unwrap();
+            let mut others = all.iter();
+            let other = others.find(|o| o.is_regular() && o.inum != i.inum && o.nlink == 0);
+            let name = i.inum.to_string();
+            let info = sim::algo::str_hash::HashInfo::of(lost).unwrap();
+            let at = Bpos::new(lost.inum, info.dirent(name.as_bytes()), i.snapshot);
+            let other = other.unwrap();
+            v.put_entry(at, name.as_bytes(), other.inum, FileType::FILE);
+            v.put_inode(&Inode { nlink: 1, ..*other });
+        },
+        FsckError::INODE_UNREACHABLE,
+    ),
+    (
         "a directory that is not empty is to be deleted",
         |v| {
             let i = v.dir();
