@@ -127,3 +127,34 @@ fn the_power_may_be_lost_meanwhile() {
         }
     }
 }
+
+/// What was mounted to be read, and is written later, recovers then.
+#[test]
+fn who_reads_can_write_later() {
+    for name in IMAGES {
+        let Some(contents) = image(name) else { return };
+        let want = keys_of_users(&start(Access::Read, plain(&contents)).view);
+        let record = |c: &Vec<u8>| {
+            let disk = Disk::from_memory(Arc::new(c.clone()));
+            BlockDevice::recorded("sim", disk, &Power::new())
+        };
+        let devices: Vec<BlockDevice> = contents.iter().map(record).collect();
+        let media: Vec<Medium> = devices.iter().map(BlockDevice::medium).collect();
+        let fs = start(Access::Read, devices);
+        assert!(fs.read_write().is_err(), "{name}");
+        assert!(fs.view.btrees.overlay().is_some(), "{name}");
+        fs.go_read_write().unwrap();
+        assert!(fs.read_write().is_ok(), "{name}");
+        assert!(fs.view.btrees.overlay().is_none(), "{name}");
+        // Nothing happens the second time.
+        fs.go_read_write().unwrap();
+        assert!(keys_of_users(&fs.view) == want, "{name}");
+        fs.go_read_only().unwrap();
+        fs.go_read_write().unwrap();
+        drop(fs);
+        let fs = start(Access::Read, copies(&media));
+        assert!(fs.journal.clean, "{name}");
+        let findings = check_derived(&fs.view);
+        assert!(findings.is_empty(), "{name}: {findings:#?}");
+    }
+}
