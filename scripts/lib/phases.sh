@@ -107,6 +107,23 @@ closing() {
 # crates go to the cache.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/cargo-target}
 CARGO_FLOOR=1.85
+
+# Our crates have the same names in each checkout, and cargo takes what was built from another one's
+# sources for what it would build. So what is there of another checkout is thrown away; the crates
+# from elsewhere stay.
+own_objects() {
+	local dir
+	for dir in "$CARGO_TARGET_DIR" "$CARGO_TARGET_DIR-root"; do
+		[ -d "$dir" ] || continue
+		[ "$(cat "$dir/checkout" 2>/dev/null)" = "$REPO" ] && continue
+		find "$dir" -type d \( -path '*/.fingerprint/*' -o -path '*/incremental/*' \) -prune \
+			\( -name 'error-*' -o -name 'env-*' -o -name 'format-*' -o -name 'algo-*' -o -name 'sim-*' \
+			-o -name 'model-*' -o -name 'fuzz-*' \) -exec rm -rf {} +
+		printf '%s\n' "$REPO" >"$dir/checkout"
+	done
+}
+own_objects
+
 host_cargo() {
 	local have
 	have=$(cargo --version 2>/dev/null | cut -d' ' -f2) || have=
