@@ -52,7 +52,7 @@ struct Dir {
     versions: Versions,
     /// Subdirectories that each version has.
     subdirs: Vec<u32>,
-    /// Some entries were moved, and not all of them counted once.
+    /// Some entries were repaired, and not all of them counted once, as what they are.
     recount: bool,
 }
 
@@ -78,7 +78,9 @@ pub fn check_dirents(files: &mut Files<'_>) -> Result {
             continue;
         }
         let key = KeyBuf::copy_of(&key)?;
+        let before = files.report.repaired;
         check(files, &key, &mut dir, &seen)?;
+        dir.recount |= files.report.repaired != before;
     }
     check_subdirs(files, &dir)?;
     check_without(files, (dir.inum, u64::MAX))
@@ -142,7 +144,6 @@ fn check(files: &mut Files<'_>, key: &KeyBuf, dir: &mut Dir, seen: &Seen) -> Res
         Checked::Kept => (),
         Checked::Gone => return Ok(()),
         Checked::Moved(key) => {
-            dir.recount = true;
             let mut seen = Seen::default();
             seen.note(key.k.p)?;
             if let Ok(Some(d)) = dirent(&key.key()) {

@@ -285,21 +285,23 @@ impl Files<'_> {
     }
 
     /// Adds `by` to the subdirectories that the directory `dir` counts, for all who see an entry of
-    /// snapshot `snapshot` in it.
+    /// snapshot `snapshot` in it; those of snapshots in `blind`, and below, do not.
     #[inline(never)]
     pub(super) fn stage_subdirs(
         &self,
         t: &mut Trans<'_>,
         versions: &Versions,
-        snapshot: u32,
+        (snapshot, blind): (u32, &[u32]),
         by: i32,
     ) -> TransResult {
         let changed = |inode: &Inode| Inode {
             nlink: inode.nlink.saturating_add_signed(by),
             ..*inode
         };
+        let is_blind = |id: u32| blind.iter().any(|b| self.table().is_ancestor(id, *b));
         for inode in versions.all.iter() {
-            if self.table().is_ancestor(inode.snapshot, snapshot) {
+            let is_below = self.table().is_ancestor(inode.snapshot, snapshot);
+            if is_below && !is_blind(inode.snapshot) {
                 inode_put(t, &changed(inode))?;
             }
         }

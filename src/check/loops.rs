@@ -112,7 +112,7 @@ fn cut(files: &mut Files<'_>, inode: &Inode) -> Result {
             return Ok(false);
         }
         hashed.stage_delete(t, files, entry.k.p)?;
-        files.stage_subdirs(t, &parents, entry.k.p.snapshot, -1)?;
+        files.stage_subdirs(t, &parents, (entry.k.p.snapshot, &[]), -1)?;
         Ok(true)
     })?;
     match done {

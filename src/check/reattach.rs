@@ -82,7 +82,7 @@ pub fn check_unreachable_inodes(files: &mut Files<'_>) -> Result {
                 files.change_inode(&old, &inode)?;
             }
         }
-        if !wants_name(&inode) {
+        if !wants_name(&inode) || is_root(files, &inode)? {
             continue;
         }
         let versions = files.versions(inode.inum)?;
@@ -99,6 +99,12 @@ pub fn check_unreachable_inodes(files: &mut Files<'_>) -> Result {
         }
     }
     Ok(())
+}
+
+/// Whether an inode is the root of all that sees it: there is nothing above it that could have its
+/// name, and `lost+found` is in it.
+fn is_root(files: &Files<'_>, inode: &Inode) -> Result<bool> {
+    Ok(inode.subvol == 0 && root_of(files, inode.snapshot)? == inode.inum)
 }
 
 /// Whether an inode should have a name, and does not say that it has.
@@ -129,6 +135,9 @@ fn oldest(files: &Files<'_>, inode: &Inode, versions: &Versions) -> Inode {
 /// C: `reattach_inode()`.
 #[inline(never)]
 pub(super) fn reattach(files: &mut Files<'_>, inode: &Inode) -> Result {
+    if is_root(files, inode)? {
+        return Ok(());
+    }
     let mut inode = *inode;
     let mut snapshot = inode.snapshot;
     let target = match inode.subvol {
@@ -142,10 +151,11 @@ pub(super) fn reattach(files: &mut Files<'_>, inode: &Inode) -> Result {
     };
     let lost = lost_and_found(files, snapshot)?;
     let info = HashInfo::of(&lost).ok_or_else(unusable)?;
+    let versions = files.versions(inode.inum)?;
     let stray = Stray {
         inode,
-        versions: files.versions(inode.inum)?,
-        hidden: hidden_below(files, &inode)?,
+        blind: blind_below(files, &inode, &versions)?,
+        versions,
         lost,
         lost_versions: files.versions(lost.inum)?,
         hashed: Hashed {
@@ -184,8 +194,8 @@ fn name_of(inode: &Inode, nr: u64) -> Result<Name> {
 struct Stray {
     inode: Inode,
     versions: Versions,
-    /// Snapshots below in which it is deleted.
-    hidden: Vec<u32>,
+    /// Snapshots below in which it is deleted, or has another name.
+    blind: Vec<u32>,
     /// The directory `lost+found`.
     lost: Inode,
     lost_versions: Versions,
@@ -207,10 +217,11 @@ impl Stray {
         inode_put(t, &at(inode))?;
         if inode.subvol == 0 {
             if inode.is_dir() {
-                files.stage_subdirs(t, &self.lost_versions, snapshot, 1)?;
+                let to = (snapshot, &*self.blind);
+                files.stage_subdirs(t, &self.lost_versions, to, 1)?;
             }
             let place = Bpos::new(self.lost.inum, offset, snapshot);
-            let who = (inode, &self.versions, &*self.hidden);
+            let who = (inode, &self.versions, &*self.blind);
             name_below(t, files, who, place, &at)?;
             return Ok(true);
         }
@@ -227,13 +238,14 @@ impl Stray {
     }
 }
 
-/// Snapshots below that of `inode` in which it is deleted.
-fn hidden_below(files: &Files<'_>, inode: &Inode) -> Result<Vec<u32>> {
+/// Snapshots below that of `inode` that are not to see its new name: in which it is deleted, or has
+/// another one.
+fn blind_below(files: &Files<'_>, inode: &Inode, versions: &Versions) -> Result<Vec<u32>> {
     let (start, end) = (
         Bpos::new(0, inode.inum, 0),
         Bpos::new(0, inode.inum, inode.snapshot),
     );
-    let mut hidden = Vec::new();
+    let mut blind = Vec::new();
     let mut keys = files.btrees().iter(BtreeId::INODES, 0, start).until(end);
     while let Some(key) = keys.next()?.filter(|k| k.k.p < end) {
         let is_gone = matches!(
@@ -241,36 +253,37 @@ fn hidden_below(files: &Files<'_>, inode: &Inode) -> Result<Vec<u32>> {
             KeyType::WHITEOUT | KeyType::INODE_GENERATION
         );
         if is_gone && files.table().is_ancestor(key.k.p.snapshot, inode.snapshot) {
-            hidden.push(key.k.p.snapshot)?;
+            blind.push(key.k.p.snapshot)?;
         }
     }
-    Ok(hidden)
+    let below = |id: u32| id < inode.snapshot && files.table().is_ancestor(id, inode.snapshot);
+    for version in versions.all.iter().filter(|v| below(v.snapshot)) {
+        if !wants_name(version) {
+            blind.push(version.snapshot)?;
+        }
+    }
+    Ok(blind)
 }
 
 /// Versions of snapshots below: they get the same name, or do not see it.
 fn name_below(
     t: &mut Trans<'_>,
     files: &Files<'_>,
-    (inode, versions, hidden): (&Inode, &Versions, &[u32]),
+    (inode, versions, blind): (&Inode, &Versions, &[u32]),
     place: Bpos,
     at: &impl Fn(&Inode) -> Inode,
 ) -> TransResult {
     let table = files.table();
     let is_below = |id: u32| id < inode.snapshot && table.is_ancestor(id, inode.snapshot);
-    let mut without: Vec<u32> = Vec::new();
-    for id in hidden {
-        without.push(*id)?;
-    }
     for version in versions.all.iter().filter(|v| is_below(v.snapshot)) {
-        match wants_name(version) {
-            true => inode_put(t, &at(version))?,
-            false => without.push(version.snapshot)?,
+        if wants_name(version) {
+            inode_put(t, &at(version))?;
         }
     }
-    for id in without.iter() {
+    for id in blind.iter() {
         // Once for those below.
         let is_done = |other: &&u32| **other > *id && table.is_ancestor(*id, **other);
-        if !without.iter().any(|other| is_done(&other)) {
+        if !blind.iter().any(|other| is_done(&other)) {
             delete_visible(t, table, BtreeId::DIRENTS, place.with_snapshot(*id))?;
         }
     }
@@ -325,7 +338,7 @@ fn lost_and_found(files: &mut Files<'_>, snapshot: u32) -> Result<Inode> {
                 ..made(inum)
             };
             inode_put(t, &lost)?;
-            files.stage_subdirs(t, &roots, snapshot, 1)?;
+            files.stage_subdirs(t, &roots, (snapshot, &[]), 1)?;
             inode = Some(lost);
             Ok(true)
         })?;

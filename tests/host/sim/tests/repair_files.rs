@@ -657,3 +657,101 @@ fn the_power_may_be_lost_meanwhile() {
         }
     }
 }
+
+/// C: `splitmix64`.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) as usize % n.max(1)
+    }
+}
+
+/// Damages something; says what.
+fn damage(v: &Victim, r: &mut Random) -> String {
+    let btrees = [
+        BtreeId::EXTENTS,
+        BtreeId::INODES,
+        BtreeId::DIRENTS,
+        BtreeId::XATTRS,
+    ];
+    let one = |r: &mut Random, btree| {
+        let all = v.all(btree);
+        let at = r.below(all.len());
+        all.into_iter().nth(at)
+    };
+    let staged = |btree, key: KeyBuf| {
+        let done = v.engine().run(Watermark::Normal, |t| {
+            t.update(btree, KeyBuf::copy_of(&key.key())?)?;
+            t.commit()
+        });
+        format!("{btree} {}: {done:?}", key.k)
+    };
+    match r.below(3) {
+        0 => {
+            let btree = btrees[r.below(4)];
+            match one(r, btree) {
+                Some(key) => staged(btree, KeyBuf::deletion(key.k.p)),
+                None => String::new(),
+            }
+        }
+        // A name or an attribute is somewhere else.
+        1 => {
+            let btree = btrees[2 + r.below(2)];
+            let Some(key) = one(r, btree) else {
+                return String::new();
+            };
+            let mut p = key.k.p;
+            match r.below(2) {
+                0 => p.offset ^= 1 << r.below(60),
+                _ => p.inode = one(r, BtreeId::INODES).unwrap().k.p.offset,
+            }
+            staged(btree, KeyBuf::of(Bkey { p, ..key.k }, key.key().v).unwrap())
+        }
+        _ => {
+            let all = v.inodes();
+            let mut inode = all[r.below(all.len())];
+            let other = all[r.below(all.len())];
+            match r.below(8) {
+                0 => inode.nlink = r.below(4) as u32,
+                1 => inode.dir = other.inum,
+                2 => inode.dir_offset = other.dir_offset,
+                3 => inode.size = other.size,
+                4 => inode.sectors += 8,
+                5 => inode.mode = other.mode,
+                6 => inode.hash_seed ^= 1,
+                _ => inode.subvol = r.below(4) as u32,
+            }
+            staged(BtreeId::INODES, inode_key(&inode).unwrap())
+        }
+    }
+}
+
+/// Whatever contradicts itself: a repair comes to its end, and leaves nothing to be repaired.
+#[test]
+fn random_damage_is_made_right() {
+    let (rounds, seed) = (
+        setting("BCACHEFS_RS_ROUNDS", 12),
+        setting("BCACHEFS_RS_SEED", 1),
+    );
+    for name in ["v113-dmgbase", "v113-snap", "v113-reflink"] {
+        for round in 0..rounds {
+            let Some(disks) = contents(name) else { return };
+            let mut r = Random(seed << 32 | round);
+            let opts = "errors=continue";
+            let (fs, media) = start(disks, Access::Write, opts, &Power::new());
+            let victim = Victim { fs: fs.unwrap() };
+            let nr = 1 + r.below(8);
+            let done: Vec<_> = (0..nr).map(|_| damage(&victim, &mut r)).collect();
+            drop(victim);
+            let what = format!("{name} round {round} seed {seed}: {done:#?}");
+            let (fs, media) = start(left(&media), Access::Write, REPAIR, &Power::new());
+            drop(fs.unwrap_or_else(|e| panic!("{what}: {e}")));
+            check(left(&media), &what);
+        }
+    }
+}
