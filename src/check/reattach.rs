@@ -306,6 +306,12 @@ fn lost_and_found(files: &mut Files<'_>, snapshot: u32) -> Result<Inode> {
         let found = versions.of(files.table(), snapshot).copied();
         return found.filter(Inode::is_dir).ok_or_else(unusable);
     }
+    // For all snapshots of the tree at once: it must not be there twice.
+    let top = top_of(files, snapshot);
+    let snapshot = match roots.of(files.table(), top) {
+        Some(_) if files.table().is_ancestor(snapshot, top) => top,
+        _ => snapshot,
+    };
     pr_info!(
         "{}: making lost+found in snapshot {snapshot}",
         files.st().name()
@@ -372,6 +378,14 @@ fn root_of(files: &Files<'_>, snapshot: u32) -> Result<u64> {
         Ok(subvol) => Ok(subvol.inode),
         Err(_) => Ok(files.view.subvolume(ROOT_SUBVOL)?.inode),
     }
+}
+
+/// The root of the snapshot tree that `snapshot` is in.
+fn top_of(files: &Files<'_>, mut snapshot: u32) -> u32 {
+    while let Some(parent) = files.table().parent(snapshot) {
+        snapshot = parent;
+    }
+    snapshot
 }
 
 /// What `lost+found` leads to, in a directory.
