@@ -15,6 +15,7 @@
 //! | `checksum.rs`   | [`Running`](checksum::Running): checksums of pieces, merging            |
 //! | `crypt.rs`      | [`Seal`](crypt::Seal): checksums that need a key, and decryption        |
 //! | `cut.rs`        | [`cut_front`](cut::cut_front), [`cut_back`](cut::cut_back): parts of extents |
+//! | `merge_extents.rs` | [`merged`](merge_extents::merged): one extent in the place of two    |
 //! | `str_hash.rs`   | [`HashInfo`](str_hash::HashInfo): hashes of names                       |
 //! | `time.rs`       | [`TimeUnits`](time::TimeUnits): times as stored                         |
 
@@ -25,6 +26,7 @@ pub mod cut;
 pub mod eytzinger;
 pub mod key_format;
 pub mod merge;
+pub mod merge_extents;
 pub mod node_keys;
 pub mod pack;
 pub mod raw_set;

@@ -40,7 +40,10 @@ use crate::{
         KeyBuf, //
     },
     env::{
-        num::u64_of,
+        num::{
+            low_u32,
+            u64_of, //
+        },
         units::{
             BucketNr,
             DevIdx, //
@@ -74,6 +77,9 @@ use crate::{
         SpinLock, //
     },
 };
+
+/// Bytes in a sector.
+const SECTOR: u64 = 512;
 
 /// The space of a filesystem that is written: who has what, and what there is.
 ///
@@ -306,6 +312,19 @@ impl Hooks for Space {
     ) -> Result {
         let engine = Engine { btrees, writer };
         alloc_nodes(self, engine, watermark, nr, places)
+    }
+
+    fn encoded_max(&self) -> u32 {
+        low_u32(self.st.opts.get(OptId::EncodedExtentMax) / SECTOR)
+    }
+
+    fn is_same_bucket(&self, dev: DevIdx, a: u64, b: u64) -> bool {
+        let size = self.st.sb.member(dev.0).map(|m| m.bucket_sectors());
+        let Some(size) = size.map(u64::from) else {
+            return false;
+        };
+        a.checked_div(size)
+            .is_some_and(|nr| b.checked_div(size) == Some(nr))
     }
 
     fn place_done(&self, place: NodePlace, used: bool) {

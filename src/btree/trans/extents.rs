@@ -14,9 +14,14 @@ use super::{
     TransResult, //
 };
 use crate::{
+    algo::merge_extents::{
+        merged,
+        Limits, //
+    },
     btree::KeyBuf,
     env::{
         pr_err,
+        units::DevIdx,
         Vec, //
     },
     error::{
@@ -39,6 +44,19 @@ const MERGED_MAX: u32 = u32::MAX >> 1;
 pub trait Ancestry {
     /// Whether `ancestor` is `id` or above it.
     fn is_ancestor(&self, id: u32, ancestor: u32) -> bool;
+}
+
+/// What extents can become, by the hooks of a writer.
+struct Of<'a, H>(&'a H);
+
+impl<H: Hooks> Limits for Of<'_, H> {
+    fn encoded_max(&self) -> u32 {
+        self.0.encoded_max()
+    }
+
+    fn is_same_bucket(&self, dev: DevIdx, a: u64, b: u64) -> bool {
+        self.0.is_same_bucket(dev, a, b)
+    }
 }
 
 /// Where there is only one snapshot, or none.
@@ -86,11 +104,12 @@ impl<H: Hooks> Trans<'_, H> {
     }
 
     /// As [`update_extent`](Self::update_extent), for the snapshot of the position of `new`, which
-    /// has no descendants, and in front of what its ancestors have. Nothing is merged.
+    /// has no descendants, and in front of what its ancestors have. It is merged with what is
+    /// beside it, if that is possible.
     pub fn update_extent_in(
         &mut self,
         btree: BtreeId,
-        new: KeyBuf,
+        mut new: KeyBuf,
         ancestry: &impl Ancestry,
     ) -> TransResult {
         let mut at = new.k.start_offset();
@@ -107,7 +126,75 @@ impl<H: Hooks> Trans<'_, H> {
         if new.is_deleted() {
             return Ok(());
         }
+        self.merge_left(btree, &mut new)?;
+        self.merge_right(btree, &mut new)?;
         self.update(btree, new)
+    }
+
+    /// Joins `new` with the extent that ends where it starts.
+    ///
+    /// C: `extent_front_merge()`.
+    fn merge_left(&mut self, btree: BtreeId, new: &mut KeyBuf) -> TransResult {
+        let before = new.k.start_pos();
+        let Some(old) = self.get(btree, before)? else {
+            return Ok(());
+        };
+        let Some(both) = self.joined(&old, new)? else {
+            return Ok(());
+        };
+        if self.is_alone(btree, before)? && self.is_alone(btree, new.k.p)? {
+            self.delete(btree, before)?;
+            *new = both;
+        }
+        Ok(())
+    }
+
+    /// Joins `new` with the extent that starts where it ends, and gets its place.
+    ///
+    /// C: `extent_back_merge()`.
+    fn merge_right(&mut self, btree: BtreeId, new: &mut KeyBuf) -> TransResult {
+        let end = Bpos::new(new.k.p.inode, u64::MAX, u32::MAX);
+        let Some(old) = self.next(btree, new.k.p.next_offset(), end)? else {
+            return Ok(());
+        };
+        let Some(both) = self.joined(new, &old)? else {
+            return Ok(());
+        };
+        if self.is_alone(btree, new.k.p)? && self.is_alone(btree, old.k.p)? {
+            *new = both;
+        }
+        Ok(())
+    }
+
+    /// One extent for two, if there can be one.
+    fn joined(&self, left: &KeyBuf, right: &KeyBuf) -> Result<Option<KeyBuf>> {
+        let sizes = self.btrees.entry_sizes();
+        let limits = Of(&self.writer.hooks);
+        let value = merged(&left.key(), &right.key(), sizes, &limits)?;
+        let k = Bkey {
+            size: left.k.size.saturating_add(right.k.size),
+            ..right.k
+        };
+        value.map(|v| KeyBuf::of(k, &v)).transpose()
+    }
+
+    /// Whether no other snapshot has something at this place: an extent that is hidden there, or
+    /// hides the one that is, would not be any more if that was at another place.
+    ///
+    /// C: `bch2_key_has_snapshot_overwrites()`, which looks at descendants.
+    fn is_alone(&mut self, btree: BtreeId, pos: Bpos) -> TransResult<bool> {
+        let mut from = pos.with_snapshot(0);
+        let until = pos.with_snapshot(u32::MAX);
+        while let Some(key) = self.next(btree, from, until)? {
+            if key.k.p.snapshot != pos.snapshot {
+                return Ok(false);
+            }
+            if key.k.p == until {
+                break;
+            }
+            from = key.k.p.successor();
+        }
+        Ok(true)
     }
 
     /// The first extent that ends behind sector `at`, of those that `of.snapshot` sees of the file

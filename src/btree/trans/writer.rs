@@ -14,6 +14,7 @@ use crate::{
         KeyBuf, //
     },
     env::{
+        units::DevIdx,
         Arc,
         Vec, //
     },
@@ -72,6 +73,19 @@ pub trait Hooks: Sized + Send + Sync {
         nr: usize,
         places: &mut Vec<NodePlace>,
     ) -> Result;
+
+    /// What extents may be merged to: not at all.
+    ///
+    /// C: what `bch2_bkey_merge()` asks the filesystem.
+    fn encoded_max(&self) -> u32 {
+        0
+    }
+
+    /// Whether two sectors of a device are in the same bucket. C: `PTR_BUCKET_NR()`.
+    fn is_same_bucket(&self, dev: DevIdx, a: u64, b: u64) -> bool {
+        let _ = (dev, a, b);
+        false
+    }
 
     /// Takes a place back: the node there is part of its btree now, if `used`, or else there is no
     /// node.
