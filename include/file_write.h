@@ -16,6 +16,7 @@ struct iov_iter;
 struct kiocb;
 struct vm_area_desc;
 struct vm_operations_struct;
+struct writeback_control;
 
 ssize_t bch_rs_write_start(struct kiocb *iocb, struct iov_iter *from);
 void bch_rs_write_end(struct inode *inode);
@@ -23,6 +24,9 @@ ssize_t bch_rs_write_sync(struct kiocb *iocb, ssize_t count);
 ssize_t bch_rs_write_back_part(struct kiocb *iocb, ssize_t count);
 int bch_rs_direct_start(struct kiocb *iocb, size_t count);
 void bch_rs_direct_done(struct kiocb *iocb, loff_t pos, size_t count);
+bool bch_rs_direct_queues(struct kiocb *iocb, size_t count);
+void bch_rs_direct_hold_inode(struct inode *inode);
+void bch_rs_direct_queued_end(struct kiocb *iocb, loff_t pos, ssize_t ret);
 size_t bch_rs_take_from_iter(void *to, size_t len, struct iov_iter *from);
 
 void bch_rs_release_short(struct inode *inode, loff_t start, loff_t end,
@@ -39,6 +43,9 @@ void bch_rs_mmap_prepare(struct vm_area_desc *desc,
 void bch_rs_note_error(struct address_space *mapping, int error);
 void bch_rs_add_sectors(struct inode *inode, s64 sectors);
 void bch_rs_release_always(struct address_space *mapping);
+void bch_rs_stable_writes(struct address_space *mapping);
+bool bch_rs_folio_may_be_pinned(struct folio *folio);
+bool bch_rs_wbc_waits(const struct writeback_control *wbc);
 void bch_rs_lock_cache(struct inode *inode);
 void bch_rs_unlock_cache(struct inode *inode);
 void bch_rs_lock_pages(struct inode *inode);

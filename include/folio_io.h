@@ -31,6 +31,12 @@ void bch_rs_free_scratch(struct page *page, unsigned int order);
 struct bio *bch_rs_read_bio(struct block_device *bdev, unsigned short nr_vecs,
 			    bool ahead, struct bio_set *set);
 
+unsigned int bch_rs_bio_vecs(const void *buf, size_t len);
+struct bio *bch_rs_write_bio(struct block_device *bdev, sector_t sector,
+			     unsigned int nr_vecs, bool waits,
+			     void (*end)(struct bio *bio), void *private);
+size_t bch_rs_bio_add(struct bio *bio, const void *buf, size_t len);
+
 loff_t bch_rs_rac_pos(struct readahead_control *rac);
 size_t bch_rs_rac_len(struct readahead_control *rac);
 struct inode *bch_rs_rac_inode(struct readahead_control *rac);

@@ -11,7 +11,10 @@ use crate::{
         space::Space,
         Reserved, //
     },
-    env::Vec,
+    env::{
+        num::low_u32,
+        Map, //
+    },
     error::Result,
     sys::sync::Mutex,
 };
@@ -20,92 +23,98 @@ use core::sync::atomic::{
     Ordering, //
 };
 
-/// Ranges of blocks, in order; none touches the next.
-#[derive(Debug, Default)]
-struct Ranges(Vec<(u64, u64)>);
+/// Blocks of one element of [`Blocks`].
+const WORD: u64 = 64;
 
-impl Ranges {
-    /// The first range that ends behind `at`.
-    fn index(&self, at: u64) -> usize {
-        self.0.partition_point(|r| r.1 <= at)
+/// A set of blocks: bits, of 64 blocks each, where there are any.
+#[derive(Default)]
+struct Blocks(Map<u64>);
+
+/// Which bits of element `key` are of the blocks from `start` to `end`.
+fn mask(key: u64, start: u64, end: u64) -> u64 {
+    let first = key.saturating_mul(WORD);
+    let skip = start.saturating_sub(first).min(WORD);
+    let until = end.saturating_sub(first).min(WORD);
+    match until.checked_sub(skip) {
+        None | Some(0) => 0,
+        Some(nr) => {
+            let ones = u64::MAX.wrapping_shr(low_u32(WORD.wrapping_sub(nr)));
+            ones.wrapping_shl(low_u32(skip))
+        }
+    }
+}
+
+/// Calls `f` with the elements that the blocks from `start` to `end` are in, and which they are.
+fn each_word(start: u64, end: u64, mut f: impl FnMut(u64, u64) -> Result) -> Result {
+    let mut from = start;
+    while from < end {
+        let at = from / WORD;
+        f(at, mask(at, from, end))?;
+        from = at.saturating_add(1).saturating_mul(WORD);
+    }
+    Ok(())
+}
+
+impl Blocks {
+    /// The first element with blocks from `start` to `end`, and which.
+    fn first(&self, start: u64, end: u64) -> Option<(u64, u64)> {
+        let mut key = start / WORD;
+        loop {
+            let (at, bits) = self.0.first_from(key)?;
+            if at.saturating_mul(WORD) >= end {
+                return None;
+            }
+            let bits = bits & mask(at, start, end);
+            if bits != 0 {
+                return Some((at, bits));
+            }
+            key = at.checked_add(1)?;
+        }
     }
 
     /// How many blocks of a range are there.
     fn count(&self, start: u64, end: u64) -> u64 {
-        let behind = self.0.iter().skip(self.index(start));
-        let inside = behind.take_while(|r| r.0 < end);
-        inside.fold(0, |nr: u64, r| {
-            nr.saturating_add(r.1.min(end).saturating_sub(r.0.max(start)))
-        })
-    }
-
-    /// Adds a range.
-    fn add(&mut self, mut start: u64, mut end: u64) -> Result {
-        // One that ends where it starts becomes part of it.
-        let at = self.0.partition_point(|r| r.1 < start);
-        let mut nr = 0usize;
-        while let Some(r) = self.0.get(at.saturating_add(nr)).filter(|r| r.0 <= end) {
-            (start, end) = (start.min(r.0), end.max(r.1));
-            nr = nr.saturating_add(1);
-        }
-        if nr == 0 {
-            return self.0.insert(at, (start, end));
-        }
-        for _ in 1..nr {
-            self.0.remove(at);
-        }
-        if let Some(r) = self.0.get_mut(at) {
-            *r = (start, end);
-        }
-        Ok(())
-    }
-
-    /// Takes a range out; how many blocks of it were there. Without memory for two ranges in the
-    /// place of one, the one behind goes as well.
-    fn remove(&mut self, start: u64, end: u64) -> u64 {
-        let at = self.index(start);
-        let mut nr = 0u64;
-        while let Some(r) = self.0.get_mut(at).filter(|r| r.0 < end) {
-            let (first, last) = *r;
-            if first < start {
-                *r = (first, start);
-                nr = nr.saturating_add(last.min(end).saturating_sub(start));
-                let behind = at.saturating_add(1);
-                if last > end && self.0.insert(behind, (end, last)).is_err() {
-                    nr = nr.saturating_add(last.saturating_sub(end));
-                }
-                nr = nr.saturating_add(self.remove_behind(behind, end));
-                return nr;
-            }
-            if last > end {
-                *r = (end, last);
-                return nr.saturating_add(end.saturating_sub(first));
-            }
-            nr = nr.saturating_add(last.saturating_sub(first));
-            self.0.remove(at);
+        let (mut nr, mut from) = (0u64, start);
+        while let Some((at, bits)) = self.first(from, end) {
+            nr = nr.saturating_add(bits.count_ones().into());
+            from = at.saturating_add(1).saturating_mul(WORD);
         }
         nr
     }
 
-    /// Takes out what is before `end` from the range at index `at` on.
-    fn remove_behind(&mut self, at: usize, end: u64) -> u64 {
-        let mut nr = 0u64;
-        while let Some(r) = self.0.get_mut(at).filter(|r| r.0 < end) {
-            let (first, last) = *r;
-            if last > end {
-                *r = (end, last);
-                return nr.saturating_add(end.saturating_sub(first));
+    /// Adds a range; on failure, nothing of it.
+    fn add(&mut self, start: u64, end: u64) -> Result {
+        // Elements without a block mean nothing.
+        each_word(start, end, |at, _| match self.0.get_mut(at) {
+            Some(_) => Ok(()),
+            None => self.0.insert(at, 0),
+        })?;
+        each_word(start, end, |at, bits| {
+            if let Some(has) = self.0.get_mut(at) {
+                *has |= bits;
             }
-            nr = nr.saturating_add(last.saturating_sub(first));
-            self.0.remove(at);
+            Ok(())
+        })
+    }
+
+    /// Takes a range out; how many blocks of it were there.
+    fn remove(&mut self, start: u64, end: u64) -> u64 {
+        let mut nr = 0u64;
+        while let Some((at, bits)) = self.first(start, end) {
+            nr = nr.saturating_add(bits.count_ones().into());
+            match self.0.get_mut(at) {
+                Some(has) if *has != bits => *has &= !bits,
+                _ => {
+                    self.0.remove(at);
+                }
+            }
         }
         nr
     }
 }
 
-#[derive(Debug)]
 struct Inner {
-    ranges: Ranges,
+    blocks: Blocks,
     held: Reserved,
 }
 
@@ -123,7 +132,7 @@ impl Delalloc {
     pub fn try_new() -> Result<Self> {
         Ok(Self {
             inner: Mutex::try_new(Inner {
-                ranges: Ranges::default(),
+                blocks: Blocks::default(),
                 held: Reserved::nothing(),
             })?,
             changes: AtomicU64::new(0),
@@ -145,7 +154,7 @@ impl Delalloc {
         let mut inner = self.inner.lock();
         let mut end = end.max(start.saturating_add(1));
         loop {
-            let have = inner.ranges.count(start, end);
+            let have = inner.blocks.count(start, end);
             let nr = end.saturating_sub(start).saturating_sub(have);
             if nr == 0 {
                 return Ok(end);
@@ -164,7 +173,7 @@ impl Delalloc {
     /// The same where that must not fail for lack of space.
     pub fn reserve_anyway(&self, space: &Space, start: u64, end: u64, per_block: u64) -> Result {
         let mut inner = self.inner.lock();
-        let have = inner.ranges.count(start, end);
+        let have = inner.blocks.count(start, end);
         let nr = end.saturating_sub(start).saturating_sub(have);
         let reserved = space.reserve_anyway(nr.saturating_mul(per_block));
         inner.add(space, reserved, start, end)
@@ -173,14 +182,14 @@ impl Delalloc {
     /// Whether a block is reserved: it is, or is about to be, dirty.
     pub fn has(&self, block: u64) -> bool {
         let next = block.saturating_add(1);
-        self.inner.lock().ranges.count(block, next) != 0
+        self.inner.lock().blocks.count(block, next) != 0
     }
 
     /// Takes out what is reserved for the blocks from `start` to `end`: they are being written, or
     /// not going to be. It is to be given back when what was written is in use.
     pub fn take(&self, start: u64, end: u64, per_block: u64) -> Reserved {
         let mut inner = self.inner.lock();
-        let nr = inner.ranges.remove(start, end);
+        let nr = inner.blocks.remove(start, end);
         self.changes.fetch_add(1, Ordering::Release);
         inner.held.split(nr.saturating_mul(per_block))
     }
@@ -188,7 +197,7 @@ impl Delalloc {
     /// Gives all up.
     pub fn clear(&self, space: &Space) {
         let mut inner = self.inner.lock();
-        inner.ranges = Ranges::default();
+        inner.blocks = Blocks::default();
         let all = inner.held.sectors();
         space.give_back(inner.held.split(all));
     }
@@ -196,7 +205,7 @@ impl Delalloc {
 
 impl Inner {
     fn add(&mut self, space: &Space, reserved: Reserved, start: u64, end: u64) -> Result {
-        match self.ranges.add(start, end) {
+        match self.blocks.add(start, end) {
             Ok(()) => {
                 self.held.add(reserved);
                 Ok(())
@@ -214,35 +223,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_as_a_set_of_blocks_is() {
+    fn blocks_are_as_a_set_is() {
         let mut seed = 1u64;
         let mut below = |n: u64| {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
             (seed >> 33) % n
         };
-        for _ in 0..50 {
-            let (mut ranges, mut set) = (Ranges::default(), [false; 64]);
+        for round in 0..50 {
+            let (mut blocks, mut set) = (Blocks::default(), [false; 400]);
+            let size = [64, 130, 400][round % 3];
             for _ in 0..60 {
-                let start = below(60);
-                let end = start + 1 + below(64 - start - 1);
+                let start = below(size - 1);
+                let end = start + 1 + below(size - start - 1);
                 let part = &mut set[start as usize..end as usize];
                 let there = part.iter().filter(|b| **b).count() as u64;
-                assert_eq!(ranges.count(start, end), there);
+                assert_eq!(blocks.count(start, end), there);
                 if below(2) == 0 {
-                    ranges.add(start, end).unwrap();
+                    blocks.add(start, end).unwrap();
                     part.fill(true);
                 } else {
-                    assert_eq!(ranges.remove(start, end), there);
+                    assert_eq!(blocks.remove(start, end), there);
                     part.fill(false);
                 }
-                for pair in ranges.0.windows(2) {
-                    assert!(pair[0].1 < pair[1].0, "{ranges:?}");
-                }
-                assert_eq!(
-                    ranges.count(0, 64),
-                    set.iter().filter(|b| **b).count() as u64
-                );
+                let all = set.iter().filter(|b| **b).count() as u64;
+                assert_eq!(blocks.count(0, u64::MAX), all);
             }
+            blocks.remove(0, u64::MAX);
+            assert_eq!(blocks.count(0, u64::MAX), 0);
+            assert!(blocks.0.first_from(0).is_none_or(|(_, bits)| *bits == 0));
         }
     }
 }

@@ -139,6 +139,45 @@ impl<'a, T> IntoIterator for &'a Vec<T> {
     }
 }
 
+/// A sorted map with numbers for keys; same interface as in the kernel.
+#[derive(Debug)]
+pub struct Map<V>(std::collections::BTreeMap<u64, V>);
+
+impl<V> Map<V> {
+    /// An empty map; allocates nothing.
+    pub fn new() -> Self {
+        Self(std::collections::BTreeMap::new())
+    }
+
+    /// Adds an element, in the place of the one with this key.
+    pub fn insert(&mut self, key: u64, value: V) -> Result {
+        scarce::take()?;
+        self.0.insert(key, value);
+        Ok(())
+    }
+
+    /// The element with this key.
+    pub fn get_mut(&mut self, key: u64) -> Option<&mut V> {
+        self.0.get_mut(&key)
+    }
+
+    /// Takes an element out.
+    pub fn remove(&mut self, key: u64) -> Option<V> {
+        self.0.remove(&key)
+    }
+
+    /// The first element whose key is not below this one.
+    pub fn first_from(&self, key: u64) -> Option<(u64, &V)> {
+        self.0.range(key..).next().map(|(k, v)| (*k, v))
+    }
+}
+
+impl<V> Default for Map<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A value in memory of its own.
 #[derive(Debug)]
 pub struct Box<T>(std::boxed::Box<T>);

@@ -21,6 +21,7 @@ use kernel::{
         KVVec, //
     },
     prelude::*,
+    rbtree::RBTree, //
 };
 
 impl From<AllocError> for Error {
@@ -266,6 +267,46 @@ impl<T> Deref for Arc<T> {
     #[inline]
     fn deref(&self) -> &T {
         &self.0
+    }
+}
+
+/// A sorted map with numbers for keys.
+pub struct Map<V>(RBTree<u64, V>);
+
+impl<V> Map<V> {
+    /// An empty map; allocates nothing.
+    pub fn new() -> Self {
+        Self(RBTree::new())
+    }
+
+    /// Adds an element, in the place of the one with this key.
+    pub fn insert(&mut self, key: u64, value: V) -> Result {
+        let added = self.0.try_create_and_insert(key, value, GFP_KERNEL);
+        added.map(drop).map_err(|_| Error::NoMemory)
+    }
+
+    /// The element with this key.
+    pub fn get_mut(&mut self, key: u64) -> Option<&mut V> {
+        self.0.get_mut(&key)
+    }
+
+    /// Takes an element out.
+    pub fn remove(&mut self, key: u64) -> Option<V> {
+        self.0.remove(&key)
+    }
+
+    /// The first element whose key is not below this one.
+    pub fn first_from(&self, key: u64) -> Option<(u64, &V)> {
+        // Not by a cursor of the kernel crate's, which borrows for longer than it is there.
+        let cursor = self.0.cursor_lower_bound(&key)?;
+        let found = *cursor.current().0;
+        Some((found, self.0.get(&found)?))
+    }
+}
+
+impl<V> Default for Map<V> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -18,7 +18,7 @@
 //! | `sort.rs`        | sorting without panics                                          |
 //! | `units.rs`       | [`Sectors`](units::Sectors) and other numbers with a unit       |
 //!
-//! Allocation is fallible everywhere: [`Vec`], [`Box`] and [`Arc`] return
+//! Allocation is fallible everywhere: [`Vec`], [`Map`], [`Box`] and [`Arc`] return
 //! [`Error::NoMemory`](crate::error::Error::NoMemory).
 
 pub mod crypt;
@@ -43,6 +43,7 @@ pub use world::{
     wants_restart,
     Arc,
     Box,
+    Map,
     Vec, //
 };
 #[cfg(not(kernel))]

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Block devices, claimed for a mounted filesystem: opening, their properties, reading.
-//! `block/write.rs` has all that changes what is on them.
+//! `block/write.rs` has all that changes what is on them, `block/flight.rs` writes that nobody
+//! waits for.
 
+mod flight;
 mod write;
 
+pub use flight::{
+    plugged,
+    Flight,
+    Landing,
+    FLIGHT_MAX, //
+};
 pub use write::Durability;
 
 use super::{

@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/uio.h>
+#include <linux/writeback.h>
 
 #include "file_write.h"
 
@@ -75,6 +76,33 @@ void bch_rs_direct_done(struct kiocb *iocb, loff_t pos, size_t count)
 					      (pos + count - 1) >> PAGE_SHIFT);
 }
 
+/*
+ * Whether a write past the page cache may go on after the system call. Nobody but the one who has
+ * the inode locked changes the size of the file.
+ */
+bool bch_rs_direct_queues(struct kiocb *iocb, size_t count)
+{
+	return !is_sync_kiocb(iocb) && !iocb_is_dsync(iocb) &&
+	       iocb->ki_pos + count <= i_size_read(file_inode(iocb->ki_filp));
+}
+
+/* Until the end of the write, the file is not cut, nor shared. */
+void bch_rs_direct_hold_inode(struct inode *inode)
+{
+	inode_dio_begin(inode);
+}
+
+/* The last use of the file: it may be gone afterwards. */
+void bch_rs_direct_queued_end(struct kiocb *iocb, loff_t pos, ssize_t ret)
+{
+	if (ret > 0) {
+		bch_rs_direct_done(iocb, pos, ret);
+		iocb->ki_pos = pos + ret;
+	}
+	inode_dio_end(file_inode(iocb->ki_filp));
+	iocb->ki_complete(iocb, ret);
+}
+
 size_t bch_rs_take_from_iter(void *to, size_t len, struct iov_iter *from)
 {
 	return copy_from_iter(to, len, from);
@@ -134,6 +162,21 @@ void bch_rs_add_sectors(struct inode *inode, s64 sectors)
 void bch_rs_release_always(struct address_space *mapping)
 {
 	mapping_set_release_always(mapping);
+}
+
+void bch_rs_stable_writes(struct address_space *mapping)
+{
+	mapping_set_stable_writes(mapping);
+}
+
+bool bch_rs_folio_may_be_pinned(struct folio *folio)
+{
+	return folio_maybe_dma_pinned(folio);
+}
+
+bool bch_rs_wbc_waits(const struct writeback_control *wbc)
+{
+	return wbc->sync_mode == WB_SYNC_ALL;
 }
 
 void bch_rs_lock_cache(struct inode *inode)

@@ -65,6 +65,43 @@ struct bio *bch_rs_read_bio(struct block_device *bdev, unsigned short nr_vecs,
 				GFP_NOFS, set);
 }
 
+/* How many vectors a piece of memory takes. */
+unsigned int bch_rs_bio_vecs(const void *buf, size_t len)
+{
+	return is_vmalloc_addr(buf) ? bio_add_max_vecs((void *)buf, len) : 1;
+}
+
+/* A write of data; never fails. */
+struct bio *bch_rs_write_bio(struct block_device *bdev, sector_t sector,
+			     unsigned int nr_vecs, bool waits,
+			     void (*end)(struct bio *bio), void *private)
+{
+	struct bio *bio;
+
+	bio = bio_alloc(bdev, clamp(nr_vecs, 1U, (unsigned int)BIO_MAX_VECS),
+			REQ_OP_WRITE | (waits ? REQ_SYNC | REQ_IDLE : 0),
+			GFP_NOFS);
+	bio->bi_iter.bi_sector = sector;
+	bio->bi_end_io = end;
+	bio->bi_private = private;
+	return bio;
+}
+
+/* Adds the front of a piece of memory: how much there was room for. */
+size_t bch_rs_bio_add(struct bio *bio, const void *buf, size_t len)
+{
+	struct page *page;
+
+	if (!is_vmalloc_addr(buf)) {
+		page = virt_to_page(buf);
+	} else {
+		len = min(len, PAGE_SIZE - offset_in_page(buf));
+		flush_kernel_vmap_range((void *)buf, len);
+		page = vmalloc_to_page(buf);
+	}
+	return bio_add_page(bio, page, len, offset_in_page(buf));
+}
+
 loff_t bch_rs_rac_pos(struct readahead_control *rac)
 {
 	return readahead_pos(rac);

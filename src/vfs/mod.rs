@@ -13,6 +13,7 @@
 //! | `file.rs`  | data of regular files                                             |
 //! | `ioctl.rs` | ioctl(2), and the devices for it                                  |
 //! | `inode.rs` | inodes: from the btree to the VFS                                 |
+//! | `job.rs`   | data of regular files on its way to the devices                   |
 //! | `mount.rs` | mounting, remounting, `statfs`, options                           |
 //! | `names.rs` | changing directories                                              |
 //! | `quota.rs` | quotactl                                                          |
@@ -27,6 +28,7 @@ mod export;
 mod file;
 mod inode;
 mod ioctl;
+mod job;
 mod mount;
 mod names;
 mod quota;

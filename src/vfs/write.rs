@@ -9,6 +9,12 @@ use super::{
     },
     file::file_id,
     inode::changes,
+    job::{
+        Direct,
+        Job,
+        Outcome,
+        Run, //
+    },
     Bcachefs, //
 };
 use crate::{
@@ -21,17 +27,14 @@ use crate::{
         inode_get,
         write::{
             self,
-            WriteOptions,
-            Written, //
+            WriteOptions, //
         },
-        FileId,
         Seek, //
     },
     env::{
         num::{
             self,
-            u64_of,
-            usize_of_u32, //
+            u64_of, //
         },
         pr_err,
         Arc,
@@ -46,13 +49,13 @@ use crate::{
     journal::live::Watermark,
     sys::{
         fs::{
+            DirectEnd,
             DirtyRun,
             FileWrite,
             INode,
             Result, //
         },
         reclaim::NoFs,
-        sync::Mutex,
         wait::WaitQueue,
         workqueue::WorkQueue, //
     },
@@ -67,9 +70,7 @@ const BLOCK_MAX: u32 = 4096;
 /// Bytes in a sector.
 const SECTOR: u64 = 512;
 
-/// Buffers for runs that are kept when nothing is written.
-const BUFFERS_KEPT: usize = 4;
-/// The most runs that are written at the same time: each takes memory while it is.
+/// The most runs that are written at the same time.
 const RUNS_MAX: u32 = 32;
 
 /// Where runs are written.
@@ -78,11 +79,10 @@ pub(super) struct Writes {
     flow: Arc<Flow>,
 }
 
-/// How many runs are being written, and memory for the next ones.
+/// How many runs are being written.
 struct Flow {
     active: AtomicU32,
     changed: WaitQueue,
-    buffers: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Writes {
@@ -93,19 +93,13 @@ impl Writes {
             flow: Arc::try_new(Flow {
                 active: AtomicU32::new(0),
                 changed: WaitQueue::new(),
-                buffers: Mutex::try_new(Vec::with_capacity(BUFFERS_KEPT)?)?,
             })?,
         })
-    }
-
-    /// Runs `job` in a task, when not too many others are.
-    fn spawn(&self, job: impl FnOnce(&Flow) + Send + 'static) -> error::Result {
-        let turn = Flow::enter(&self.flow);
-        self.queue.spawn(move || job(&turn.0))
     }
 }
 
 impl Flow {
+    /// Waits until not too many runs are being written.
     fn enter(flow: &Arc<Self>) -> Turn {
         flow.changed.wait(|| {
             let more = |nr: u32| (nr < RUNS_MAX).then_some(nr.wrapping_add(1));
@@ -115,41 +109,10 @@ impl Flow {
         });
         Turn(flow.clone())
     }
-
-    /// Memory for a run of so many bytes, or for less when memory is short: whole blocks.
-    fn buffer(&self, bytes: usize, block: usize) -> error::Result<Vec<u8>> {
-        let kept = self.buffers.lock().pop();
-        let mut buf = kept.unwrap_or_default();
-        let mut room = bytes;
-        while let Err(e) = grow(&mut buf, room) {
-            room = (room / 2) & !block.wrapping_sub(1);
-            if room == 0 {
-                return Err(e);
-            }
-        }
-        Ok(buf)
-    }
-
-    /// Keeps memory for the next run.
-    fn keep(&self, buf: Vec<u8>) {
-        let mut buffers = self.buffers.lock();
-        if buffers.len() < BUFFERS_KEPT {
-            // What there is no room for is freed.
-            let _ = buffers.push(buf);
-        }
-    }
-}
-
-/// Makes a buffer as long as that, if it is not.
-fn grow(buf: &mut Vec<u8>, len: usize) -> error::Result {
-    match buf.len() < len {
-        true => buf.resize(len, 0),
-        false => Ok(()),
-    }
 }
 
 /// One of the runs that are being written.
-struct Turn(Arc<Flow>);
+pub(super) struct Turn(Arc<Flow>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
@@ -195,7 +158,7 @@ fn div(a: u64, b: u64) -> u64 {
 }
 
 /// What writing needs of a mount that can be written.
-fn engine(fs: &Filesystem) -> error::Result<Engine<'_>> {
+pub(super) fn engine(fs: &Filesystem) -> error::Result<Engine<'_>> {
     fs.read_write().map(|rw| rw.engine())
 }
 
@@ -211,6 +174,15 @@ impl Default for RunReserved {
     fn default() -> Self {
         Self(Reserved::nothing())
     }
+}
+
+/// Reserves space for all copies of so many bytes.
+fn reserve_now(inode: &INode<Bcachefs>, bytes: usize) -> Result<Reserved> {
+    let st = inode.sb().data().fs.view.sb();
+    let copies = WriteOptions::of(st, &inode.data().inode()).nr_replicas;
+    let sectors = (u64_of(bytes) / SECTOR).saturating_mul(copies.into());
+    let space = &engine_of(inode)?.writer.hooks;
+    space.reserve(sectors).map_err(errno)
 }
 
 impl FileWrite for Bcachefs {
@@ -287,42 +259,55 @@ impl FileWrite for Bcachefs {
             .map_err(|e| reported("reading a block", inode.ino(), e))
     }
 
-    fn write_back(inode: &INode<Self>, run: Box<DirtyRun<Self>>) {
+    fn write_back(inode: &INode<Self>, mut run: Box<DirtyRun<Self>>) {
         let mount = inode.sb().data();
-        let job = Job {
-            fs: mount.fs.clone(),
-            file: file_id(inode),
-            options: WriteOptions::of(mount.fs.view.sb(), &inode.data().inode()),
-        };
+        let turn = Flow::enter(&mount.writes.flow);
+        let reserved = core::mem::take(run.reserved_mut());
+        let (pos, len, size) = (run.pos(), run.nr_bytes(), run.size());
         // Without memory for it, the run is dropped, which ends it with an error.
-        if let Err(e) = mount.writes.spawn(move |flow| job.write(run, flow)) {
+        let started = Run::of(run, turn).and_then(|run| {
+            let job = Job::start(inode, run, size, reserved.0)?;
+            mount.writes.queue.spawn(move || {
+                // Until its last part has ended, the inode and the mount are there.
+                let Some(run) = job.end.data.run.as_ref() else {
+                    return;
+                };
+                let queue = &run.inode().sb().data().writes.queue;
+                write::start(&job, pos / SECTOR, len, queue);
+            })
+        });
+        if let Err(e) = started {
             pr_err!("{}: writing back: {e}", mount.fs.view.sb().name());
         }
     }
 
-    fn write_direct(inode: &INode<Self>, pos: u64, data: &mut [u8], size: u64) -> Result {
+    fn write_direct(inode: &INode<Self>, pos: u64, data: Vec<u8>, size: u64) -> Result {
         let _scope = NoFs::enter();
-        let mount = inode.sb().data();
-        let (file, engine) = (file_id(inode), engine_of(inode)?);
-        let options = WriteOptions::of(mount.fs.view.sb(), &inode.data().inode());
-        let sectors = u64_of(data.len()) / SECTOR;
-        let space = &engine.writer.hooks;
-        let wanted = sectors.saturating_mul(options.nr_replicas.into());
-        let reserved = space.reserve(wanted).map_err(errno)?;
-        let mut done = Written::default();
-        let what = (pos / SECTOR, data);
-        let written = write::write(
-            engine,
-            &mount.fs.view,
-            file,
-            &options,
-            what,
-            size,
-            &mut done,
-        );
-        space.give_back(reserved);
+        let (len, reserved) = (data.len(), reserve_now(inode, data.len())?);
+        let direct = Direct { data, end: None };
+        let job = Job::start(inode, direct, size, reserved).map_err(errno)?;
+        write::run(&job, pos / SECTOR, len);
+        let Outcome { done, result } = *job.outcome.lock();
         inode.add_sectors(done.sectors);
-        written.map_err(|e| reported("writing", inode.ino(), e))
+        result.map_err(|e| reported("writing", inode.ino(), e))
+    }
+
+    fn start_direct(inode: &INode<Self>, pos: u64, data: Vec<u8>, end: DirectEnd<Self>) {
+        let _scope = NoFs::enter();
+        let len = data.len();
+        let reserved = match reserve_now(inode, len) {
+            Ok(reserved) => reserved,
+            Err(e) => return end.end(Err(e)),
+        };
+        let direct = Direct {
+            data,
+            end: Some(end),
+        };
+        // What is dropped before it is started ends with an error.
+        if let Ok(job) = Job::start(inode, direct, 0, reserved) {
+            let queue = &inode.sb().data().writes.queue;
+            write::start(&job, pos / SECTOR, len, queue);
+        }
     }
 
     fn sync_data(inode: &INode<Self>) -> Result {
@@ -405,71 +390,3 @@ impl FileWrite for Bcachefs {
     }
 }
 
-/// A run that is to be written, in a task of its own.
-struct Job {
-    fs: Arc<Filesystem>,
-    file: FileId,
-    options: WriteOptions,
-}
-
-impl Job {
-    /// Writes a run. The filesystem is let go before it is ended: with that, an unmount may go on.
-    fn write(self, mut run: Box<DirtyRun<Bcachefs>>, flow: &Flow) {
-        let mut done = Written::default();
-        let result = self.write_all(&run, flow, &mut done);
-        run.inode().add_sectors(done.sectors);
-        if let Some(space) = self.fs.space() {
-            let reserved = core::mem::take(run.reserved_mut());
-            space.give_back(reserved.0);
-        }
-        if let Err(e) = result {
-            let (st, file) = (self.fs.view.sb(), self.file);
-            let (name, pos, len) = (st.name(), run.pos(), run.nr_bytes());
-            if st.admit_message() {
-                pr_err!(
-                    "{name}: inode {}: {len} bytes at {pos} are lost: {e}",
-                    file.inum
-                );
-            }
-        }
-        drop(self);
-        run.into_inner().end(result);
-    }
-
-    fn write_all(
-        &self,
-        run: &DirtyRun<Bcachefs>,
-        flow: &Flow,
-        done: &mut Written,
-    ) -> error::Result {
-        let block = usize_of_u32(self.fs.view.sb().sb.block_bytes()).max(1);
-        let mut buf = flow.buffer(run.nr_bytes(), block)?;
-        let written = self.write_by(run, &mut buf, done);
-        flow.keep(buf);
-        written
-    }
-
-    /// Writes a run, as much at a time as there is memory for.
-    fn write_by(
-        &self,
-        run: &DirtyRun<Bcachefs>,
-        buf: &mut [u8],
-        done: &mut Written,
-    ) -> error::Result {
-        let engine = engine(&self.fs)?;
-        let room = buf.len();
-        let (mut skip, mut pos) = (0usize, run.pos());
-        while skip < run.nr_bytes() {
-            let left = run.nr_bytes().saturating_sub(skip);
-            let now = buf.get_mut(..left.min(room)).ok_or(Error::Overflow)?;
-            let len = now.len();
-            run.copy_to(skip, now);
-            let what = (pos / SECTOR, now);
-            let (view, size) = (&self.fs.view, run.size());
-            write::write(engine, view, self.file, &self.options, what, size, done)?;
-            skip = skip.saturating_add(len);
-            pos = pos.saturating_add(u64_of(len));
-        }
-        Ok(())
-    }
-}

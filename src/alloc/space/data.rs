@@ -105,6 +105,33 @@ impl Drop for DataPlace<'_> {
     }
 }
 
+impl DataPlace<'_> {
+    /// The place for one who has no borrow of the space, and has to [`close`](KeptPlace::close) it.
+    pub fn keep(mut self) -> KeptPlace {
+        KeptPlace {
+            pins: core::mem::take(&mut self.pins),
+            copies: core::mem::take(&mut self.copies),
+        }
+    }
+}
+
+/// A place for data whose buckets stay open until they are closed.
+pub struct KeptPlace {
+    pins: OpenList,
+    /// Where the copies are to be.
+    pub copies: Few<Ptr, 4>,
+}
+
+impl KeptPlace {
+    /// Lets the buckets be closed: the keys that point there are in the btree, or never will be.
+    pub fn close(&mut self, space: &Space) {
+        let mut open = space.open.lock();
+        while let Some(pin) = self.pins.pop() {
+            open.put(pin);
+        }
+    }
+}
+
 impl DataPlaces {
     pub(super) fn try_new() -> Result<Self> {
         let mut points = Vec::with_capacity(POINTS_MAX)?;

@@ -36,7 +36,8 @@ mod space;
 
 pub use data::{
     DataPlace,
-    DataRequest, //
+    DataRequest,
+    KeptPlace, //
 };
 pub use discard::{
     discard_buckets,

@@ -5,9 +5,11 @@
 //! | file         | holds                                                                   |
 //! |--------------|-------------------------------------------------------------------------|
 //! | `options.rs` | [`WriteOptions`]: copies, checksum and place of a file's data               |
+//! | `bytes.rs`   | [`Bytes`]: what is written, wherever it is                                  |
 //! | `seal.rs`    | what is stored of data: encrypted, with its checksum                      |
 //! | `key.rs`     | the keys of extents                                                       |
 //! | `op.rs`      | [`write()`]: data to the devices, then its keys to the btree                |
+//! | `start.rs`   | [`start`]: the same, without waiting                                       |
 //! | `update.rs`  | [`put_extent`]: extents and what they mean for the inode, together          |
 //! | `space.rs`   | [`punch`], [`allocate`]: holes, and space without data                      |
 //! | `reflink.rs` | [`share`]: data that several files have                                   |
@@ -18,6 +20,7 @@
 //! option `nocow`, which is a permission, and not made use of here.) One transaction has the keys
 //! of a range, and with them the size and the number of sectors in the inode.
 
+mod bytes;
 mod cut;
 mod key;
 mod op;
@@ -25,8 +28,10 @@ mod options;
 mod reflink;
 mod seal;
 mod space;
+mod start;
 mod update;
 
+pub use bytes::Bytes;
 pub use cut::{
     resume_truncates,
     truncate, //
@@ -41,6 +46,11 @@ pub use space::{
     allocate,
     nr_unallocated,
     punch, //
+};
+pub use start::{
+    run,
+    start,
+    Source, //
 };
 pub use update::{
     put_extent,

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Data to the devices, then its keys to the btree.
+//! Data to the devices, then its keys to the btree, while the caller waits.
 
 use super::{
+    bytes::Bytes,
     key,
-    seal::{
-        seal,
-        unseal, //
-    },
+    seal::Part,
     update::{
-        put_extent,
+        put_extents,
         Put, //
     },
     WriteOptions, //
@@ -28,6 +26,7 @@ use crate::{
         num::{
             sat_u32,
             u64_of,
+            usize_of,
             usize_of_u32, //
         },
         pr_err,
@@ -40,24 +39,19 @@ use crate::{
         Result, //
     },
     format::{
-        bkey::Version,
-        csum::CsumType,
         data_type::DataType,
         sb::{
             assemble::DevMask,
             counters::Counter, //
         },
-        values::{
-            crc::Crc,
-            extent_entry::Ptr, //
-        },
+        values::extent_entry::Ptr, //
     },
     snapshots::View,
     sys::block::Durability,
 };
 
 /// Bytes in a sector.
-const SECTOR: usize = 512;
+pub(super) const SECTOR: usize = 512;
 
 /// What came of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,20 +64,28 @@ pub struct Written {
     pub bytes: usize,
 }
 
-/// A write to a file.
-#[derive(Clone, Copy)]
-struct Op<'a> {
-    engine: Engine<'a>,
-    view: &'a View,
-    file: FileId,
-    options: &'a WriteOptions,
-    /// The size of the file once all of it is written, in bytes, if that is more than before.
-    size: u64,
+impl Written {
+    /// After another one.
+    pub fn add(&mut self, other: Self) {
+        self.seq = self.seq.max(other.seq);
+        self.sectors = self.sectors.wrapping_add(other.sectors);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
 }
 
-/// Writes `data` at sector `at` of `file`: both whole blocks. Contents of `data` are changed: they
-/// are encrypted there. The file's size is at least `size` bytes afterwards, as far as data was
-/// written. Space for it should be reserved.
+/// A write to a file.
+#[derive(Clone, Copy)]
+pub(super) struct Op<'a> {
+    pub(super) engine: Engine<'a>,
+    pub(super) view: &'a View,
+    pub(super) file: FileId,
+    pub(super) options: &'a WriteOptions,
+    /// The size of the file once all of it is written, in bytes, if that is more than before.
+    pub(super) size: u64,
+}
+
+/// Writes `data` at sector `at` of `file`: both whole blocks. The file's size is at least `size`
+/// bytes afterwards, as far as data was written. Space for it should be reserved.
 ///
 /// On success all of it is found by whoever reads, and it survives a loss of power once all devices
 /// are flushed and then the journal up to `Written::seq`. On failure a part of it may have been
@@ -95,7 +97,7 @@ pub fn write(
     view: &View,
     file: FileId,
     options: &WriteOptions,
-    (at, data): (u64, &mut [u8]),
+    (at, data): (u64, &[u8]),
     size: u64,
     done: &mut Written,
 ) -> Result {
@@ -106,177 +108,176 @@ pub fn write(
         options,
         size,
     };
-    let block = usize_of_u32(view.sb().sb.block_bytes());
-    let (mut at, mut rest) = (at, data);
-    if rest.len() & block.wrapping_sub(1) != 0 {
-        return Err(Error::DataWriteUnaligned);
-    }
-    while !rest.is_empty() {
-        let len = op.write_some(at, rest, done)?;
-        at = at.saturating_add(u64_of(len / SECTOR));
-        rest = rest.get_mut(len..).unwrap_or(&mut []);
-    }
-    Ok(())
-}
-
-/// Data that has one checksum.
-struct Part {
-    sectors: u32,
-    version: Version,
-    crc: Option<Crc>,
+    op.check_aligned(data.len())?;
+    op.write_avoiding(at, data, DevMask::default(), None, done)
 }
 
 impl Op<'_> {
+    /// Whether so many bytes are whole blocks.
+    pub(super) fn check_aligned(&self, len: usize) -> Result {
+        let block = usize_of_u32(self.view.sb().sb.block_bytes());
+        match len & block.wrapping_sub(1) {
+            0 => Ok(()),
+            _ => Err(Error::DataWriteUnaligned),
+        }
+    }
+
+    /// Writes `data` at sector `at`, first with no copy on devices in `avoid`. What has `failed`
+    /// before, if anything, is what is wrong when there is no place.
+    pub(super) fn write_avoiding(
+        &self,
+        mut at: u64,
+        data: &[u8],
+        mut avoid: DevMask,
+        mut failed: Option<Error>,
+        done: &mut Written,
+    ) -> Result {
+        let mut skip = 0;
+        while let Some(rest) = data.get(skip..).filter(|rest| !rest.is_empty()) {
+            let len = self.write_some(at, rest, (&mut avoid, failed.take()), done)?;
+            avoid = DevMask::default();
+            skip = skip.saturating_add(len);
+            at = at.saturating_add(u64_of(len / SECTOR));
+        }
+        Ok(())
+    }
+
     /// Writes a part of `data`, the first one; how many bytes.
     #[inline(never)]
-    fn write_some(&self, at: u64, data: &mut [u8], done: &mut Written) -> Result<usize> {
-        let mut request = DataRequest {
-            stream: stream(self.file.inum),
-            sectors: sat_u32(data.len() / SECTOR),
-            nr_replicas: self.options.nr_replicas,
-            target: self.options.target,
-            avoid: DevMask::default(),
-        };
-        let mut failed = None;
+    fn write_some(
+        &self,
+        at: u64,
+        data: &[u8],
+        (avoid, mut failed): (&mut DevMask, Option<Error>),
+        done: &mut Written,
+    ) -> Result<usize> {
         loop {
             // When there is no place because of devices that failed, that is what is wrong.
-            let place = self.engine.place_data(&request);
+            let place = self.place(data.len(), avoid);
             let place = place.map_err(|e| failed.unwrap_or(e))?;
             let room = usize_of_u32(place.sectors).saturating_mul(SECTOR);
-            let now = data.get_mut(..room).ok_or(Error::Overflow)?;
-            let parts = self.seal_parts(now)?;
-            match self.store(&place, now, &mut request.avoid) {
+            let sealed = self.seal(data, 0, room)?;
+            let stored = match &sealed.own {
+                Some(own) => own.pieces(0, room).next(),
+                None => data.pieces(0, room).next(),
+            };
+            let stored = stored.ok_or(Error::Overflow)?;
+            let bad = self.store(&place.copies, stored)?;
+            match self.settle(&place.copies, room, bad, avoid) {
                 Ok(good) => {
-                    self.put_keys(at, &parts, &good, done)?;
+                    done.add(self.put_keys(at, &sealed.parts, &good)?);
                     return Ok(room);
                 }
                 // Elsewhere, if there is another place.
-                Err(e @ Error::DataWriteFailed) => {
-                    self.unseal_parts(&parts, now);
-                    failed = Some(e);
-                }
+                Err(e @ Error::DataWriteFailed) => failed = Some(e),
                 Err(e) => return Err(e),
             }
         }
     }
 
-    /// Makes what is stored of `data`.
-    fn seal_parts(&self, data: &mut [u8]) -> Result<Vec<Part>> {
-        let kind = self.options.csum;
-        let mut parts = Vec::new();
-        for piece in data.chunks_mut(self.part_bytes(data.len())) {
-            let version = match kind.is_encryption() {
-                true => Version {
-                    hi: 0,
-                    lo: self.engine.writer.journal.next_key_version(),
-                },
-                false => Version::default(),
-            };
-            parts.push(Part {
-                sectors: sat_u32(piece.len() / SECTOR),
-                version,
-                crc: seal(self.view.sb(), kind, version, piece)?,
-            })?;
-        }
-        Ok(parts)
+    /// A place for at most `len` bytes.
+    pub(super) fn place(&self, len: usize, avoid: &DevMask) -> Result<DataPlace<'_>> {
+        self.engine.place_data(&DataRequest {
+            stream: stream(self.file.inum),
+            sectors: sat_u32(len / SECTOR),
+            nr_replicas: self.options.nr_replicas,
+            target: self.options.target,
+            avoid: *avoid,
+        })
     }
 
-    /// How many bytes have one checksum, of so many in all.
-    fn part_bytes(&self, all: usize) -> usize {
-        match self.options.csum == CsumType::NONE {
-            true => all.max(SECTOR),
-            false => usize_of_u32(self.options.encoded_max)
-                .saturating_mul(SECTOR)
-                .max(SECTOR),
-        }
-    }
-
-    /// The reverse of [`seal_parts`](Self::seal_parts).
-    fn unseal_parts(&self, parts: &[Part], data: &mut [u8]) {
-        let pieces = data.chunks_mut(self.part_bytes(data.len()));
-        for (part, piece) in parts.iter().zip(pieces) {
-            unseal(self.view.sb(), part.version, part.crc.as_ref(), piece);
-        }
-    }
-
-    /// Writes `data` to all copies of a place; those that were written. What can not be is noted in
-    /// `avoid`.
-    #[inline(never)]
-    fn store(
-        &self,
-        place: &DataPlace<'_>,
-        data: &[u8],
-        avoid: &mut DevMask,
-    ) -> Result<Few<Ptr, 4>> {
-        let (st, mut devs) = (self.view.sb(), DevMask::default());
-        for ptr in place.copies.iter() {
+    /// Has the superblock say that these devices have data together.
+    pub(super) fn mark_replicas<'p>(&self, copies: impl Iterator<Item = &'p Ptr>) -> Result {
+        let mut devs = DevMask::default();
+        for ptr in copies {
             devs.add(ptr.dev.0);
         }
-        st.mark_replicas(DataType::USER, &devs)?;
-        let sectors = u64_of(data.len() / SECTOR);
-        let mut good = Few::new();
-        for ptr in place.copies.iter() {
-            let dev = st.dev_or_gone(ptr.dev)?;
-            match dev.bdev.write(ptr.offset.0, data, Durability::Cached) {
-                Ok(()) => {
-                    dev.stats.count_write(DataType::USER, sectors);
-                    good.push(*ptr)?;
-                }
-                Err(e) => {
-                    dev.errors.count_write(e);
-                    avoid.add(ptr.dev.0);
-                    let (name, at) = (dev.bdev.name(), ptr.offset);
-                    pr_err!("{name}: writing {sectors} sectors of data at sector {at}: {e}");
-                }
+        self.view.sb().mark_replicas(DataType::USER, &devs)
+    }
+
+    /// Writes `data` to all copies: a bit for each that could not be written.
+    #[inline(never)]
+    fn store(&self, copies: &Few<Ptr, 4>, data: &[u8]) -> Result<u32> {
+        self.mark_replicas(copies.iter())?;
+        let mut bad = 0u32;
+        for (nr, ptr) in (0..).zip(copies.iter()) {
+            let dev = self.view.sb().dev_or_gone(ptr.dev)?;
+            let written = dev.bdev.write(ptr.offset.0, data, Durability::Cached);
+            if written.is_err() {
+                bad |= 1u32.checked_shl(nr).unwrap_or(0);
             }
+        }
+        Ok(bad)
+    }
+
+    /// After `len` bytes were written to `copies`, but for those of which a bit is in `bad`: the
+    /// others. Devices that failed are added to `avoid`; [`Error::DataWriteFailed`] when all have.
+    #[inline(never)]
+    pub(super) fn settle(
+        &self,
+        copies: &Few<Ptr, 4>,
+        len: usize,
+        bad: u32,
+        avoid: &mut DevMask,
+    ) -> Result<Few<Ptr, 4>> {
+        let st = self.view.sb();
+        let sectors = u64_of(len / SECTOR);
+        let mut good = Few::new();
+        for (nr, ptr) in (0..).zip(copies.iter()) {
+            let dev = st.dev_or_gone(ptr.dev)?;
+            if bad.checked_shr(nr).unwrap_or(0) & 1 == 0 {
+                dev.stats.count_write(DataType::USER, sectors);
+                good.push(*ptr)?;
+                continue;
+            }
+            dev.errors.count_write(Error::Io);
+            avoid.add(ptr.dev.0);
+            let (name, at) = (dev.bdev.name(), ptr.offset);
+            pr_err!("{name}: writing {sectors} sectors of data at sector {at} failed");
         }
         st.counters.add(Counter::DATA_WRITE, sectors);
         self.engine.writer.journal.add_clock(1, sectors);
         if good.iter().next().is_none() {
             return Err(Error::DataWriteFailed);
         }
-        if good.iter().count() < place.copies.iter().count() {
-            let mut devs = DevMask::default();
-            for ptr in good.iter() {
-                let ptr: &Ptr = ptr;
-                devs.add(ptr.dev.0);
-            }
-            st.mark_replicas(DataType::USER, &devs)?;
+        if bad != 0 {
+            self.mark_replicas(good.iter())?;
         }
         Ok(good)
     }
 
     /// Puts the keys of what was stored in the btree.
     #[inline(never)]
-    fn put_keys(
+    pub(super) fn put_keys(
         &self,
         at: u64,
         parts: &[Part],
         copies: &Few<Ptr, 4>,
-        done: &mut Written,
-    ) -> Result {
-        let mut into = 0u64;
+    ) -> Result<Written> {
+        let mut keys = Vec::with_capacity(parts.len())?;
+        let (mut start, mut into) = (at, 0u64);
         for part in parts {
-            let start = at.saturating_add(into);
             let moved = copies.iter().map(|p| Ptr {
                 offset: Sectors(p.offset.0.saturating_add(into)),
                 ..*p
             });
-            let key = key::extent(
+            let range = (start, part.sectors);
+            keys.push(key::extent(
                 self.file,
-                (start, part.sectors),
+                range,
                 part.version,
                 part.crc,
                 moved,
-            )?;
-            let Put { seq, sectors } =
-                put_extent(self.engine, self.view, self.file, &key, self.size)?;
-            done.seq = done.seq.max(seq);
-            done.sectors = done.sectors.wrapping_add(sectors);
-            let bytes = usize_of_u32(part.sectors).saturating_mul(SECTOR);
-            done.bytes = done.bytes.saturating_add(bytes);
+            )?)?;
+            start = start.saturating_add(part.sectors.into());
             into = into.saturating_add(part.sectors.into());
         }
-        Ok(())
+        let Put { seq, sectors } =
+            put_extents(self.engine, self.view, self.file, &keys, self.size)?;
+        Ok(Written {
+            seq,
+            sectors,
+            bytes: usize_of(start.saturating_sub(at)).saturating_mul(SECTOR),
+        })
     }
 }

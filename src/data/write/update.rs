@@ -36,6 +36,9 @@ const SECTOR: u64 = 512;
 /// C: `EXTENT_ITERS_MAX`, which counts what follows from them as well.
 const OVERWRITTEN_MAX: usize = 12;
 
+/// The most extents that are put together.
+const TOGETHER_MAX: usize = 8;
+
 /// What came of putting an extent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Put {
@@ -76,6 +79,81 @@ pub fn put_extent(
     Ok(all)
 }
 
+/// Puts `keys`, extents one behind the other, as [`put_extent`] would each of them: in one
+/// transaction, if that does not overwrite too much.
+pub(super) fn put_extents(
+    engine: Engine<'_>,
+    view: &View,
+    file: FileId,
+    keys: &[KeyBuf],
+    size: u64,
+) -> Result<Put> {
+    let mut all = Put::default();
+    for some in keys.chunks(TOGETHER_MAX) {
+        let together = match some {
+            [_] => None,
+            _ => engine.run_in_reserve(|t| put_together(t, view, file, some, size))?,
+        };
+        match together {
+            Some(put) => all.add(put),
+            None => {
+                for key in some {
+                    all.add(put_extent(engine, view, file, key, size)?);
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// All of `keys`; or nothing, if that is too much for a transaction.
+#[inline(never)]
+fn put_together(
+    t: &mut Trans<'_>,
+    view: &View,
+    file: FileId,
+    keys: &[KeyBuf],
+    size: u64,
+) -> TransResult<Option<Put>> {
+    let (mut sectors, mut nr, mut end) = (0i64, 0usize, 0u64);
+    for key in keys {
+        let weight = weigh(t, view, key, key.k.start_offset())?;
+        if weight.end != key.k.p.offset {
+            return Ok(None);
+        }
+        sectors = sectors.wrapping_add(weight.sectors);
+        nr = nr.saturating_add(weight.nr);
+        end = weight.end;
+    }
+    if nr > OVERWRITTEN_MAX {
+        return Ok(None);
+    }
+    put_inode(t, view, file, sectors, end.saturating_mul(SECTOR).min(size))?;
+    for key in keys {
+        let key = KeyBuf::copy_of(&key.key())?;
+        t.update_extent_in(BtreeId::EXTENTS, key, &view.table)?;
+    }
+    let seq = t.commit()?;
+    Ok(Some(Put { seq, sectors }))
+}
+
+/// Changes the inode: so many sectors more, and at least `reached` bytes.
+fn put_inode(
+    t: &mut Trans<'_>,
+    view: &View,
+    file: FileId,
+    sectors: i64,
+    reached: u64,
+) -> TransResult {
+    let mut inode = inode_get(t, view, file)?;
+    inode.size = inode.size.max(reached);
+    let total = inode.sectors.checked_add_signed(sectors);
+    // What was wrong before stays wrong, for a check to find.
+    inode.sectors = total.unwrap_or(0);
+    // Also when it is as it was: it gets the number of the journal entry, for fsync(2).
+    inode_put(t, &inode)
+}
+
 /// The part of `key` from sector `at` on that one transaction can do. Returns where it ends.
 #[inline(never)]
 fn put_part(
@@ -86,16 +164,9 @@ fn put_part(
     at: u64,
     size: u64,
 ) -> TransResult<(u64, Put)> {
-    let (end, sectors) = weigh(t, view, key, at)?;
+    let Weight { end, sectors, .. } = weigh(t, view, key, at)?;
     let part = cut(t, key, at, end)?;
-    let mut inode = inode_get(t, view, file)?;
-    let reached = end.saturating_mul(SECTOR).min(size);
-    inode.size = inode.size.max(reached);
-    let total = inode.sectors.checked_add_signed(sectors);
-    // What was wrong before stays wrong, for a check to find.
-    inode.sectors = total.unwrap_or(0);
-    // Also when it is as it was: it gets the number of the journal entry, for fsync(2).
-    inode_put(t, &inode)?;
+    put_inode(t, view, file, sectors, end.saturating_mul(SECTOR).min(size))?;
     t.update_extent_in(BtreeId::EXTENTS, part, &view.table)?;
     let seq = t.commit()?;
     Ok((end, Put { seq, sectors }))
@@ -118,11 +189,20 @@ fn cut(t: &Trans<'_>, key: &KeyBuf, start: u64, end: u64) -> Result<KeyBuf> {
     Ok(part)
 }
 
-/// How far `key` can be put from sector `at` on, so that not too many extents are overwritten, and
-/// how many sectors more the file has then.
+/// What putting a key comes to.
+struct Weight {
+    /// How far it can be put.
+    end: u64,
+    /// How many sectors more the file has then.
+    sectors: i64,
+    /// How many extents are overwritten.
+    nr: usize,
+}
+
+/// How far `key` can be put from sector `at` on, so that not too many extents are overwritten.
 ///
 /// C: `bch2_extent_trim_atomic()`, `bch2_sum_sector_overwrites()`.
-fn weigh(t: &mut Trans<'_>, view: &View, key: &KeyBuf, at: u64) -> TransResult<(u64, i64)> {
+fn weigh(t: &mut Trans<'_>, view: &View, key: &KeyBuf, at: u64) -> TransResult<Weight> {
     let mut end = key.k.p.offset;
     let (mut from, mut nr, mut before) = (at, 0usize, 0u64);
     while from < end {
@@ -144,5 +224,9 @@ fn weigh(t: &mut Trans<'_>, view: &View, key: &KeyBuf, at: u64) -> TransResult<(
         true => end.saturating_sub(at),
         false => 0,
     };
-    Ok((end, i64_of_bits(after.wrapping_sub(before))))
+    Ok(Weight {
+        end,
+        sectors: i64_of_bits(after.wrapping_sub(before)),
+        nr,
+    })
 }

@@ -83,19 +83,11 @@ impl BlockDevice {
     ///
     /// After an error any part of the range may have its old or its new contents.
     pub fn write(&self, sector: u64, buf: &[u8], how: Durability) -> Result {
-        self.check_writable()?;
-        let nr = num::u64_of(buf.len() / SECTOR_BYTES);
-        if buf.len() % SECTOR_BYTES != 0 || (sector | nr) & self.block_mask() != 0 {
-            return Err(Error::DeviceWriteUnaligned);
-        }
-        if !self.has_sectors(sector, nr) {
-            return Err(Error::DeviceWritePastEnd);
-        }
+        self.check_write(sector, buf.len())?;
         if buf.is_empty() {
             return Ok(());
         }
-        // SAFETY: The device is open; only the address is looked at.
-        if unsafe { bindings::bch_rs_bdev_reaches(self.as_ptr(), buf.as_ptr().cast()) } {
+        if self.reaches(buf) {
             return self.transfer_out(sector, buf, how);
         }
         let mut bounce = Vec::with_capacity(buf.len())?;
@@ -152,6 +144,25 @@ impl BlockDevice {
                 e,
             )
         })
+    }
+
+    /// Whether so many bytes can be written at `sector`.
+    pub(super) fn check_write(&self, sector: u64, bytes: usize) -> Result {
+        self.check_writable()?;
+        let nr = num::u64_of(bytes / SECTOR_BYTES);
+        if bytes % SECTOR_BYTES != 0 || (sector | nr) & self.block_mask() != 0 {
+            return Err(Error::DeviceWriteUnaligned);
+        }
+        match self.has_sectors(sector, nr) {
+            true => Ok(()),
+            false => Err(Error::DeviceWritePastEnd),
+        }
+    }
+
+    /// Whether the device can have memory where this is.
+    pub(super) fn reaches(&self, buf: &[u8]) -> bool {
+        // SAFETY: The device is open; only the address is looked at.
+        unsafe { bindings::bch_rs_bdev_reaches(self.as_ptr(), buf.as_ptr().cast()) }
     }
 
     fn check_writable(&self) -> Result {

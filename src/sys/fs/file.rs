@@ -158,6 +158,8 @@ pub(super) unsafe fn set_operations<T: Complete>(inode: *mut bindings::inode) {
         iomap::allow_large_folios((*inode).i_mapping, T::MAX_FOLIO_ORDER);
         // What a folio has reserved is to be given up with it.
         bindings::bch_rs_release_always((*inode).i_mapping);
+        // A checksum is of what is written, and all copies are the same.
+        bindings::bch_rs_stable_writes((*inode).i_mapping);
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `context.rs` | mount requests: options, sharing of superblocks, messages to the caller    |
 //! | `dir.rs`     | lookup and readdir                                                        |
 //! | `direct.rs`  | direct reads, past the page cache                                         |
+//! | `direct_write.rs` | direct writes                                                        |
 //! | `export.rs`  | handles of files, for NFS servers                                         |
 //! | `fiemap.rs`  | where the data of a file is                                               |
 //! | `file.rs`    | regular files: the page cache                                             |
@@ -43,6 +44,7 @@ mod change;
 mod context;
 mod dir;
 mod direct;
+mod direct_write;
 mod export;
 mod fiemap;
 mod file;
@@ -69,6 +71,7 @@ pub use self::{
     context::MountLog,
     dir::DirEmitter,
     direct::DirectRead,
+    direct_write::DirectEnd,
     export::{
         Exported,
         HANDLE_BYTES, //

@@ -6,6 +6,7 @@
 //! reserved before a block becomes dirty. Where the data goes is decided when it is written back.
 
 use super::{
+    direct_write::DirectEnd,
     file::FileData,
     inode::INode,
     write_back::DirtyRun,
@@ -15,7 +16,8 @@ use crate::{
     bindings,
     env::{
         num,
-        Box, //
+        Box,
+        Vec, //
     },
     sys::{
         iomap::MAP_MAPPED,
@@ -35,7 +37,7 @@ use core::{
 /// Writing regular files.
 pub trait FileWrite: FileData {
     /// Space that is reserved.
-    type Reserved: Default + Send;
+    type Reserved: Default + Send + Sync;
 
     /// The most bytes that are written back together.
     const RUN_BYTES: usize;
@@ -70,7 +72,10 @@ pub trait FileWrite: FileData {
 
     /// Writes `data`, whole blocks, at byte `pos`, and waits for it. The file has `size` bytes
     /// then, if it had less.
-    fn write_direct(inode: &INode<Self>, pos: u64, data: &mut [u8], size: u64) -> Result;
+    fn write_direct(inode: &INode<Self>, pos: u64, data: Vec<u8>, size: u64) -> Result;
+
+    /// Writes `data`, whole blocks, at byte `pos`, and ends it, now or later.
+    fn start_direct(inode: &INode<Self>, pos: u64, data: Vec<u8>, end: DirectEnd<Self>);
 
     /// Waits until all that was written back is safe from a loss of power.
     fn sync_data(inode: &INode<Self>) -> Result;

@@ -17,10 +17,7 @@ use crate::{
         Error,
         Result, //
     },
-    sys::{
-        copy_and_fill,
-        reclaim::NoFs, //
-    },
+    sys::reclaim::NoFs,
 };
 use core::{
     ffi::c_int,
@@ -36,24 +33,42 @@ struct Part {
     len: usize,
 }
 
+impl Part {
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: By the invariant of the run that it is a part of, the folio stays; a folio is
+        // contiguous in the kernel's address space, and the part is within it.
+        unsafe {
+            let page = bindings::bch_rs_folio_page(self.folio.as_ptr(), 0);
+            let base: *const u8 = bindings::bch_rs_page_address(page).cast();
+            slice::from_raw_parts(base.add(self.offset), self.len)
+        }
+    }
+}
+
 /// A run of dirty bytes of a file, whole blocks, under writeback. Whoever holds it has to end it,
 /// which dropping does too, with an error.
 ///
 /// # Invariants
 ///
 /// The parts are ranges of folios under writeback that iomap waits for the end of, in order of
-/// their place in the file. Until the last one was ended, the folios and the inode stay.
+/// their place in the file. Until the last one was ended, the folios and the inode stay. The folios
+/// do not change until then, unless `is_unstable`: their mapping asks for that, which makes iomap
+/// wait before it changes them or lets a process do so.
 pub struct DirtyRun<T: FileWrite> {
     inode: NonNull<INode<T>>,
     pos: u64,
     len: usize,
     size: u64,
+    is_unstable: bool,
+    is_waited_for: bool,
     parts: Vec<Part>,
     reserved: T::Reserved,
 }
 
 // SAFETY: Writeback may be ended by any thread.
 unsafe impl<T: FileWrite> Send for DirtyRun<T> {}
+// SAFETY: All that can be done with a reference is to read.
+unsafe impl<T: FileWrite> Sync for DirtyRun<T> {}
 
 impl<T: FileWrite> DirtyRun<T> {
     /// The file. Only for as long as the run has not been ended.
@@ -82,27 +97,36 @@ impl<T: FileWrite> DirtyRun<T> {
         &mut self.reserved
     }
 
-    /// Copies bytes from `skip` bytes behind the start on to `to`. What somebody changes meanwhile
-    /// is old or new in it; it will be written once more.
-    pub fn copy_to(&self, skip: usize, to: &mut [u8]) {
-        let (mut skip, mut rest) = (skip, to);
+    /// Whether somebody waits for it.
+    pub fn is_waited_for(&self) -> bool {
+        self.is_waited_for
+    }
+
+    /// Whether a device may write to a folio at any time. Then the data has to be copied.
+    pub fn is_unstable(&self) -> bool {
+        self.is_unstable
+    }
+
+    /// A copy of all the bytes. What somebody changes meanwhile is old or new in it.
+    pub fn copied(&self) -> Result<Vec<u8>> {
+        let mut to = Vec::with_capacity(self.len)?;
         for part in self.parts.iter() {
-            // SAFETY: By the type invariant the folio stays; a folio is contiguous in the kernel's
-            // address space, and the part is within it.
-            let bytes = unsafe {
-                let page = bindings::bch_rs_folio_page(part.folio.as_ptr(), 0);
-                let base: *const u8 = bindings::bch_rs_page_address(page).cast();
-                slice::from_raw_parts(base.add(part.offset), part.len)
-            };
-            let from = bytes.get(skip..).unwrap_or(&[]);
-            skip = skip.saturating_sub(bytes.len());
-            let nr = from.len().min(rest.len());
-            let Some((now, later)) = rest.split_at_mut_checked(nr) else {
-                return;
-            };
-            copy_and_fill(now, from);
-            rest = later;
+            to.extend_from_slice(part.bytes())?;
         }
+        Ok(to)
+    }
+
+    /// `len` bytes from byte `skip` on, in pieces: a folio each.
+    pub fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
+        let (mut skip, mut left) = (skip, len);
+        self.parts.iter().filter_map(move |part| {
+            let behind = part.bytes().get(skip..);
+            skip = skip.saturating_sub(part.len);
+            let behind = behind?;
+            let bytes = behind.get(..left).unwrap_or(behind);
+            left = left.saturating_sub(bytes.len());
+            (!bytes.is_empty()).then_some(bytes)
+        })
     }
 
     /// Ends the run. The inode may be gone afterwards.
@@ -189,6 +213,8 @@ unsafe extern "C" fn writeback_range<T: FileWrite>(
     wpc.iomap.type_ = crate::sys::iomap::MAP_MAPPED;
     wpc.iomap.offset = num::i64_of_bits(pos);
     wpc.iomap.length = len.into();
+    // SAFETY: iomap passes the context that `writepages()` was called with.
+    let is_waited_for = unsafe { bindings::bch_rs_wbc_waits(wpc.wbc) };
     let part = match NonNull::new(folio) {
         Some(folio) => Part {
             folio,
@@ -205,7 +231,7 @@ unsafe extern "C" fn writeback_range<T: FileWrite>(
         _ => {
             // SAFETY: As above; the context does not refer to it any more.
             unsafe { submit::<T>(wpc) };
-            begin(inode, pos).inspect(|run| wpc.wb_ctx = run.as_ptr().cast())
+            begin(inode, pos, is_waited_for).inspect(|run| wpc.wb_ctx = run.as_ptr().cast())
         }
     };
     // SAFETY: As above; nobody else has the run.
@@ -217,6 +243,9 @@ unsafe extern "C" fn writeback_range<T: FileWrite>(
             let end = pos.saturating_add(len.into());
             run.len = run.len.saturating_add(num::usize_of_u32(len));
             run.size = run.size.max(end.min(end_pos));
+            // SAFETY: iomap passes a folio of the inode, locked: nobody pins it meanwhile, as it
+            // can not be written through a page table.
+            run.is_unstable |= unsafe { bindings::bch_rs_folio_may_be_pinned(folio) };
             // The folio is locked: nobody makes it dirty and counts on this meanwhile.
             T::take_reserved(inode, pos, end, &mut run.reserved);
             isize::try_from(len).unwrap_or(0)
@@ -225,13 +254,19 @@ unsafe extern "C" fn writeback_range<T: FileWrite>(
     }
 }
 
-fn begin<T: FileWrite>(inode: &INode<T>, pos: u64) -> Result<NonNull<DirtyRun<T>>> {
+fn begin<T: FileWrite>(
+    inode: &INode<T>,
+    pos: u64,
+    is_waited_for: bool,
+) -> Result<NonNull<DirtyRun<T>>> {
     // INVARIANT: There is no part yet.
     let run = Box::try_new(DirtyRun {
         inode: NonNull::from(inode),
         pos,
         len: 0,
         size: 0,
+        is_unstable: false,
+        is_waited_for,
         parts: Vec::new(),
         reserved: T::Reserved::default(),
     })?;

@@ -3,6 +3,7 @@
 //! Regular files: what the VFS calls to write them, through the page cache and past it.
 
 use super::{
+    direct_write,
     inode::INode,
     write::{
         block_bytes,
@@ -15,10 +16,7 @@ use super::{
 };
 use crate::{
     bindings,
-    env::{
-        num,
-        Vec, //
-    },
+    env::num,
     error::errno::Errno,
     sys::{
         check,
@@ -30,9 +28,6 @@ use core::{
     ffi::c_int,
     ptr, //
 };
-
-/// Bytes that a direct write copies at a time.
-const DIRECT_BYTES: usize = 1 << 20;
 
 /// What fallocate(2) is to do to a range.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,7 +116,7 @@ unsafe fn write_locked<T: FileWrite>(
         let block = block_bytes(inode);
         let count = num::u64_of(bindings::iov_iter_count(from));
         if is_direct && (pos | count) & block.wrapping_sub(1) == 0 {
-            return write_direct::<T>(inode, iocb, from);
+            return direct_write::write::<T>(inode, iocb, from);
         }
         let written = bindings::iomap_file_buffered_write(
             iocb,
@@ -168,64 +163,6 @@ fn zero<T: FileWrite>(inode: &INode<T>, pos: u64, len: u64) -> Result {
             &Tables::<T>::WRITE,
         )
     })
-}
-
-/// Writes past the page cache, whole blocks. The data is copied: nobody can change it while its
-/// checksum is made, and it can be anywhere.
-///
-/// C: `bch2_direct_write()`.
-///
-/// # Safety
-///
-/// As [`write_iter`]; the inode is locked.
-unsafe fn write_direct<T: FileWrite>(
-    inode: &INode<T>,
-    iocb: *mut bindings::kiocb,
-    from: *mut bindings::iov_iter,
-) -> isize {
-    // SAFETY: By the function's contract.
-    let (start, count) = unsafe { ((*iocb).ki_pos, bindings::iov_iter_count(from)) };
-    // SAFETY: As above.
-    let ready = check(unsafe { bindings::bch_rs_direct_start(iocb, count) });
-    let mut pos = num::u64_of_bits(start);
-    let mut result = ready;
-    let mut buf = Vec::new();
-    if result.is_ok() {
-        let room = buf.resize(count.min(DIRECT_BYTES), 0u8);
-        result = room.map_err(|_| Errno::ENOMEM);
-    }
-    while result.is_ok() {
-        // SAFETY: As above. The buffer is as long as is said.
-        let got = unsafe {
-            let left = bindings::iov_iter_count(from).min(buf.len());
-            bindings::bch_rs_take_from_iter(buf.as_mut_ptr().cast(), left, from)
-        };
-        let whole = num::usize_of(round_down(inode, num::u64_of(got)));
-        let Some(data) = buf.get_mut(..whole).filter(|d| !d.is_empty()) else {
-            // SAFETY: As above.
-            if unsafe { bindings::iov_iter_count(from) } != 0 || got != whole {
-                result = Err(Errno::EFAULT);
-            }
-            break;
-        };
-        let end = pos.saturating_add(num::u64_of(whole));
-        result = T::write_direct(inode, pos, data, end);
-        if result.is_ok() {
-            // SAFETY: As above; the inode is locked.
-            unsafe {
-                bindings::bch_rs_direct_done(iocb, num::i64_of_bits(pos), whole);
-                if end > inode.size() {
-                    bindings::i_size_write(inode.as_ptr(), num::i64_of_bits(end));
-                }
-                (*iocb).ki_pos = num::i64_of_bits(end);
-            }
-            pos = end;
-        }
-    }
-    match (pos.saturating_sub(num::u64_of_bits(start)), result) {
-        (0, Err(e)) => failed(e),
-        (done, _) => isize::try_from(done).unwrap_or(isize::MAX),
-    }
 }
 
 /// `->fsync`.

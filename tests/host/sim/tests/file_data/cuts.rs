@@ -213,9 +213,9 @@ fn without_devices_that_write_nothing_is_changed() {
     }
     let file = &mut files[0];
     let block = fs.view.sb().sb.block_bytes() as usize;
-    let (mut data, mut done) = (vec![1; 4 * block], Written::default());
+    let (data, mut done) = (vec![1; 4 * block], Written::default());
     let options = file.options;
-    let what = (0, &mut data[..]);
+    let what = (0, &data[..]);
     let size = (4 * block) as u64;
     let failed = write(
         fs.engine(),

@@ -124,14 +124,13 @@ impl Target<'_> {
                 file.resize(at);
             }
             _ => {
-                let mut data: Vec<u8> = (0..len).map(|_| r.next() as u8).collect();
-                let new = data.clone();
+                let data: Vec<u8> = (0..len).map(|_| r.next() as u8).collect();
                 let mut done = Written::default();
-                let what = (at / SECTOR, &mut data[..]);
+                let what = (at / SECTOR, &data[..]);
                 write(engine, view, file.id, &file.options, what, end, &mut done)?;
                 assert_eq!(done.bytes as u64, len);
                 file.resize(end.max(file.bytes.len() as u64));
-                file.bytes[at as usize..end as usize].copy_from_slice(&new);
+                file.bytes[at as usize..end as usize].copy_from_slice(&data);
             }
         }
         Ok(nr)

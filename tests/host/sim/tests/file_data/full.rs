@@ -40,9 +40,9 @@ fn append(fs: &SpaceFs, file: &mut File, r: &mut Random) -> BchResult {
     let copies = u64::from(file.options.nr_replicas);
     let reserved = space.reserve(PIECE / SECTOR * copies)?;
     let byte = r.next() as u8;
-    let (at, mut data) = (file.bytes.len() as u64, vec![byte; PIECE as usize]);
+    let (at, data) = (file.bytes.len() as u64, vec![byte; PIECE as usize]);
     let mut done = Written::default();
-    let what = (at / SECTOR, &mut data[..]);
+    let what = (at / SECTOR, &data[..]);
     let end = at + PIECE;
     // Whoever has space reserved does not fail for lack of it.
     write(

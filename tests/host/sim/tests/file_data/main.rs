@@ -8,6 +8,7 @@
 //! | `file.rs`  | a file, what should be in it, and random changes of both         |
 //! | `cuts.rs`  | the power is lost meanwhile, and transfers fail                  |
 //! | `full.rs`  | until there is no space                                          |
+//! | `start.rs` | writes that nobody waits for; extents that are merged            |
 //!
 //! `BCACHEFS_RS_OPS` sets how many changes are made, `BCACHEFS_RS_SEED` which, and
 //! `BCACHEFS_RS_CUTS` how many losses of power are looked at.
@@ -17,6 +18,7 @@ mod cuts;
 mod engine;
 mod file;
 mod full;
+mod start;
 
 use engine::{
     setting,
@@ -138,11 +140,11 @@ fn reservations_are_replaced() {
     )
     .unwrap();
     file.resize((start + 64 * block) * SECTOR);
-    let mut data = vec![7; (8 * block * SECTOR) as usize];
+    let data = vec![7; (8 * block * SECTOR) as usize];
     let at = start + 16 * block;
     file.bytes[(at * SECTOR) as usize..][..data.len()].copy_from_slice(&data);
     let mut done = Written::default();
-    let what = (at, &mut data[..]);
+    let what = (at, &data[..]);
     write(
         fs.engine(),
         &fs.view,

@@ -6,6 +6,7 @@
 //! |-------------|--------------------------------------------------------------------------|
 //! | `disk.rs`   | [`Disk`]: contents, in memory or of a file with changes in memory         |
 //! | `faults.rs` | [`Faults`](faults::Faults): transfers that fail or go wrong               |
+//! | `flight.rs` | [`Flight`]: writes whose end a task is told of                            |
 //! | `log.rs`    | [`Power`], and what was done to a device, in the order of time            |
 //! | `medium.rs` | [`Medium`]: a device as a test sees it                                    |
 //! | `power.rs`  | [`Replay`]: what a loss of power would have left                          |
@@ -16,6 +17,7 @@
 
 mod disk;
 mod faults;
+mod flight;
 mod log;
 mod medium;
 mod power;
@@ -25,6 +27,12 @@ pub use disk::Disk;
 pub use faults::{
     Fault,
     Kind, //
+};
+pub use flight::{
+    plugged,
+    Flight,
+    Landing,
+    FLIGHT_MAX, //
 };
 pub use log::{
     Durability,

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writes that nobody waits for: the data is on its way to all devices when [`start`] returns, and
+//! the keys are put in the btree by a task that runs when the devices are done.
+
+use super::{
+    bytes::{
+        copy,
+        Bytes, //
+    },
+    op::{
+        Op,
+        Written,
+        SECTOR, //
+    },
+    seal::Sealed,
+    WriteOptions, //
+};
+use crate::{
+    alloc::space::{
+        Engine,
+        KeptPlace,
+        Space, //
+    },
+    data::FileId,
+    env::{
+        num::{
+            u64_of,
+            usize_of_u32, //
+        },
+        Arc,
+        Vec, //
+    },
+    error::{
+        Error,
+        Result, //
+    },
+    format::sb::assemble::DevMask,
+    snapshots::View,
+    sys::{
+        block::{
+            plugged,
+            Flight,
+            Landing, //
+        },
+        workqueue::WorkQueue, //
+    },
+};
+
+/// Data on its way, and who is told of its end. It keeps the filesystem there.
+pub trait Source: Bytes + Send + Sync + 'static {
+    /// What writes.
+    fn engine(&self) -> Result<Engine<'_>>;
+
+    /// The space that the places of data are taken from.
+    fn space(&self) -> Option<&Space>;
+
+    /// The filesystem.
+    fn view(&self) -> &View;
+
+    /// The file.
+    fn file(&self) -> FileId;
+
+    /// How its data is written.
+    fn options(&self) -> &WriteOptions;
+
+    /// What its size will be at least, as far as data was written.
+    fn size(&self) -> u64;
+
+    /// Somebody waits for it.
+    fn is_waited_for(&self) -> bool;
+
+    /// A part was written, or not. Once for each part, in any order; when there will be no more the
+    /// source is dropped.
+    fn part_ended(&self, written: Written, result: Result);
+}
+
+/// One place that data goes to.
+struct Leg<S: Source> {
+    source: Arc<S>,
+    /// The sector of the file, the byte of the source, and how many bytes.
+    at: u64,
+    skip: usize,
+    len: usize,
+    place: KeptPlace,
+    sealed: Sealed,
+}
+
+/// Starts writing the first `len` bytes of `source` at sector `at` of the file; both whole blocks.
+/// What they come to, and that they can not be written, is told to the source, by a task of
+/// `queue`, which must be there until then.
+///
+/// C: `bch2_write()`.
+pub fn start<S: Source>(source: &Arc<S>, at: u64, len: usize, queue: &WorkQueue) {
+    let sent = plugged(|| {
+        send_all(source, at, len, |flight| {
+            flight.detach(queue);
+            Ok(())
+        })
+    });
+    if let Err(e) = sent {
+        source.part_ended(Written::default(), Err(e));
+    }
+}
+
+/// The same, and waits until all was told to the source.
+pub fn run<S: Source>(source: &Arc<S>, at: u64, len: usize) {
+    let mut flights = Vec::new();
+    let sent = plugged(|| send_all(source, at, len, |flight| flights.push(flight)));
+    for flight in flights {
+        flight.wait();
+    }
+    if let Err(e) = sent {
+        source.part_ended(Written::default(), Err(e));
+    }
+}
+
+fn op_of<S: Source>(source: &S) -> Result<Op<'_>> {
+    Ok(Op {
+        engine: source.engine()?,
+        view: source.view(),
+        file: source.file(),
+        options: source.options(),
+        size: source.size(),
+    })
+}
+
+/// Sends data to as many places as it takes. What `each` fails for is not told to the source.
+fn send_all<S: Source>(
+    source: &Arc<S>,
+    mut at: u64,
+    len: usize,
+    mut each: impl FnMut(Flight<Leg<S>>) -> Result,
+) -> Result {
+    op_of(&**source)?.check_aligned(len)?;
+    let mut skip = 0usize;
+    while skip < len {
+        let flight = send_some(source, at, skip, len.saturating_sub(skip))?;
+        let now = flight.payload().len;
+        each(flight)?;
+        skip = skip.saturating_add(now);
+        at = at.saturating_add(u64_of(now / SECTOR));
+    }
+    Ok(())
+}
+
+/// Sends the first of `len` bytes to one place.
+#[inline(never)]
+fn send_some<S: Source>(
+    source: &Arc<S>,
+    at: u64,
+    skip: usize,
+    len: usize,
+) -> Result<Flight<Leg<S>>> {
+    let op = op_of(&**source)?;
+    let place = op.place(len, &DevMask::default())?;
+    let len = usize_of_u32(place.sectors).saturating_mul(SECTOR);
+    let sealed = op.seal(&**source, skip, len)?;
+    op.mark_replicas(place.copies.iter())?;
+    let st = source.view().sb();
+    for ptr in place.copies.iter() {
+        st.dev_or_gone(ptr.dev)?;
+    }
+    let flight = Flight::try_new(Leg {
+        source: source.clone(),
+        at,
+        skip,
+        len,
+        place: place.keep(),
+        sealed,
+    })?;
+    for (nr, ptr) in (0..).zip(flight.payload().place.copies.iter()) {
+        let dev = st.dev_or_gone(ptr.dev)?;
+        flight.send(&dev.bdev, ptr.offset.0, nr, source.is_waited_for());
+    }
+    Ok(flight)
+}
+
+impl<S: Source> Landing for Leg<S> {
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let own = self.sealed.own.iter().map(|own| &**own);
+        let theirs = match self.sealed.own {
+            Some(_) => 0,
+            None => self.len,
+        };
+        own.chain(self.source.pieces(self.skip, theirs))
+    }
+
+    fn landed(self, failed: u32) {
+        let mut written = Written::default();
+        let result = self.put(failed, &mut written);
+        self.source.part_ended(written, result);
+    }
+}
+
+impl<S: Source> Leg<S> {
+    /// Puts the keys of what was written in the btree; what was not, is written elsewhere.
+    #[inline(never)]
+    fn put(&self, failed: u32, written: &mut Written) -> Result {
+        let op = op_of(&*self.source)?;
+        let mut avoid = DevMask::default();
+        match op.settle(&self.place.copies, self.len, failed, &mut avoid) {
+            Ok(good) => {
+                *written = op.put_keys(self.at, &self.sealed.parts, &good)?;
+                Ok(())
+            }
+            Err(e @ Error::DataWriteFailed) => self.again(&op, avoid, e, written),
+            Err(e) => Err(e),
+        }
+    }
+
+    #[cold]
+    fn again(&self, op: &Op<'_>, avoid: DevMask, e: Error, written: &mut Written) -> Result {
+        let data = copy(&*self.source, self.skip, self.len)?;
+        op.write_avoiding(self.at, &data, avoid, Some(e), written)
+    }
+}
+
+impl<S: Source> Drop for Leg<S> {
+    fn drop(&mut self) {
+        if let Some(space) = self.source.space() {
+            self.place.close(space);
+        }
+    }
+}

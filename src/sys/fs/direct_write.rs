@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Regular files: writing past the page cache.
+//!
+//! The data is copied: then nobody can change it while its checksum is made, and the process may
+//! have it anywhere.
+
+use super::{
+    inode::INode,
+    write::{
+        round_down,
+        FileWrite, //
+    },
+    Result, //
+};
+use crate::{
+    bindings,
+    env::{
+        num,
+        Vec, //
+    },
+    error::errno::Errno,
+    sys::{
+        check,
+        failed, //
+    },
+};
+use core::ptr::NonNull;
+
+/// Bytes that are copied at a time.
+const DIRECT_BYTES: usize = 1 << 20;
+
+/// A write that goes on after the system call. Dropping it ends it, with an error.
+///
+/// # Invariants
+///
+/// The request is for an open file of `T`, and nobody else completes it. Until it is ended, it and
+/// the inode stay.
+pub struct DirectEnd<T: FileWrite> {
+    iocb: NonNull<bindings::kiocb>,
+    inode: NonNull<INode<T>>,
+    pos: u64,
+    len: usize,
+}
+
+// SAFETY: Any thread may end a request.
+unsafe impl<T: FileWrite> Send for DirectEnd<T> {}
+// SAFETY: As above; a reference to it can not be used for anything but the inode.
+unsafe impl<T: FileWrite> Sync for DirectEnd<T> {}
+
+impl<T: FileWrite> DirectEnd<T> {
+    /// The file.
+    pub fn inode(&self) -> &INode<T> {
+        // SAFETY: By the type invariant.
+        unsafe { self.inode.as_ref() }
+    }
+
+    /// Ends the write: all of it was written, or not. May sleep.
+    pub fn end(self, result: Result) {
+        self.complete(match result {
+            Ok(()) => isize::try_from(self.len).unwrap_or(isize::MAX),
+            Err(e) => failed(e),
+        });
+        core::mem::forget(self);
+    }
+
+    fn complete(&self, ret: isize) {
+        let pos = num::i64_of_bits(self.pos);
+        // SAFETY: By the type invariant; this is the only end, as whoever calls this is dropped.
+        unsafe { bindings::bch_rs_direct_queued_end(self.iocb.as_ptr(), pos, ret) };
+    }
+}
+
+impl<T: FileWrite> Drop for DirectEnd<T> {
+    fn drop(&mut self) {
+        self.complete(failed(Errno::EIO));
+    }
+}
+
+/// Writes whole blocks.
+///
+/// C: `bch2_direct_write()`.
+///
+/// # Safety
+///
+/// `iocb` and `from` must be of a write to `inode`, which is locked.
+pub(super) unsafe fn write<T: FileWrite>(
+    inode: &INode<T>,
+    iocb: *mut bindings::kiocb,
+    from: *mut bindings::iov_iter,
+) -> isize {
+    // SAFETY: By the function's contract.
+    let (start, count, queues) = unsafe {
+        let count = bindings::iov_iter_count(from);
+        let queues = count <= DIRECT_BYTES && bindings::bch_rs_direct_queues(iocb, count);
+        ((*iocb).ki_pos, count, queues)
+    };
+    // SAFETY: As above.
+    let ready = check(unsafe { bindings::bch_rs_direct_start(iocb, count) });
+    let mut pos = num::u64_of_bits(start);
+    let mut result = ready;
+    while result.is_ok() {
+        // SAFETY: As above.
+        let (data, left) = unsafe {
+            let data = take(from);
+            (data, bindings::iov_iter_count(from))
+        };
+        let mut data = match data {
+            Ok(data) => data,
+            Err(e) => {
+                result = Err(e);
+                break;
+            }
+        };
+        let got = data.len();
+        data.truncate(num::usize_of(round_down(inode, num::u64_of(got))));
+        if data.is_empty() {
+            if left != 0 || got != 0 {
+                result = Err(Errno::EFAULT);
+            }
+            break;
+        }
+        if queues && data.len() == count {
+            // SAFETY: As above.
+            return unsafe { queue(inode, iocb, pos, data) };
+        }
+        let len = data.len();
+        let end = pos.saturating_add(num::u64_of(len));
+        result = T::write_direct(inode, pos, data, end);
+        if result.is_ok() {
+            // SAFETY: As above; the inode is locked.
+            unsafe {
+                bindings::bch_rs_direct_done(iocb, num::i64_of_bits(pos), len);
+                if end > inode.size() {
+                    bindings::i_size_write(inode.as_ptr(), num::i64_of_bits(end));
+                }
+                (*iocb).ki_pos = num::i64_of_bits(end);
+            }
+            pos = end;
+            if len != got {
+                result = Err(Errno::EFAULT);
+            }
+        }
+    }
+    match (pos.saturating_sub(num::u64_of_bits(start)), result) {
+        (0, Err(e)) => failed(e),
+        (done, _) => isize::try_from(done).unwrap_or(isize::MAX),
+    }
+}
+
+/// Copies the next bytes of a process: fewer when some of its memory is not there.
+///
+/// # Safety
+///
+/// `from` must be an iterator over the caller's memory.
+unsafe fn take(from: *mut bindings::iov_iter) -> Result<Vec<u8>> {
+    // SAFETY: By the function's contract.
+    let len = unsafe { bindings::iov_iter_count(from) }.min(DIRECT_BYTES);
+    let mut data = Vec::new();
+    data.resize(len, 0u8).map_err(|_| Errno::ENOMEM)?;
+    // SAFETY: As above. The memory is as long as is said.
+    let got = unsafe { bindings::bch_rs_take_from_iter(data.as_mut_ptr().cast(), len, from) };
+    data.truncate(got);
+    Ok(data)
+}
+
+/// Writes when the system call has returned, too.
+///
+/// # Safety
+///
+/// `iocb` must be of a write to `inode` that is completed by a call.
+unsafe fn queue<T: FileWrite>(
+    inode: &INode<T>,
+    iocb: *mut bindings::kiocb,
+    pos: u64,
+    data: Vec<u8>,
+) -> isize {
+    let Some(iocb) = NonNull::new(iocb) else {
+        return failed(Errno::EINVAL);
+    };
+    // SAFETY: The inode is ours. It is let go at the end.
+    unsafe { bindings::bch_rs_direct_hold_inode(inode.as_ptr()) };
+    // INVARIANT: The caller is told that the request will be completed.
+    let end = DirectEnd {
+        iocb,
+        inode: NonNull::from(inode),
+        pos,
+        len: data.len(),
+    };
+    T::start_direct(inode, pos, data, end);
+    failed(EIOCBQUEUED)
+}
+
+/// What the VFS is told when a request will be completed by a call.
+const EIOCBQUEUED: Errno = Errno(529);

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Data of a file on its way to the devices, and what follows from it for the VFS.
+
+use super::{
+    errno::errno,
+    file::file_id,
+    write::{
+        engine,
+        Turn, //
+    },
+    Bcachefs, //
+};
+use crate::{
+    alloc::{
+        space::{
+            Engine,
+            Space, //
+        },
+        Reserved, //
+    },
+    data::{
+        write::{
+            Bytes,
+            Source,
+            WriteOptions,
+            Written, //
+        },
+        FileId, //
+    },
+    env::{
+        pr_err,
+        Arc,
+        Box,
+        Vec, //
+    },
+    error,
+    init::Filesystem,
+    snapshots::View,
+    sys::{
+        fs::{
+            DirectEnd,
+            DirtyRun,
+            INode, //
+        },
+        sync::SpinLock, //
+    },
+};
+
+/// What came of a job so far.
+#[derive(Clone, Copy)]
+pub(super) struct Outcome {
+    pub(super) done: Written,
+    pub(super) result: error::Result,
+}
+
+/// Bytes, and who is told when they were written.
+pub(super) trait Data: Bytes + Send + Sync + 'static {
+    /// Somebody waits for it.
+    fn is_waited_for(&self) -> bool;
+
+    /// What to say of it when it could not be written, if it is lost then: where it was to be, and
+    /// how many bytes.
+    fn lost(&self) -> Option<(u64, usize)>;
+
+    /// All was written, or not. With that, an unmount may go on.
+    fn end(&mut self, outcome: &Outcome);
+}
+
+/// Data that is written. When the last part has ended, it is dropped; and then, after the
+/// filesystem was let go, its end is told: with that, an unmount may go on. Fields are dropped in
+/// their order.
+pub(super) struct Job<D: Data> {
+    file: FileId,
+    options: WriteOptions,
+    size: u64,
+    pub(super) outcome: SpinLock<Outcome>,
+    reserved: Reserved,
+    fs: Arc<Filesystem>,
+    pub(super) end: End<D>,
+}
+
+/// The end of a job.
+pub(super) struct End<D: Data> {
+    pub(super) data: D,
+    outcome: Outcome,
+}
+
+impl<D: Data> Drop for End<D> {
+    fn drop(&mut self) {
+        self.data.end(&self.outcome);
+    }
+}
+
+impl<D: Data> Job<D> {
+    /// A job for data of a file, for which space is reserved; the file has `size` bytes then, if it
+    /// had less. On failure the data is told its end.
+    pub(super) fn start(
+        inode: &INode<Bcachefs>,
+        data: D,
+        size: u64,
+        reserved: Reserved,
+    ) -> error::Result<Arc<Self>> {
+        let fs = &inode.sb().data().fs;
+        let none = Outcome {
+            done: Written::default(),
+            result: Ok(()),
+        };
+        let mut end = End {
+            data,
+            outcome: Outcome {
+                result: Err(error::Error::NoMemory),
+                ..none
+            },
+        };
+        let outcome = match SpinLock::try_new(none) {
+            Ok(outcome) => outcome,
+            Err(e) => {
+                give_back(fs, reserved);
+                return Err(e);
+            }
+        };
+        end.outcome = none;
+        Arc::try_new(Self {
+            file: file_id(inode),
+            options: WriteOptions::of(fs.view.sb(), &inode.data().inode()),
+            size,
+            outcome,
+            reserved,
+            fs: fs.clone(),
+            end,
+        })
+    }
+}
+
+fn give_back(fs: &Filesystem, reserved: Reserved) {
+    if let Some(space) = fs.space() {
+        space.give_back(reserved);
+    }
+}
+
+impl<D: Data> Drop for Job<D> {
+    fn drop(&mut self) {
+        let outcome = *self.outcome.lock();
+        let reserved = core::mem::replace(&mut self.reserved, Reserved::nothing());
+        give_back(&self.fs, reserved);
+        let st = self.fs.view.sb();
+        if let (Err(e), Some((pos, len))) = (outcome.result, self.end.data.lost()) {
+            if st.admit_message() {
+                let (name, inum) = (st.name(), self.file.inum);
+                pr_err!("{name}: inode {inum}: {len} bytes at {pos} are lost: {e}");
+            }
+        }
+        self.end.outcome = outcome;
+    }
+}
+
+impl<D: Data> Bytes for Job<D> {
+    fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
+        self.end.data.pieces(skip, len)
+    }
+}
+
+impl<D: Data> Source for Job<D> {
+    fn engine(&self) -> error::Result<Engine<'_>> {
+        engine(&self.fs)
+    }
+
+    fn space(&self) -> Option<&Space> {
+        self.fs.space()
+    }
+
+    fn view(&self) -> &View {
+        &self.fs.view
+    }
+
+    fn file(&self) -> FileId {
+        self.file
+    }
+
+    fn options(&self) -> &WriteOptions {
+        &self.options
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.end.data.is_waited_for()
+    }
+
+    fn part_ended(&self, written: Written, result: error::Result) {
+        let mut outcome = self.outcome.lock();
+        outcome.done.add(written);
+        outcome.result = outcome.result.and(result);
+    }
+}
+
+/// A dirty run.
+pub(super) struct Run {
+    pub(super) run: Option<DirtyRun<Bcachefs>>,
+    /// Its bytes, if what is in the page cache may change.
+    copy: Option<Vec<u8>>,
+    _turn: Turn,
+}
+
+impl Run {
+    /// On failure the run is ended.
+    pub(super) fn of(run: Box<DirtyRun<Bcachefs>>, turn: Turn) -> error::Result<Self> {
+        let copy = match run.is_unstable() {
+            true => Some(run.copied()?),
+            false => None,
+        };
+        Ok(Self {
+            run: Some(run.into_inner()),
+            copy,
+            _turn: turn,
+        })
+    }
+}
+
+impl Bytes for Run {
+    fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
+        let theirs = match self.copy {
+            Some(_) => 0,
+            None => len,
+        };
+        let copy = self.copy.iter().flat_map(move |c| c.pieces(skip, len));
+        let run = self.run.iter().flat_map(move |r| r.pieces(skip, theirs));
+        copy.chain(run)
+    }
+}
+
+impl Data for Run {
+    fn is_waited_for(&self) -> bool {
+        self.run.as_ref().is_some_and(DirtyRun::is_waited_for)
+    }
+
+    fn lost(&self) -> Option<(u64, usize)> {
+        self.run.as_ref().map(|run| (run.pos(), run.nr_bytes()))
+    }
+
+    fn end(&mut self, outcome: &Outcome) {
+        if let Some(run) = self.run.take() {
+            run.inode().add_sectors(outcome.done.sectors);
+            run.end(outcome.result);
+        }
+    }
+}
+
+/// Data that goes past the page cache.
+pub(super) struct Direct {
+    pub(super) data: Vec<u8>,
+    /// Unless the caller waits.
+    pub(super) end: Option<DirectEnd<Bcachefs>>,
+}
+
+impl Bytes for Direct {
+    fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
+        let all: &[u8] = &self.data;
+        all.pieces(skip, len)
+    }
+}
+
+impl Data for Direct {
+    fn is_waited_for(&self) -> bool {
+        true
+    }
+
+    fn lost(&self) -> Option<(u64, usize)> {
+        None
+    }
+
+    fn end(&mut self, outcome: &Outcome) {
+        if let Some(end) = self.end.take() {
+            end.inode().add_sectors(outcome.done.sectors);
+            end.end(outcome.result.map_err(errno));
+        }
+    }
+}

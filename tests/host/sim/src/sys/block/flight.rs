@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writes of the same memory to several devices, whose end a task is told of.
+
+use super::{
+    BlockDevice,
+    Durability, //
+};
+use crate::{
+    error::Result,
+    sys::workqueue::WorkQueue, //
+};
+use std::sync::atomic::{
+    AtomicU32,
+    Ordering, //
+};
+
+/// The most devices that one flight goes to.
+pub const FLIGHT_MAX: usize = 16;
+
+/// Calls `f`; what it sends is sent at once.
+pub fn plugged<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+/// What is written, and what is done then.
+pub trait Landing: Send + Sync + 'static {
+    /// The memory that is written, in order.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]>;
+
+    /// All writes have ended. Bit `nr` of `failed` says that the one with this number failed.
+    fn landed(self, failed: u32);
+}
+
+/// Writes that are under way: here each is over when it was sent.
+pub struct Flight<T: Landing> {
+    payload: T,
+    failed: AtomicU32,
+}
+
+impl<T: Landing> Flight<T> {
+    /// Nothing is written yet.
+    pub fn try_new(payload: T) -> Result<Self> {
+        Ok(Self {
+            payload,
+            failed: AtomicU32::new(0),
+        })
+    }
+
+    /// What is written.
+    pub fn payload(&self) -> &T {
+        &self.payload
+    }
+
+    /// Sends all of it to `dev`, at `sector`, as write `nr`.
+    pub fn send(&self, dev: &BlockDevice, sector: u64, nr: u32, _waits: bool) {
+        let all: Vec<u8> = self.payload.pieces().flatten().copied().collect();
+        if dev.write(sector, &all, Durability::Cached).is_err() {
+            self.failed.fetch_or(1 << nr, Ordering::Relaxed);
+        }
+    }
+
+    /// Has a thread of `queue` call [`Landing::landed`].
+    pub fn detach(self, queue: &WorkQueue) {
+        let failed = self.failed.into_inner();
+        let payload = self.payload;
+        queue
+            .spawn(move || payload.landed(failed))
+            .expect("a queue without limits");
+    }
+
+    /// Calls [`Landing::landed`].
+    pub fn wait(self) {
+        self.payload.landed(self.failed.into_inner());
+    }
+}

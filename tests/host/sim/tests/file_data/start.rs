@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writes that nobody waits for; and what is written piece by piece becomes few extents.
+
+use super::{
+    check_all,
+    engine::{
+        space::{
+            disks,
+            open,
+            SpaceFs, //
+        },
+        Random, //
+    },
+    file::{
+        first_files,
+        File,
+        SECTOR, //
+    },
+};
+use sim::{
+    alloc::space::{
+        Engine,
+        Space, //
+    },
+    data::{
+        write::{
+            run,
+            start,
+            write,
+            Bytes,
+            Source,
+            WriteOptions,
+            Written, //
+        },
+        FileId, //
+    },
+    env::Arc as EnvArc,
+    error::{
+        Error,
+        Result as BchResult, //
+    },
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId,
+        csum::CsumType,
+        key_type::KeyType, //
+    },
+    snapshots::View,
+    sys::{
+        block::Kind,
+        workqueue::WorkQueue, //
+    },
+};
+use std::sync::{
+    Arc,
+    Mutex, //
+};
+
+/// What was told: of each part, and that there will be no more.
+#[derive(Default)]
+struct Told {
+    written: Written,
+    results: Vec<BchResult>,
+    is_over: bool,
+}
+
+/// Data, in pieces of one block.
+struct Data {
+    fs: Arc<SpaceFs>,
+    id: FileId,
+    options: WriteOptions,
+    bytes: Vec<u8>,
+    size: u64,
+    told: Arc<Mutex<Told>>,
+}
+
+impl Bytes for Data {
+    fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
+        let block = self.fs.view.sb().sb.block_bytes() as usize;
+        self.bytes[skip..skip + len].chunks(block)
+    }
+}
+
+impl Source for Data {
+    fn engine(&self) -> BchResult<Engine<'_>> {
+        Ok(self.fs.engine())
+    }
+
+    fn space(&self) -> Option<&Space> {
+        Some(&self.fs.writer.hooks)
+    }
+
+    fn view(&self) -> &View {
+        &self.fs.view
+    }
+
+    fn file(&self) -> FileId {
+        self.id
+    }
+
+    fn options(&self) -> &WriteOptions {
+        &self.options
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn is_waited_for(&self) -> bool {
+        true
+    }
+
+    fn part_ended(&self, written: Written, result: BchResult) {
+        let mut told = self.told.lock().unwrap();
+        told.written.add(written);
+        told.results.push(result);
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        self.told.lock().unwrap().is_over = true;
+    }
+}
+
+/// Writes random bytes at block `at`, and has the file know; what is told goes to the result.
+fn begin(
+    fs: &Arc<SpaceFs>,
+    file: &mut File,
+    (at, nr): (u64, u64),
+    queue: Option<&WorkQueue>,
+    r: &mut Random,
+) -> Arc<Mutex<Told>> {
+    let block = u64::from(fs.view.sb().sb.block_bytes());
+    let (pos, len) = (at * block, (nr * block) as usize);
+    let bytes: Vec<u8> = (0..len).map(|_| r.next() as u8).collect();
+    file.resize((pos + len as u64).max(file.bytes.len() as u64));
+    file.bytes[pos as usize..][..len].copy_from_slice(&bytes);
+    let told = Arc::new(Mutex::new(Told::default()));
+    let source = EnvArc::try_new(Data {
+        fs: fs.clone(),
+        id: file.id,
+        options: file.options,
+        bytes,
+        size: pos + len as u64,
+        told: told.clone(),
+    })
+    .unwrap();
+    match queue {
+        Some(queue) => start(&source, pos / SECTOR, len, queue),
+        None => run(&source, pos / SECTOR, len),
+    }
+    told
+}
+
+fn write_without_waiting(image: &str, csum: CsumType) {
+    let fs = Arc::new(open(disks(image).unwrap()));
+    let mut r = Random(7);
+    let mut files = first_files(&fs.view, fs.engine(), 2);
+    for file in &mut files {
+        file.options.csum = csum;
+    }
+    fs.live(|_| {
+        for round in 0..4 {
+            let queue = WorkQueue::try_new(c"writes").unwrap();
+            let mut all = Vec::new();
+            for at in 0..12 {
+                let file = &mut files[at as usize % 2];
+                // None covers another one of the same round.
+                let where_to = (at * 40 + round, 1 + r.below(40));
+                let queue = (!r.one_in(4)).then_some(&queue);
+                all.push((begin(&fs, file, where_to, queue, &mut r), where_to.1));
+            }
+            // Waits for all of them.
+            drop(queue);
+            for (told, nr) in all {
+                let told = told.lock().unwrap();
+                assert!(told.is_over);
+                assert!(told.results.iter().all(Result::is_ok), "{:?}", told.results);
+                let block = u64::from(fs.view.sb().sb.block_bytes());
+                assert_eq!(told.written.bytes as u64, nr * block);
+            }
+            check_all(&fs, &files);
+            fs.drop_nodes();
+        }
+    });
+    fs.shut_down();
+    fs.check();
+}
+
+#[test]
+fn what_nobody_waits_for_is_there_in_the_end() {
+    write_without_waiting("v113-tree", CsumType::CRC32C);
+    write_without_waiting("engine-small", CsumType::NONE);
+    write_without_waiting("v113-repl2", CsumType::XXHASH);
+}
+
+/// One device fails: what is on the others is found. All fail: that is told, and nothing changes.
+#[test]
+fn devices_that_fail_meanwhile() {
+    let fs = Arc::new(open(disks("v113-repl2").unwrap()));
+    let mut r = Random(3);
+    let mut files = first_files(&fs.view, fs.engine(), 1);
+    fs.media[0].fail_from_then_on(Kind::Write, 0);
+    let queue = WorkQueue::try_new(c"writes").unwrap();
+    let told = begin(&fs, &mut files[0], (3, 100), Some(&queue), &mut r);
+    drop(queue);
+    assert!(told.lock().unwrap().results.iter().all(Result::is_ok));
+    assert!(fs.media[0].nr_faults() > 0);
+    fs.media[0].heal();
+    check_all(&fs, &files);
+
+    for medium in &fs.media {
+        medium.fail_from_then_on(Kind::Write, 0);
+    }
+    let mut copy = files[0].clone();
+    let told = begin(&fs, &mut copy, (3, 10), None, &mut r);
+    let told = told.lock().unwrap();
+    assert!(told.is_over);
+    assert!(
+        told.results.contains(&Err(Error::DataWriteFailed)),
+        "{:?}",
+        told.results
+    );
+    assert_eq!(told.written, Written::default());
+    for medium in &fs.media {
+        medium.heal();
+    }
+    files[0].check(&fs.view);
+}
+
+/// How many extents of data a file has that end behind a sector.
+fn nr_extents(fs: &SpaceFs, file: &File, from: u64) -> usize {
+    let pos = Bpos::new(file.id.inum, from + 1, 0);
+    let mut iter = fs.view.iter(BtreeId::EXTENTS, pos, file.id.snapshot);
+    let mut nr = 0;
+    while let Some(key) = iter.next().unwrap() {
+        nr += usize::from(key.k.p.inode == file.id.inum && key.k.key_type == KeyType::EXTENT);
+    }
+    nr
+}
+
+/// Blocks that are appended one by one become extents as large as a checksum may be for, or a
+/// bucket is; unless their checksums can not be put together.
+#[test]
+fn what_is_appended_is_merged() {
+    let fs = open(disks("v113-tree").unwrap());
+    let file = &mut first_files(&fs.view, fs.engine(), 1)[0];
+    let block = u64::from(fs.view.sb().sb.block_bytes());
+    let bucket = fs
+        .view
+        .sb()
+        .devices()
+        .next()
+        .unwrap()
+        .member
+        .bucket_sectors();
+    let bucket = u64::from(bucket) * SECTOR;
+    let encoded = u64::from(file.options.encoded_max) * SECTOR;
+    let nr = 64;
+    let mut r = Random(5);
+    let kinds = [
+        CsumType::NONE,
+        CsumType::CRC32C,
+        CsumType::CRC64,
+        CsumType::XXHASH,
+    ];
+    for (kind, backwards) in kinds.into_iter().flat_map(|k| [(k, false), (k, true)]) {
+        file.options.csum = kind;
+        let start = (file.bytes.len() as u64).next_multiple_of(block);
+        file.resize(start + nr * block);
+        for at in 0..nr {
+            let at = start + if backwards { nr - 1 - at } else { at } * block;
+            let data: Vec<u8> = (0..block).map(|_| r.next() as u8).collect();
+            file.bytes[at as usize..][..block as usize].copy_from_slice(&data);
+            let (what, mut done) = ((at / SECTOR, &data[..]), Written::default());
+            let size = start + nr * block;
+            write(
+                fs.engine(),
+                &fs.view,
+                file.id,
+                &file.options,
+                what,
+                size,
+                &mut done,
+            )
+            .unwrap();
+        }
+        let buckets = (nr * block).div_ceil(bucket) + 1;
+        let most = match kind {
+            // What is written backwards is not in order on the device.
+            _ if backwards => nr,
+            CsumType::NONE => buckets,
+            CsumType::XXHASH => nr,
+            _ => buckets + (nr * block).div_ceil(encoded),
+        };
+        let found = nr_extents(&fs, file, start / SECTOR) as u64;
+        println!("{kind:?}, backwards {backwards}: {found} extents of {nr} blocks");
+        assert!(found <= most, "{kind:?}: {found} extents");
+        assert!(most < nr || found == nr);
+    }
+    check_all(&fs, std::slice::from_ref(file));
+    fs.shut_down();
+    fs.check();
+}
