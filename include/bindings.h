@@ -43,6 +43,7 @@
 #include <linux/zlib.h>
 #include <linux/zstd.h>
 
+#include "compressors.h"
 #include "file_write.h"
 #include "folio_io.h"
 #include "glue.h"

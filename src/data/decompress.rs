@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How compressed data is framed on disk.
+//! How compressed data is framed on disk, and made.
 //!
 //! The stored data is a whole number of blocks; what the compressor made is at its front, zeros
 //! follow. How much of it is meant differs:
@@ -43,6 +43,34 @@ pub fn expand(codecs: &mut Codecs, kind: CompressionType, stored: &[u8], out: &m
         Ok(())
     } else {
         Err(Error::DataDecompress)
+    }
+}
+
+/// Compresses `data` to the front of `out`, by a compressor and a level: how many bytes that took,
+/// 0 when there is no room for it.
+///
+/// C: `attempt_compress()`. A level of LZ4 makes no difference.
+pub fn compress(
+    codecs: &mut Codecs,
+    (kind, level): (CompressionType, u8),
+    data: &[u8],
+    out: &mut [u8],
+) -> Result<usize> {
+    let level = u32::from(level);
+    match kind {
+        CompressionType::LZ4 => codecs.make_lz4(data, out),
+        CompressionType::GZIP => codecs.deflate(level, data, out),
+        CompressionType::ZSTD => {
+            let Some((head, rest)) = out.split_first_chunk_mut() else {
+                return Ok(0);
+            };
+            // The compressor of C sets 3 levels for 2 of the option, which has fewer.
+            let made = codecs.make_zstd(level.saturating_mul(3) / 2, data, rest)?;
+            *head = num::sat_u32(made).to_le_bytes();
+            let whole = made.saturating_add(head.len());
+            Ok(if made == 0 { 0 } else { whole })
+        }
+        _ => Ok(0),
     }
 }
 

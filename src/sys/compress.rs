@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's decompressors. Each is given all input and all room for output at once, and checks
-//! both, whatever the input.
+//! The kernel's compressors and decompressors. Each is given all input and all room for output at
+//! once, and checks both, whatever the input.
 
 use crate::{
     bindings,
@@ -17,11 +17,12 @@ use crate::{
 use core::ffi::c_void;
 use kernel::ffi::c_int;
 
-/// The decompressors, with the memory that they work in once they were used.
+/// The compressors and decompressors, with the memory that they work in once they were used.
 #[derive(Default)]
 pub struct Codecs {
     inflate: Vec<u64>,
     zstd: Vec<u64>,
+    made: Vec<u64>,
 }
 
 /// The window of deflate streams is 32 KiB; negative for streams without a header.
@@ -98,6 +99,42 @@ impl Codecs {
         };
         // Errors are numbers beyond any length.
         Ok(made == out.len())
+    }
+}
+
+impl Codecs {
+    /// Makes an LZ4 block of `src`: how many bytes, 0 when it has no room in `out`.
+    pub fn make_lz4(&mut self, src: &[u8], out: &mut [u8]) -> Result<usize> {
+        // SAFETY: Only says how large a structure is.
+        let nr_bytes = unsafe { bindings::bch_rs_lz4_space() };
+        let (space, _) = sized(&mut self.made, nr_bytes)?;
+        let (from, to) = (src.as_ptr().cast(), out.as_mut_ptr().cast());
+        // SAFETY: Both slices are as long as is said, the workspace as large as it has to be.
+        Ok(unsafe { bindings::bch_rs_lz4(from, src.len(), to, out.len(), space) })
+    }
+
+    /// Makes a raw deflate stream of `src`: how many bytes, 0 when it has no room in `out`.
+    pub fn deflate(&mut self, level: u32, src: &[u8], out: &mut [u8]) -> Result<usize> {
+        // SAFETY: Only says how large a structure is.
+        let nr_bytes = unsafe { bindings::bch_rs_deflate_space() };
+        let (space, _) = sized(&mut self.made, nr_bytes)?;
+        let (from, to) = (src.as_ptr().cast(), out.as_mut_ptr().cast());
+        let level = num::i32_of_bits(level);
+        // SAFETY: As above.
+        Ok(unsafe { bindings::bch_rs_deflate(from, src.len(), to, out.len(), level, space) })
+    }
+
+    /// Makes a Zstandard frame of `src`: how many bytes, 0 when it has no room in `out`.
+    pub fn make_zstd(&mut self, level: u32, src: &[u8], out: &mut [u8]) -> Result<usize> {
+        let level = num::i32_of_bits(level);
+        // SAFETY: Only says how large a structure is.
+        let nr_bytes = unsafe { bindings::bch_rs_zstd_space(level, src.len()) };
+        let (space, nr_bytes) = sized(&mut self.made, nr_bytes)?;
+        let (from, to) = (src.as_ptr().cast(), out.as_mut_ptr().cast());
+        // SAFETY: As above.
+        Ok(unsafe {
+            bindings::bch_rs_zstd(from, src.len(), to, out.len(), level, space, nr_bytes)
+        })
     }
 }
 

@@ -8,7 +8,7 @@
 //! | `bio.rs`        | asynchronous reads into folios                                            |
 //! | `block.rs`      | block devices: claim for a filesystem, size, synchronous reads and writes |
 //! | `caller.rs`     | the process that made a system call: its memory, what it may do           |
-//! | `compress.rs`   | decompressors                                                             |
+//! | `compress.rs`   | compressors and decompressors                                             |
 //! | `fs/`           | filesystem types, mounts, inodes, directories, attributes: see there      |
 //! | `halt.rs`       | stopping the machine, because somebody wants that                         |
 //! | `iomap.rs`      | reading into the page cache                                               |

@@ -7,6 +7,7 @@
 //! | `options.rs` | [`WriteOptions`]: copies, checksum and place of a file's data               |
 //! | `bytes.rs`   | [`Bytes`]: what is written, wherever it is                                  |
 //! | `seal.rs`    | what is stored of data: encrypted, with its checksum                      |
+//! | `squeeze.rs` | [`Compression`] of what is written                                         |
 //! | `key.rs`     | the keys of extents                                                       |
 //! | `op.rs`      | [`write()`]: data to the devices, then its keys to the btree                |
 //! | `start.rs`   | [`start`]: the same, without waiting                                       |
@@ -28,6 +29,7 @@ mod options;
 mod reflink;
 mod seal;
 mod space;
+mod squeeze;
 mod start;
 mod update;
 
@@ -47,6 +49,7 @@ pub use space::{
     nr_unallocated,
     punch, //
 };
+pub use squeeze::Compression;
 pub use start::{
     run,
     start,

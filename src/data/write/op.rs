@@ -3,7 +3,6 @@
 //! Data to the devices, then its keys to the btree, while the caller waits.
 
 use super::{
-    bytes::Bytes,
     key,
     seal::Part,
     update::{
@@ -153,20 +152,22 @@ impl Op<'_> {
     ) -> Result<usize> {
         loop {
             // When there is no place because of devices that failed, that is what is wrong.
-            let place = self.place(data.len(), avoid);
+            let squeezed = self.squeeze(data, 0, data.len())?;
+            let wanted = squeezed.as_ref().map_or(data.len(), |s| s.bytes.len());
+            let place = self.place(wanted, avoid);
             let place = place.map_err(|e| failed.unwrap_or(e))?;
-            let room = usize_of_u32(place.sectors).saturating_mul(SECTOR);
-            let sealed = self.seal(data, 0, room)?;
+            let sealed = self.seal(data, 0, squeezed, place.sectors)?;
+            let len = sealed.stored_len();
             let stored = match &sealed.own {
-                Some(own) => own.pieces(0, room).next(),
-                None => data.pieces(0, room).next(),
+                Some(own) => own.get(..len),
+                None => data.get(..len),
             };
             let stored = stored.ok_or(Error::Overflow)?;
             let bad = self.store(&place.copies, stored)?;
-            match self.settle(&place.copies, room, bad, avoid) {
+            match self.settle(&place.copies, len, bad, avoid) {
                 Ok(good) => {
                     done.add(self.put_keys(at, &sealed.parts, &good)?);
-                    return Ok(room);
+                    return Ok(sealed.len());
                 }
                 // Elsewhere, if there is another place.
                 Err(e @ Error::DataWriteFailed) => failed = Some(e),
@@ -270,7 +271,7 @@ impl Op<'_> {
                 moved,
             )?)?;
             start = start.saturating_add(part.sectors.into());
-            into = into.saturating_add(part.sectors.into());
+            into = into.saturating_add(part.stored.into());
         }
         let Put { seq, sectors } =
             put_extents(self.engine, self.view, self.file, &keys, self.size)?;

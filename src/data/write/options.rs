@@ -2,6 +2,7 @@
 
 //! How a file's data is written.
 
+use super::Compression;
 use crate::{
     env::num::{
         low_u32,
@@ -33,6 +34,8 @@ pub struct WriteOptions {
     pub csum: CsumType,
     /// Which devices are to have the copies, if possible.
     pub target: Target,
+    /// How it is compressed.
+    pub compression: Compression,
     /// The most sectors that have one checksum.
     pub encoded_max: u32,
 }
@@ -46,6 +49,7 @@ impl WriteOptions {
         let csum = or_default(inode.data_checksum.into(), OptId::DataChecksum);
         let replicas = or_default(inode.data_replicas.into(), OptId::DataReplicas);
         let target = or_default(inode.foreground_target.into(), OptId::ForegroundTarget);
+        let compression = or_default(inode.compression.into(), OptId::Compression);
         let block = u32::from(st.sb.block_sectors()).max(1);
         let encoded = low_u32(st.opts.get(OptId::EncodedExtentMax) / SECTOR);
         Self {
@@ -56,6 +60,7 @@ impl WriteOptions {
                 _ => CsumType::CHACHA20_POLY1305_80,
             },
             target: Target::decode(target),
+            compression: Compression::of_option(compression),
             encoded_max: encoded.max(block),
         }
     }

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is stored of data: encrypted if the filesystem is, and with its checksum.
+//! What is stored of data: compressed or not, encrypted if the filesystem is, with its checksum.
 
 use super::{
     bytes::{
         copy,
         Bytes, //
     },
-    op::Op, //
+    op::Op,
+    squeeze::{
+        Shape,
+        Squeezed, //
+    },
 };
 use crate::{
     algo::crypt::Seal,
     env::{
-        num::{
-            sat_u32,
-            usize_of_u32, //
-        },
+        num::usize_of_u32,
         Vec, //
     },
     error::{
@@ -26,7 +27,10 @@ use crate::{
         bkey::Version,
         csum::CsumType,
         nonce::Nonce,
-        values::crc::Crc, //
+        values::{
+            crc::Crc,
+            kinds::CompressionType, //
+        },
     },
 };
 
@@ -35,8 +39,9 @@ const SECTOR: usize = 512;
 
 /// Data that has one checksum.
 pub(super) struct Part {
-    /// How many sectors of the file it is.
+    /// How many sectors of the file it is, and how many on a device.
     pub(super) sectors: u32,
+    pub(super) stored: u32,
     pub(super) version: Version,
     pub(super) crc: Option<Crc>,
 }
@@ -49,8 +54,23 @@ pub(super) struct Sealed {
     pub(super) own: Option<Vec<u8>>,
 }
 
+impl Sealed {
+    /// How many bytes of the file it is.
+    pub(super) fn len(&self) -> usize {
+        let all = self.parts.iter().map(|p| p.sectors);
+        usize_of_u32(all.fold(0, u32::saturating_add)).saturating_mul(SECTOR)
+    }
+
+    /// How many bytes are stored.
+    pub(super) fn stored_len(&self) -> usize {
+        let all = self.parts.iter().map(|p| p.stored);
+        usize_of_u32(all.fold(0, u32::saturating_add)).saturating_mul(SECTOR)
+    }
+}
+
 impl Op<'_> {
-    /// Makes what is stored of `len` bytes of `from`, from byte `skip` on: whole blocks.
+    /// Makes what is stored in a place for `room` sectors: of what was `squeezed`, or else of the
+    /// data itself, `from` from byte `skip` on.
     ///
     /// C: `bch2_write_extent()`, `bch2_encrypt_bio()`.
     #[inline(never)]
@@ -58,19 +78,30 @@ impl Op<'_> {
         &self,
         from: &(impl Bytes + ?Sized),
         skip: usize,
-        len: usize,
+        squeezed: Option<Squeezed>,
+        room: u32,
     ) -> Result<Sealed> {
         let kind = self.options.csum;
-        let mut own = None;
-        if kind.is_encryption() {
-            own = Some(copy(from, skip, len)?);
-        }
-        let step = self.part_bytes(len);
-        let mut parts = Vec::with_capacity(len.div_ceil(step))?;
-        let mut at = 0;
-        while at < len {
-            let now = step.min(len.saturating_sub(at));
-            let end = at.saturating_add(now);
+        let bytes = |sectors: u32| usize_of_u32(sectors).saturating_mul(SECTOR);
+        let (shapes, mut own) = match squeezed {
+            Some(mut s) => {
+                let plain = |at, nr| from.pieces(skip.saturating_add(bytes(at)), bytes(nr));
+                s.fit(room, plain)?;
+                (s.shapes, Some(s.bytes))
+            }
+            None => {
+                let own = match kind.is_encryption() {
+                    true => Some(copy(from, skip, bytes(room))?),
+                    false => None,
+                };
+                (self.plain_shapes(room)?, own)
+            }
+        };
+        let mut parts = Vec::with_capacity(shapes.len())?;
+        let mut at = 0usize;
+        for shape in &shapes {
+            let len = bytes(shape.stored);
+            let end = at.saturating_add(len);
             let version = match kind.is_encryption() {
                 true => self.engine.writer.journal.next_key_version(),
                 false => 0,
@@ -79,15 +110,16 @@ impl Op<'_> {
             let crc = match &mut own {
                 Some(own) => {
                     let piece = own.get_mut(at..end).ok_or(Error::Overflow)?;
-                    self.seal_one(version, now, Piece::Own(piece))
+                    self.seal_one(version, shape, Piece::Own(piece))
                 }
                 None => {
-                    let mut pieces = from.pieces(skip.saturating_add(at), now);
-                    self.seal_one(version, now, Piece::Theirs(&mut pieces))
+                    let mut pieces = from.pieces(skip.saturating_add(at), len);
+                    self.seal_one(version, shape, Piece::Theirs(&mut pieces))
                 }
             };
             parts.push(Part {
-                sectors: sat_u32(now / SECTOR),
+                sectors: shape.sectors,
+                stored: shape.stored,
                 version,
                 crc: crc?,
             })?;
@@ -98,15 +130,25 @@ impl Op<'_> {
 
     /// Encrypts one part, if that is to be, and makes its checksum. `version` is that of the key,
     /// which nothing else that is encrypted may have.
-    fn seal_one(&self, version: Version, len: usize, data: Piece<'_, '_>) -> Result<Option<Crc>> {
+    fn seal_one(
+        &self,
+        version: Version,
+        shape: &Shape,
+        data: Piece<'_, '_>,
+    ) -> Result<Option<Crc>> {
         let kind = self.options.csum;
-        if kind == CsumType::NONE {
+        if kind == CsumType::NONE && shape.compression == CompressionType::NONE {
             return Ok(None);
         }
         let mut crc = Crc {
+            compressed_size: shape.stored,
             csum_type: crate::format::values::kinds::CsumType(kind.0),
-            ..Crc::none(sat_u32(len / SECTOR))
+            compression: shape.compression,
+            ..Crc::none(shape.sectors)
         };
+        if kind == CsumType::NONE {
+            return Ok(Some(crc));
+        }
         let seal = Seal {
             key: self.view.sb().key(),
             nonce: Nonce::extent(version, &crc),
@@ -125,14 +167,25 @@ impl Op<'_> {
         Ok(Some(crc))
     }
 
-    /// How many bytes have one checksum, of so many in all.
-    fn part_bytes(&self, all: usize) -> usize {
-        match self.options.csum == CsumType::NONE {
-            true => all.max(SECTOR),
-            false => usize_of_u32(self.options.encoded_max)
-                .saturating_mul(SECTOR)
-                .max(SECTOR),
+    /// Parts of so many sectors that are stored as they are.
+    fn plain_shapes(&self, sectors: u32) -> Result<Vec<Shape>> {
+        let step = match self.options.csum == CsumType::NONE {
+            true => sectors,
+            false => self.options.encoded_max,
         }
+        .max(1);
+        let mut shapes = Vec::new();
+        let mut left = sectors;
+        while left > 0 {
+            let now = step.min(left);
+            shapes.push(Shape {
+                sectors: now,
+                stored: now,
+                compression: CompressionType::NONE,
+            })?;
+            left = left.saturating_sub(now);
+        }
+        Ok(shapes)
     }
 }
 

@@ -24,10 +24,7 @@ use crate::{
     },
     data::FileId,
     env::{
-        num::{
-            u64_of,
-            usize_of_u32, //
-        },
+        num::u64_of,
         Arc,
         Vec, //
     },
@@ -153,9 +150,11 @@ fn send_some<S: Source>(
     len: usize,
 ) -> Result<Flight<Leg<S>>> {
     let op = op_of(&**source)?;
-    let place = op.place(len, &DevMask::default())?;
-    let len = usize_of_u32(place.sectors).saturating_mul(SECTOR);
-    let sealed = op.seal(&**source, skip, len)?;
+    let squeezed = op.squeeze(&**source, skip, len)?;
+    let wanted = squeezed.as_ref().map_or(len, |s| s.bytes.len());
+    let place = op.place(wanted, &DevMask::default())?;
+    let sealed = op.seal(&**source, skip, squeezed, place.sectors)?;
+    let len = sealed.len();
     op.mark_replicas(place.copies.iter())?;
     let st = source.view().sb();
     for ptr in place.copies.iter() {
@@ -199,7 +198,12 @@ impl<S: Source> Leg<S> {
     fn put(&self, failed: u32, written: &mut Written) -> Result {
         let op = op_of(&*self.source)?;
         let mut avoid = DevMask::default();
-        match op.settle(&self.place.copies, self.len, failed, &mut avoid) {
+        match op.settle(
+            &self.place.copies,
+            self.sealed.stored_len(),
+            failed,
+            &mut avoid,
+        ) {
             Ok(good) => {
                 *written = op.put_keys(self.at, &self.sealed.parts, &good)?;
                 Ok(())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Decompression, by crates.
+//! Compression and decompression, by crates.
 
 use crate::error::Result;
 
@@ -31,6 +31,40 @@ impl Codecs {
     pub fn zstd(&mut self, src: &[u8], out: &mut [u8]) -> Result<bool> {
         let made = zstd::bulk::decompress_to_buffer(src, out);
         Ok(made.is_ok_and(|n| n == out.len()))
+    }
+}
+
+/// Copies what was made, if there is room for it.
+fn put(made: &[u8], out: &mut [u8]) -> usize {
+    match out.get_mut(..made.len()) {
+        Some(to) => {
+            to.copy_from_slice(made);
+            made.len()
+        }
+        None => 0,
+    }
+}
+
+impl Codecs {
+    /// Makes an LZ4 block of `src`: how many bytes, 0 when it has no room in `out`.
+    pub fn make_lz4(&mut self, src: &[u8], out: &mut [u8]) -> Result<usize> {
+        Ok(put(&lz4_flex::block::compress(src), out))
+    }
+
+    /// Makes a raw deflate stream of `src`: how many bytes, 0 when it has no room in `out`.
+    pub fn deflate(&mut self, level: u32, src: &[u8], out: &mut [u8]) -> Result<usize> {
+        let level = if level == 0 { 6 } else { level.min(9) };
+        let mut stream = flate2::Compress::new(flate2::Compression::new(level), false);
+        let end = stream.compress(src, out, flate2::FlushCompress::Finish);
+        Ok(match end {
+            Ok(flate2::Status::StreamEnd) => stream.total_out() as usize,
+            _ => 0,
+        })
+    }
+
+    /// Makes a Zstandard frame of `src`: how many bytes, 0 when it has no room in `out`.
+    pub fn make_zstd(&mut self, level: u32, src: &[u8], out: &mut [u8]) -> Result<usize> {
+        Ok(zstd::bulk::compress_to_buffer(src, out, level as i32).unwrap_or(0))
     }
 }
 

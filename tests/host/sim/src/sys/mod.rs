@@ -6,7 +6,7 @@
 //! |----------------|----------------------------------------------------------------|
 //! | `block.rs`     | [`BlockDevice`](block::BlockDevice) in a file or in memory     |
 //! | `caller.rs`    | the memory of who makes a system call                          |
-//! | `compress.rs`  | decompression                                                  |
+//! | `compress.rs`  | compression                                                    |
 //! | `halt.rs`      | ending the test                                                |
 //! | `keyring.rs`   | keys, by thread                                                |
 //! | `kobject.rs`   | files that show something                                      |

@@ -44,6 +44,7 @@ use sim::{
     data::write::{
         allocate,
         write,
+        Compression,
         Written, //
     },
     format::{
@@ -66,6 +67,15 @@ fn check_all(fs: &SpaceFs, files: &[File]) {
 
 /// The first files of an image, changed by `change`.
 fn random_ops(image: &str, csum: Option<CsumType>, seed: u64, nr: u64, blocks: u64) {
+    let change = |file: &mut File| {
+        if let Some(csum) = csum {
+            file.options.csum = csum;
+        }
+    };
+    random_ops_with(image, change, seed, nr, blocks);
+}
+
+fn random_ops_with(image: &str, change: impl Fn(&mut File), seed: u64, nr: u64, blocks: u64) {
     println!("BCACHEFS_RS_SEED={seed}");
     let Some(disks) = disks(image) else {
         return;
@@ -73,11 +83,7 @@ fn random_ops(image: &str, csum: Option<CsumType>, seed: u64, nr: u64, blocks: u
     let fs = open(disks);
     let mut r = Random(seed);
     let mut files = first_files(&fs.view, fs.engine(), 3);
-    for file in &mut files {
-        if let Some(csum) = csum {
-            file.options.csum = csum;
-        }
-    }
+    files.iter_mut().for_each(change);
     fs.live(|fs| {
         let target = Target {
             engine: fs.engine(),
@@ -98,6 +104,20 @@ fn random_ops(image: &str, csum: Option<CsumType>, seed: u64, nr: u64, blocks: u
     fs.check();
     for file in &files {
         file.check(&look(devices(fs.contents())).unwrap().view);
+    }
+}
+
+/// The same, compressed: random bytes, and such that repeat themselves.
+#[test]
+fn compressed_files_hold_what_was_written() {
+    let seed = setting("BCACHEFS_RS_SEED", 1);
+    for (nr, option) in [1, 2, 3, 3 | 9 << 4].into_iter().enumerate() {
+        let csum = [CsumType::NONE, CsumType::CRC32C, CsumType::CRC64][nr % 3];
+        let change = |file: &mut File| {
+            file.options.csum = csum;
+            file.options.compression = Compression::of_option(option);
+        };
+        random_ops_with("v113-tree", change, seed + nr as u64, nr_ops() / 2, 200);
     }
 }
 

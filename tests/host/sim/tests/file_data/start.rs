@@ -29,6 +29,7 @@ use sim::{
             start,
             write,
             Bytes,
+            Compression,
             Source,
             WriteOptions,
             Written, //
@@ -44,7 +45,12 @@ use sim::{
         bpos::Bpos,
         btree_id::BtreeId,
         csum::CsumType,
-        key_type::KeyType, //
+        key_type::KeyType,
+        values::{
+            extent::ptrs,
+            extent_entry::EntrySizes,
+            kinds::CompressionType, //
+        },
     },
     snapshots::View,
     sys::{
@@ -228,6 +234,72 @@ fn devices_that_fail_meanwhile() {
         medium.heal();
     }
     files[0].check(&fs.view);
+}
+
+/// What can be compressed takes less space, and what can not is marked.
+#[test]
+fn what_is_compressed_takes_less() {
+    let fs = Arc::new(open(disks("v113-tree").unwrap()));
+    let file = &mut first_files(&fs.view, fs.engine(), 1)[0];
+    let block = u64::from(fs.view.sb().sb.block_bytes());
+    for option in 1..=3 {
+        file.options.compression = Compression::of_option(option);
+        for is_random in [false, true] {
+            let start = (file.bytes.len() as u64).next_multiple_of(block);
+            let len = 300 * block;
+            let mut r = Random(option);
+            let byte = |i| {
+                if is_random {
+                    r.next() as u8
+                } else {
+                    (i / 50) as u8
+                }
+            };
+            let bytes: Vec<u8> = (0..len).map(byte).collect();
+            file.resize(start + len);
+            file.bytes[start as usize..].copy_from_slice(&bytes);
+            let told = Arc::new(Mutex::new(Told::default()));
+            let source = EnvArc::try_new(Data {
+                fs: fs.clone(),
+                id: file.id,
+                options: file.options,
+                bytes,
+                size: start + len,
+                told: told.clone(),
+            })
+            .unwrap();
+            fs.live(|_| run(&source, start / SECTOR, len as usize));
+            assert_eq!(told.lock().unwrap().written.bytes as u64, len);
+            let (stored, marked) = stored(&fs, file, start / SECTOR);
+            println!(
+                "option {option}, random {is_random}: {stored} of {} sectors",
+                len / SECTOR
+            );
+            match is_random {
+                true => assert_eq!((stored, marked), (len / SECTOR, true)),
+                false => assert!(stored < len / SECTOR / 3 && !marked, "{stored}"),
+            }
+        }
+    }
+    check_all(&fs, std::slice::from_ref(file));
+    fs.shut_down();
+    fs.check();
+}
+
+/// How many sectors the data of a file takes on devices from a sector on, and whether there is some
+/// that was found incompressible.
+fn stored(fs: &SpaceFs, file: &File, from: u64) -> (u64, bool) {
+    let pos = Bpos::new(file.id.inum, from + 1, 0);
+    let mut iter = fs.view.iter(BtreeId::EXTENTS, pos, file.id.snapshot);
+    let (mut nr, mut marked) = (0, false);
+    while let Some(key) = iter.next().unwrap() {
+        if key.k.p.inode == file.id.inum && key.k.key_type == KeyType::EXTENT {
+            let ptr = ptrs(&key, &EntrySizes::KNOWN).next().unwrap().unwrap();
+            nr += u64::from(ptr.crc.compressed_size);
+            marked |= ptr.crc.compression == CompressionType::INCOMPRESSIBLE;
+        }
+    }
+    (nr, marked)
 }
 
 /// How many extents of data a file has that end behind a sector.
