@@ -53,6 +53,7 @@ void bch_rs_unlock_pages(struct inode *inode);
 int bch_rs_remap_start(struct file *from, loff_t pos_from, struct file *to,
 		       loff_t pos_to, loff_t *len, unsigned int flags);
 int bch_rs_remap_drop(struct file *to, loff_t pos, loff_t len);
+int bch_rs_drop_pages_from(struct inode *inode, loff_t pos);
 void bch_rs_remap_end(struct file *from, struct file *to);
 bool bch_rs_file_writes(const struct file *file);
 int bch_rs_changed(struct file *file);

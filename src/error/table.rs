@@ -275,10 +275,10 @@ errors! {
     DataExtentEntry, InvalidArg, EINVAL, "an extent is larger than its checksum can be for";
     DataPlaceFull, NoSpace, ENOSPC, "a bucket that was taken for data has no room for it";
     DataCut, Key, EIO, "an extent can not be written in parts";
+    DataCutToMove, Key, EIO, "an extent that is to be moved within a file can not be cut";
     ReflinkFull, NoSpace, ENOSPC, "there is no room for more shared data";
     ReflinkLost, Io, EIO, "data that is to be shared is lost";
     LoggedOpInvalid, Key, EUCLEAN, "what the journal of operations says can not be read";
-    LoggedInsertUnsupported, Unsupported, EOPNOTSUPP, "an unfinished insertion of a range into a file has to be finished by another implementation";
     StripeMissing, Coherency, EIO, "an extent's stripe does not exist";
     StripeInvalid, Key, EIO, "a stripe's key can not be right";
     StripeMismatch, Coherency, EIO, "an extent is not where its stripe says";

@@ -48,7 +48,7 @@ use crate::{
         Report,
         Step, //
     },
-    data::write::resume_truncates,
+    data::write::resume_operations,
     env::{
         pr_err,
         pr_info,
@@ -457,7 +457,7 @@ fn fs_freespace_init(m: &mut Recovery) -> Result {
 /// C: `bch2_resume_logged_ops()`.
 fn resume_logged_ops(m: &mut Recovery) -> Result {
     let view = m.view.as_ref().ok_or(Error::ReadOnly)?;
-    resume_truncates(m.engine()?, view)
+    resume_operations(m.engine()?, view)
 }
 
 /// C: `bch2_delete_dead_inodes()`.

@@ -251,6 +251,22 @@ int bch_rs_remap_drop(struct file *to, loff_t pos, loff_t len)
 					     (pos + len - 1) >> PAGE_SHIFT);
 }
 
+/*
+ * What is from pos on leaves the page cache, once it is written. So does what else is in pages with
+ * a part of it. Nothing can come back meanwhile.
+ */
+int bch_rs_drop_pages_from(struct inode *inode, loff_t pos)
+{
+	loff_t start = round_down(pos, PAGE_SIZE);
+	int ret = filemap_write_and_wait_range(inode->i_mapping, start,
+					       LLONG_MAX);
+
+	if (ret)
+		return ret;
+	truncate_pagecache_range(inode, start, LLONG_MAX);
+	return 0;
+}
+
 void bch_rs_remap_end(struct file *from, struct file *to)
 {
 	struct inode *src = file_inode(from), *dst = file_inode(to);

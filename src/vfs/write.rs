@@ -351,6 +351,18 @@ impl FileWrite for Bcachefs {
         Ok(())
     }
 
+    fn shift(inode: &INode<Self>, pos: u64, bytes: u64, inserts: bool) -> Result {
+        let _scope = NoFs::enter();
+        let fs = &inode.sb().data().fs;
+        let engine = engine(fs).map_err(errno)?;
+        let file = (file_id(inode), inode.key().subvol);
+        let range = (pos / SECTOR, bytes / SECTOR);
+        let put = write::shift(engine, &fs.view, file, range, inserts);
+        let put = put.map_err(|e| reported("moving data", inode.ino(), e))?;
+        inode.add_sectors(put.sectors);
+        Ok(())
+    }
+
     fn share_data(
         (from, at): (&INode<Self>, u64),
         (to, pos): (&INode<Self>, u64),

@@ -36,8 +36,11 @@ from common import Limit, Log, Loop, Mounted, Skip, Tap, mount, umount
 SEED, OPERATIONS = 1, 400
 SECONDS, SIZE = 120, 1 << 20
 IMAGES = 'v113-tree', 'v113-repl2', 'v113-csum-none', 'v113-snap', 'v113-block512', 'v113-encrypted'
-KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
+COMPRESSED = {'v113-tree': 'compression=lz4', 'v113-repl2': 'compression=gzip', 'v113-encrypted': 'compression=zstd:7'}
+KEEP_SIZE, PUNCH_HOLE, COLLAPSE, ZERO_RANGE, INSERT = 1, 2, 8, 16, 32
 FICLONE, FICLONERANGE = 0x40049409, 0x4020940d
+# System calls and a command of io_submit(2).
+IO_SETUP, IO_DESTROY, IO_GETEVENTS, IO_SUBMIT, PWRITE = 206, 207, 208, 209, 1
 
 
 def fallocate(fd, mode, at, length):
@@ -46,6 +49,39 @@ def fallocate(fd, mode, at, length):
     if call(fd, mode, at, length):
         e = ctypes.get_errno()
         raise OSError(e, 'fallocate: ' + os.strerror(e))
+
+
+def syscall(name, *args):
+    call = common.libc.syscall
+    call.restype, call.argtypes = ctypes.c_long, [ctypes.c_long] * (1 + len(args))
+    result = call(globals()[name], *args)
+    if result < 0:
+        e = ctypes.get_errno()
+        raise OSError(e, f'{name}: ' + os.strerror(e))
+    return result
+
+
+def submit(fd, pieces):
+    """Writes pieces of memory, each (position, mmap), at once; how many bytes of each were written."""
+    context = ctypes.c_ulong(0)
+    syscall('IO_SETUP', len(pieces), ctypes.addressof(context))
+    buffers = [(ctypes.c_char * len(m)).from_buffer(m) for _, m in pieces]
+    blocks = [ctypes.create_string_buffer(struct.pack('QIiHhIQQqQII', nr, 0, 0, PWRITE, 0, fd, ctypes.addressof(b),
+                                                      len(b), at, 0, 0, 0), 64)
+              for nr, ((at, _), b) in enumerate(zip(pieces, buffers))]
+    pointers = (ctypes.c_void_p * len(blocks))(*(ctypes.addressof(b) for b in blocks))
+    done, nr = {}, 0
+    while nr < len(blocks):
+        nr += syscall('IO_SUBMIT', context.value, len(blocks) - nr, ctypes.addressof(pointers) + 8 * nr)
+    while len(done) < len(blocks):
+        events = ctypes.create_string_buffer(32 * len(blocks))
+        found = syscall('IO_GETEVENTS', context.value, 1, len(blocks), ctypes.addressof(events), 0)
+        for i in range(found):
+            data, _, result, _ = struct.unpack_from('QQqq', events, 32 * i)
+            done[data] = result
+    syscall('IO_DESTROY', context.value)
+    del buffers
+    return [done[i] for i in range(len(blocks))]
 
 
 class File:
@@ -78,9 +114,14 @@ class File:
             self.bytes.extend(bytes(at + len(data) - len(self.bytes)))
         self.bytes[at:at + len(data)] = data
 
+    def some(self, length):
+        """Bytes of which a part can be compressed, or all, or none."""
+        random_ = min(length, self.r.randrange(2 * length))
+        return self.r.randbytes(random_) + b'abcabcd' * ((length - random_) // 7) + bytes((length - random_) % 7)
+
     def write(self, fd=None, whole=False):
         at, length = self.range(whole)
-        data = self.r.randbytes(length)
+        data = self.some(length)
         if whole:
             buf = mmap.mmap(-1, length)
             buf[:] = data
@@ -98,6 +139,20 @@ class File:
 
     def write_synchronously(self):
         self.write(self.sync)
+
+    def write_queued(self):
+        """Direct writes next to each other, at the same time."""
+        at, pieces = self.range(True)[0], []
+        for _ in range(1 + self.r.randrange(6)):
+            buf = mmap.mmap(-1, self.block * (1 + self.r.randrange(12)))
+            buf[:] = self.some(len(buf))
+            pieces.append((at, buf))
+            at += len(buf)
+        done = submit(self.direct, pieces)
+        for (at, buf), length in zip(pieces, done):
+            if length != len(buf):
+                raise RuntimeError(f'{length} of {len(buf)} bytes')
+            self.put(at, bytes(buf))
 
     def append(self):
         fd = os.open(self.path, os.O_WRONLY | os.O_APPEND)
@@ -148,6 +203,18 @@ class File:
             del self.bytes[size:]
         else:
             self.bytes.extend(bytes(size - len(self.bytes)))
+
+    def collapse(self):
+        at, length = self.range(True)
+        if at + length < len(self.bytes):
+            fallocate(self.fd, COLLAPSE, at, length)
+            del self.bytes[at:at + length]
+
+    def insert(self):
+        at, length = self.range(True)
+        if at < len(self.bytes) < 2 * SIZE:
+            fallocate(self.fd, INSERT, at, length)
+            self.bytes[at:at] = bytes(length)
 
     def clone_range(self):
         """A part of the file becomes what another part is."""
@@ -216,8 +283,10 @@ class File:
 
     def churn(self, nr):
         """What is wrong after so many random operations."""
-        ways = [self.write] * 4 + [self.write_direct, self.write_direct, self.write_direct_anywhere, self.append,
+        ways = [self.write] * 4 + [self.write_direct, self.write_direct, self.write_queued, self.write_queued,
+                self.write_direct_anywhere, self.append,
                 self.write_mapped, self.write_mapped, self.punch, self.zero, self.allocate, self.truncate,
+                self.collapse, self.insert,
                 self.write_synchronously, self.clone_range, self.copy_range, self.clone, self.forget,
                 self.read_back, self.read_back, self.read_direct]
         for _ in range(nr):
@@ -324,7 +393,7 @@ def fsck(man, devices):
     return [] if 'passphrase' in man else rw.fsck(devices)
 
 
-def random_operations(name, seed, nr):
+def random_operations(name, seed, nr, options=''):
     if name not in common.images():
         raise Skip('no such image')
     files, wrong = common.unpack(name), []
@@ -334,9 +403,9 @@ def random_operations(name, seed, nr):
         paths = regular_files(common.MNT, 3)
         if not paths:
             raise Skip('no regular file')
+        umount()
         for turn in range(2):
-            if turn:
-                mount(dev.source, flags=0)
+            mount(dev.source, options, flags=0)
             wrong += in_processes([lambda p=p, i=i: churned(p, f'{seed}.{turn}.{i}', nr) for i, p in enumerate(paths)])
             wrong += compared(paths)
             umount()
@@ -442,7 +511,7 @@ def keep(to, seed, nr):
         files = common.unpack(name)
         rw.unlocked(name, files)
         with Loop(files) as dev:
-            mount(dev.source, flags=0)
+            mount(dev.source, COMPRESSED.get(name, ''), flags=0)
             paths = regular_files(common.MNT, 3)
             wrong = in_processes([lambda p=p, i=i: churned(p, f'{seed}.{i}', nr) for i, p in enumerate(paths)])
             found, errors = sums(common.MNT)
@@ -487,6 +556,8 @@ def main():
     nr = int(sys.argv[2]) if len(sys.argv) > 2 else OPERATIONS
     tap, log = Tap(), Log()
     tests = [(f'{n}: random operations, seed {seed}', random_operations, n, seed, nr) for n in IMAGES]
+    tests += [(f'{n}: random operations, {o}, seed {seed}', random_operations, n, seed, nr, o)
+              for n, o in COMPRESSED.items()]
     tests += [(f'{n}: what fsync said is safe', safe_after_fsync, n, seed, nr // 2) for n in IMAGES[:2]]
     tests += [('v113-snap: a snapshot that is read-only', read_only_snapshot, 'v113-snap')]
     tests += [(f'{n}: until it is full', full, n) for n in IMAGES[:1]]

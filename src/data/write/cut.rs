@@ -5,6 +5,7 @@
 //! mount goes on from there.
 
 use super::{
+    logged,
     punch,
     update::Put, //
 };
@@ -13,10 +14,7 @@ use crate::{
         Engine,
         Trans, //
     },
-    btree::{
-        trans::TransResult,
-        KeyBuf, //
-    },
+    btree::trans::TransResult,
     data::{
         inode_get,
         inode_put,
@@ -24,9 +22,7 @@ use crate::{
     },
     env::{
         num::round_up_pow2,
-        pr_err,
-        pr_info,
-        Vec, //
+        pr_info, //
     },
     error::{
         Class,
@@ -34,7 +30,6 @@ use crate::{
         Result, //
     },
     format::{
-        bkey::Bkey,
         bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType,
@@ -45,8 +40,6 @@ use crate::{
 
 /// Bytes in a sector.
 const SECTOR: u64 = 512;
-/// The part of `logged_ops` that has operations. C: `LOGGED_OPS_INUM_logged_ops`.
-const OPERATIONS: u64 = 0;
 
 /// Gives `file` of a subvolume another size. What is behind the end of the block that the new end
 /// is in is gone afterwards; the rest of that block is the page cache's to clear.
@@ -69,7 +62,7 @@ pub fn truncate(
         return Ok(put);
     };
     let cut = punch_behind(engine, view, file, new_size);
-    let ended = engine.run_in_reserve(|t| end(t, at));
+    let ended = engine.run_in_reserve(|t| logged::remove(t, at));
     put.add(cut?);
     ended?;
     Ok(put)
@@ -89,17 +82,7 @@ fn begin(
     let mut at = None;
     // Space can be allocated behind the end.
     if shrinks || has_extent_behind(t, view, file, note.new_size)? {
-        let mut p = Bpos::new(OPERATIONS, 1, 0);
-        while t.get(BtreeId::LOGGED_OPS, p)?.is_some() {
-            p = p.next_offset();
-        }
-        let k = Bkey {
-            key_type: KeyType::LOGGED_OP_TRUNCATE,
-            p,
-            ..Bkey::default()
-        };
-        t.update(BtreeId::LOGGED_OPS, KeyBuf::of(k, &note.encode())?)?;
-        at = Some(p);
+        at = Some(logged::add(t, KeyType::LOGGED_OP_TRUNCATE, &note.encode())?);
     }
     inode_put(t, &inode)?;
     let seq = t.commit()?;
@@ -124,42 +107,10 @@ fn punch_behind(engine: Engine<'_>, view: &View, file: FileId, size: u64) -> Res
     punch(engine, view, file, end_sector(view, size)?, u64::MAX)
 }
 
-/// Takes the note away.
-fn end(t: &mut Trans<'_>, at: Bpos) -> TransResult {
-    t.delete(BtreeId::LOGGED_OPS, at)?;
-    t.commit()?;
-    Ok(())
-}
-
-/// Goes on with what a crash has interrupted. Before anything else is changed.
+/// Goes on with what a crash has interrupted.
 ///
-/// C: `bch2_resume_logged_ops()`.
-pub fn resume_truncates(engine: Engine<'_>, view: &View) -> Result {
-    let mut found = Vec::new();
-    let mut iter = view.btrees.iter(BtreeId::LOGGED_OPS, 0, Bpos::MIN);
-    while let Some(key) = iter.next()? {
-        match key.k.key_type {
-            KeyType::LOGGED_OP_TRUNCATE => match LoggedTruncate::decode(key.v) {
-                Ok(note) => found.push((key.k.p, note))?,
-                Err(e) => {
-                    pr_err!("{}: logged operation {}: {e}", view.sb().name(), key.k);
-                    return Err(Error::LoggedOpInvalid);
-                }
-            },
-            KeyType::LOGGED_OP_FINSERT => return Err(Error::LoggedInsertUnsupported),
-            _ => (),
-        }
-    }
-    drop(iter);
-    for (at, note) in found {
-        resume(engine, view, &note)?;
-        engine.run_in_reserve(|t| end(t, at))?;
-    }
-    Ok(())
-}
-
 /// C: `bch2_resume_logged_op_truncate()`.
-fn resume(engine: Engine<'_>, view: &View, note: &LoggedTruncate) -> Result {
+pub(super) fn resume(engine: Engine<'_>, view: &View, note: &LoggedTruncate) -> Result {
     pr_info!("{}: going on: truncate {note}", view.sb().name());
     let done = view.subvolume(note.subvol).and_then(|subvol| {
         let file = FileId {

@@ -15,6 +15,8 @@
 //! | `space.rs`   | [`punch`], [`allocate`]: holes, and space without data                      |
 //! | `reflink.rs` | [`share`]: data that several files have                                   |
 //! | `cut.rs`     | [`truncate`]: another size                                                |
+//! | `shift.rs`   | [`shift`]: ranges that are put in, or taken out                           |
+//! | `logged.rs`  | [`resume_operations`]: what takes many transactions                       |
 //!
 //! Data is always written to space that was free, and found by whoever reads once its keys are in
 //! the btree: a write that was cut off has changed nothing. (C does the same unless a file has the
@@ -24,26 +26,27 @@
 mod bytes;
 mod cut;
 mod key;
+mod logged;
 mod op;
 mod options;
 mod reflink;
 mod seal;
+mod shift;
 mod space;
 mod squeeze;
 mod start;
 mod update;
 
 pub use bytes::Bytes;
-pub use cut::{
-    resume_truncates,
-    truncate, //
-};
+pub use cut::truncate;
+pub use logged::resume_operations;
 pub use op::{
     write,
     Written, //
 };
 pub use options::WriteOptions;
 pub use reflink::share;
+pub use shift::shift;
 pub use space::{
     allocate,
     nr_unallocated,

@@ -113,6 +113,20 @@ impl LoggedInsert {
             pos: raw.pos.get(),
         })
     }
+
+    /// The value of a `logged_op_finsert` key.
+    pub fn encode(&self) -> [u8; 40] {
+        let raw = RawLoggedInsert {
+            state: self.state,
+            pad: [0; 3],
+            subvol: self.subvol.into(),
+            inum: self.inum.into(),
+            dst_offset: self.dst_offset.into(),
+            src_offset: self.src_offset.into(),
+            pos: self.pos.into(),
+        };
+        zerocopy::transmute!(raw)
+    }
 }
 
 impl fmt::Display for LoggedInsert {

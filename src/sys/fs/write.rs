@@ -87,6 +87,11 @@ pub trait FileWrite: FileData {
     /// it had less.
     fn allocate(inode: &INode<Self>, pos: u64, end: u64, size: u64) -> Result;
 
+    /// Puts a hole of `bytes` bytes into the file at byte `pos`, if `inserts`, or takes as many out
+    /// there: all whole blocks. Its size on disk changes by as much. Nothing from there on is in
+    /// the page cache.
+    fn shift(inode: &INode<Self>, pos: u64, bytes: u64, inserts: bool) -> Result;
+
     /// Has the second file share `bytes` of the first one's data, both from these bytes on. The
     /// second has `size` bytes then, if it had less. What it had there is not in its page cache,
     /// and nothing of it is dirty in that of the other.

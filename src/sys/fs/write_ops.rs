@@ -38,6 +38,10 @@ enum Allocate {
     Hole,
     /// Have zeros there, and space for it.
     Zeros,
+    /// Have it not at all: what is behind comes to its place.
+    Collapse,
+    /// Have a hole before what is there.
+    Insert,
 }
 
 impl<T: FileWrite> INode<T> {
@@ -212,6 +216,8 @@ pub(super) unsafe extern "C" fn fallocate<T: FileWrite>(
         0 => Allocate::Space,
         bindings::FALLOC_FL_PUNCH_HOLE => Allocate::Hole,
         bindings::FALLOC_FL_ZERO_RANGE => Allocate::Zeros,
+        bindings::FALLOC_FL_COLLAPSE_RANGE if !keeps => Allocate::Collapse,
+        bindings::FALLOC_FL_INSERT_RANGE if !keeps => Allocate::Insert,
         _ => return failed(Errno::EOPNOTSUPP),
     };
     let start = num::u64_of_bits(offset);
@@ -221,7 +227,11 @@ pub(super) unsafe extern "C" fn fallocate<T: FileWrite>(
         let inode = INode::<T>::from_raw((*file).f_inode);
         bindings::bch_rs_lock_cache(inode.as_ptr());
         let changed = check(bindings::bch_rs_changed(file));
-        let done = changed.and_then(|()| allocate_locked(inode, how, (start, end), keeps));
+        let done = changed.and_then(|()| match how {
+            Allocate::Collapse => shift_locked(inode, (start, end), false),
+            Allocate::Insert => shift_locked(inode, (start, end), true),
+            _ => allocate_locked(inode, how, (start, end), keeps),
+        });
         bindings::bch_rs_unlock_cache(inode.as_ptr());
         done
     };
@@ -261,6 +271,37 @@ fn allocate_locked<T: FileWrite>(
         // SAFETY: The inode is ours, and locked.
         unsafe { bindings::i_size_write(inode.as_ptr(), num::i64_of_bits(end)) };
     }
+    Ok(())
+}
+
+/// Puts a range into a file or takes it out, while the inode is locked, and nobody can bring pages
+/// of it to the cache.
+///
+/// C: `bchfs_fcollapse_finsert()`.
+fn shift_locked<T: FileWrite>(
+    inode: &INode<T>,
+    (start, end): (u64, u64),
+    inserts: bool,
+) -> Result {
+    let (size, bytes) = (inode.size(), end.saturating_sub(start));
+    let is_within = match inserts {
+        true => start < size,
+        false => end < size,
+    };
+    if !is_within || (start | bytes) & block_bytes(inode).wrapping_sub(1) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let new_size = match inserts {
+        true => size.checked_add(bytes).ok_or(Errno::EFBIG)?,
+        false => size.saturating_sub(bytes),
+    };
+    // SAFETY: The inode is ours.
+    check(unsafe { bindings::inode_newsize_ok(inode.as_ptr(), num::i64_of_bits(new_size)) })?;
+    // SAFETY: As above; it is locked.
+    check(unsafe { bindings::bch_rs_drop_pages_from(inode.as_ptr(), num::i64_of_bits(start)) })?;
+    T::shift(inode, start, bytes, inserts)?;
+    // SAFETY: As above.
+    unsafe { bindings::i_size_write(inode.as_ptr(), num::i64_of_bits(new_size)) };
     Ok(())
 }
 

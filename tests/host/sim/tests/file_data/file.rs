@@ -11,6 +11,7 @@ use sim::{
             allocate,
             punch,
             share,
+            shift,
             truncate,
             write,
             WriteOptions,
@@ -123,8 +124,25 @@ impl Target<'_> {
                 truncate(engine, view, (file.id, SUBVOL), at)?;
                 file.resize(at);
             }
+            3 if at + len < file.bytes.len() as u64 => {
+                let range = (at / SECTOR, len / SECTOR);
+                shift(engine, view, (file.id, SUBVOL), range, false)?;
+                file.bytes.drain(at as usize..end as usize);
+            }
+            4 if at < file.bytes.len() as u64
+                && (file.bytes.len() as u64) < 2 * self.blocks * block =>
+            {
+                let range = (at / SECTOR, len / SECTOR);
+                shift(engine, view, (file.id, SUBVOL), range, true)?;
+                let hole = std::iter::repeat_n(0, len as usize);
+                file.bytes.splice(at as usize..at as usize, hole);
+            }
             _ => {
-                let data: Vec<u8> = (0..len).map(|_| r.next() as u8).collect();
+                // A half of it random, or less, so that a part can be compressed.
+                let random = r.below(2 * len);
+                let repeats =
+                    |i, r: &mut Random| (if i < random { r.next() } else { i / 300 }) as u8;
+                let data: Vec<u8> = (0..len).map(|i| repeats(i, r)).collect();
                 let mut done = Written::default();
                 let what = (at / SECTOR, &data[..]);
                 write(engine, view, file.id, &file.options, what, end, &mut done)?;
