@@ -92,7 +92,7 @@ fn note(key: &Key<'_>) -> Result<Option<Note>, Invalid> {
 
 /// Goes on with what a crash has interrupted. Before anything else is changed.
 ///
-/// C: `bch2_resume_operations()`.
+/// C: `bch2_resume_logged_ops()`.
 pub fn resume_operations(engine: Engine<'_>, view: &View) -> Result {
     let mut found = Vec::new();
     let mut iter = view.btrees.iter(BtreeId::LOGGED_OPS, 0, Bpos::MIN);
