@@ -219,8 +219,8 @@ fn change_files(fs: &Filesystem) -> BchResult {
             snapshot: made.snapshot,
         };
         let options = WriteOptions::of(fs.view.sb(), &made.inode);
-        let (mut data, mut done) = (DATA, Written::default());
-        let (engine, what) = (c.engine, (0, &mut data[..]));
+        let (data, mut done) = (DATA, Written::default());
+        let (engine, what) = (c.engine, (0, &data[..]));
         let size = DATA.len() as u64;
         write(engine, &fs.view, file, &options, what, size, &mut done)?;
         let at = (XattrType::USER, &b"name"[..]);

@@ -235,8 +235,8 @@ const ID: FileId = FileId {
 fn written(w: &Written, csum: Option<CsumType>, len: usize) -> Option<Error> {
     let mut options = WriteOptions::of(w.view.sb(), &Inode::default());
     options.csum = csum.unwrap_or(options.csum);
-    let mut data = vec![7; len];
-    let (what, mut done) = ((0, &mut data[..]), Done::default());
+    let data = vec![7; len];
+    let (what, mut done) = ((0, &data[..]), Done::default());
     write(
         w.engine(),
         &w.view,
