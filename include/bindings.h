@@ -51,6 +51,7 @@
 #include "nodes.h"
 #include "owners.h"
 #include "kobject.h"
+#include "subvolumes.h"
 #include "tasks.h"
 
 /* What bindgen does not take for a constant. */

@@ -73,6 +73,8 @@ pub mod pass {
     pub const FS_FREESPACE_INIT: u8 = 16;
     /// What inodes say of themselves.
     pub const CHECK_INODES: u8 = 24;
+    /// Keys and nodes of snapshots that are not used.
+    pub const DELETE_DEAD_SNAPSHOTS: u8 = 21;
     /// What extents are of.
     pub const CHECK_EXTENTS: u8 = 25;
     /// Shared extents.
@@ -133,7 +135,7 @@ const V1_13: &[(u8, u8)] = &[
     (19, FSCK), // check_snapshots
     (20, FSCK), // check_subvols
     (35, FSCK), // check_subvol_children
-    (21, FSCK), // delete_dead_snapshots
+    (pass::DELETE_DEAD_SNAPSHOTS, FSCK),
     (22, 0),    // fs_upgrade_for_subvolumes
     (pass::CHECK_INODES, FSCK),
     (pass::CHECK_EXTENTS, FSCK),

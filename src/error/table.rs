@@ -253,6 +253,14 @@ errors! {
     SubvolumeNotFound, NotFound, ENOENT, "no such subvolume";
     SubvolumeInvalid, Key, EIO, "a subvolume's key can not be right";
     SubvolumeLost, Key, EIO, "a subvolume's key could not be used";
+    SubvolumeMissing, Coherency, EIO, "a subvolume that is to change has no key, or one that can not be right";
+    SubvolumeDeleted, ReadOnly, EROFS, "the subvolume is being deleted";
+    SubvolumesExhausted, NoSpace, ENOSPC, "all numbers of subvolumes are taken";
+    SnapshotMissing, Coherency, EIO, "a node of the snapshot trees that is to change has no key, or one that can not be right";
+    SnapshotsUnclear, Coherency, EUCLEAN, "a node of the snapshot trees can not be read: nothing is deleted of any";
+    SnapshotHasChildren, Coherency, EINVAL, "the snapshot of a subvolume has others below it";
+    SnapshotsExhausted, NoSpace, ENOSPC, "all numbers of snapshots are taken";
+    SnapshotTreesExhausted, NoSpace, ENOSPC, "all numbers of snapshot trees are taken";
     SubvolumeSnapshotMissing, Coherency, EIO, "a subvolume's snapshot, or one it comes from, does not exist";
     RootInodeMissing, Coherency, EUCLEAN, "the root directory does not exist";
 
@@ -349,7 +357,10 @@ errors! {
     AclInvalid, Key, EINVAL, "an access control list can not be right";
     QuotaInvalid, Key, EIO, "the limits of a quota can not be right";
     SubvolumeReadOnly, ReadOnly, EROFS, "the subvolume is read-only";
-    SubvolumeDeleteUnsupported, Unsupported, EOPNOTSUPP, "deleting subvolumes is not supported yet";
+    SnapshotOfNoRoot, InvalidArg, EINVAL, "a snapshot of what is no root of a subvolume";
+    SnapshotOfOthers, InvalidArg, EPERM, "a snapshot of a subvolume whose root somebody else owns";
+    SubvolumeNotEmpty, InvalidArg, ENOTEMPTY, "other subvolumes are in the directories of the subvolume";
+    SubvolumeNone, NotFound, ENOENT, "what is to be deleted is no subvolume";
     NameTooLong, InvalidArg, ENAMETOOLONG, "the name is too long";
     DirentNotFound, NotFound, ENOENT, "the directory has no entry of that name";
     DirentExists, InvalidArg, EEXIST, "the directory has an entry of that name";
@@ -377,6 +388,7 @@ errors! {
 
     // ioctl.
     IoctlUnknown, Unsupported, ENOTTY, "no such ioctl";
+    IoctlSubvolume, InvalidArg, EINVAL, "the subvolume could not be made, or deleted";
     IoctlNotYet, Unsupported, EOPNOTSUPP, "the ioctl is not supported yet";
     IoctlMemory, InvalidArg, EFAULT, "the memory that an ioctl's argument points to is not there";
     IoctlNonAdmin, InvalidArg, EPERM, "the ioctl needs CAP_SYS_ADMIN";

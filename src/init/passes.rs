@@ -5,7 +5,10 @@
 //! When a pass is run, and in which order, is in [`crate::check`]. To add one: a line in
 //! [`PASSES`].
 
-use super::rw::ReadWrite;
+use super::{
+    reaper::writing,
+    rw::ReadWrite, //
+};
 use crate::{
     alloc::{
         check_enough,
@@ -76,7 +79,11 @@ use crate::{
     },
     journal::live::Start,
     sb::State,
-    snapshots::View,
+    snapshots::{
+        delete_unused,
+        reap,
+        View, //
+    },
     sys::workqueue::WorkQueue,
 };
 
@@ -149,6 +156,7 @@ pub(super) const PASSES: &[Step<Recovery>] = &[
         m.check_files(check_directory_structure)
     }),
     step(pass::CHECK_NLINKS, |m| m.check_files(check_nlinks)),
+    step(pass::DELETE_DEAD_SNAPSHOTS, delete_dead_snapshots),
     step(pass::FS_FREESPACE_INIT, fs_freespace_init),
     step(pass::RESUME_LOGGED_OPS, resume_logged_ops),
     step(pass::DELETE_DEAD_INODES, delete_dead_inodes),
@@ -452,6 +460,14 @@ fn journal_replay(m: &mut Recovery) -> Result {
 /// C: `bch2_fs_freespace_init()`: when adding a device did not come to its end.
 fn fs_freespace_init(m: &mut Recovery) -> Result {
     complete_freespace(m.engine()?)
+}
+
+/// C: `bch2_delete_dead_snapshots()`.
+fn delete_dead_snapshots(m: &mut Recovery) -> Result {
+    let view = m.view.as_ref().ok_or(Error::ReadOnly)?;
+    let w = writing(m.engine()?);
+    delete_unused(&w, view)?;
+    reap(&w, view, &|| false).map(drop)
 }
 
 /// C: `bch2_resume_logged_ops()`.

@@ -109,6 +109,21 @@ pub struct ReadWrite {
     threads: Mutex<Vec<Thread>>,
 }
 
+/// What transactions need, for a thread.
+pub(super) struct Handle {
+    btrees: Arc<Btrees>,
+    writer: Arc<Writer>,
+}
+
+impl Handle {
+    pub(super) fn engine(&self) -> Engine<'_> {
+        Engine {
+            btrees: &self.btrees,
+            writer: &self.writer,
+        }
+    }
+}
+
 /// What goes on in the background.
 #[derive(Clone, Copy, Debug)]
 enum Task {
@@ -254,6 +269,14 @@ impl ReadWrite {
     /// Space in use as of the last commit, and what is reserved for data that is not written yet.
     pub(super) fn usage(&self) -> Usage {
         self.writer.hooks.usage_to_come()
+    }
+
+    /// What it takes to run transactions, for a thread that ends before writing does.
+    pub(super) fn handle(&self) -> Handle {
+        Handle {
+            btrees: self.btrees.clone(),
+            writer: self.writer.clone(),
+        }
     }
 
     /// What it takes to run transactions.

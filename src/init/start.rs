@@ -9,6 +9,10 @@ use super::{
         Recovery,
         PASSES, //
     },
+    reaper::{
+        writing,
+        Reaper, //
+    },
     rw::{
         self,
         ReadWrite, //
@@ -61,7 +65,10 @@ use crate::{
         State,
         StateCell, //
     },
-    snapshots::View,
+    snapshots::{
+        delete_unused,
+        View, //
+    },
     sys::{
         block::BlockDevice,
         sync::{
@@ -76,6 +83,8 @@ use crate::{
 ///
 /// C: `struct bch_fs`.
 pub struct Filesystem {
+    /// Deletes snapshots, while the filesystem is read-write. The first to be dropped.
+    reaper: Reaper,
     /// What can be read.
     pub view: Arc<View>,
     /// What was read of the journal.
@@ -216,7 +225,11 @@ impl Filesystem {
                 _ => e,
             });
         }
-        let view = m.view.ok_or(Error::NoEntry)?;
+        let view = Arc::try_new(m.view.ok_or(Error::NoEntry)?)?;
+        let reaper = Reaper::try_new()?;
+        if let Some(rw) = m.rw.as_ref().filter(|_| goal == Access::Write) {
+            reaper.start(rw, &view)?;
+        }
         if let Some(rw) = m.rw.as_ref().filter(|_| goal == Access::Read) {
             rw.stop(view.sb())?;
         }
@@ -226,6 +239,7 @@ impl Filesystem {
         }
         let start = m.from.filter(|_| m.rw.is_none());
         Ok(Self {
+            reaper,
             view,
             journal: span,
             usage: m.usage,
@@ -325,7 +339,10 @@ impl Filesystem {
     /// Writes nothing by itself until [`thaw`](Self::thaw). Nobody may be changing anything.
     pub fn freeze(&self) -> Result {
         match self.read_write() {
-            Ok(rw) => rw.pause(),
+            Ok(rw) => {
+                self.reaper.stop();
+                rw.pause()
+            }
             Err(_) => Ok(()),
         }
     }
@@ -333,7 +350,10 @@ impl Filesystem {
     /// Ends [`freeze`](Self::freeze).
     pub fn thaw(&self) -> Result {
         match self.read_write() {
-            Ok(rw) => rw.go_on(),
+            Ok(rw) => {
+                rw.go_on()?;
+                self.reaper.start(rw, &self.view)
+            }
             Err(_) => Ok(()),
         }
     }
@@ -346,9 +366,11 @@ impl Filesystem {
         let Some(rw) = self.rw.get() else {
             return Ok(());
         };
+        self.reaper.stop();
         if let Ok(changes) = self.changes() {
             // Those that some snapshot had for the last time. What can not be removed stays listed.
             let _ = remove_dead(&changes);
+            let _ = delete_unused(&writing(changes.engine), &self.view);
         }
         rw.stop(self.view.sb())
     }
@@ -366,7 +388,8 @@ impl Filesystem {
             Some(rw) => rw.resume()?,
             None => return self.first_read_write(),
         }
-        remove_dead(&self.changes()?)
+        remove_dead(&self.changes()?)?;
+        self.reaper.start(self.read_write()?, &self.view)
     }
 
     #[inline(never)]

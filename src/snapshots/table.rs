@@ -2,6 +2,10 @@
 
 //! The snapshot trees in memory.
 
+use super::{
+    grow::Grow,
+    moves::Moves, //
+};
 use crate::{
     btree::{
         trans::Ancestry,
@@ -23,16 +27,18 @@ use crate::{
         bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType,
-        values::snapshot::{
-            Snapshot,
-            SnapshotState, //
-        },
+        values::snapshot::Snapshot, //
     },
     sb::Lost,
+    sys::sync::atomic::{
+        AtomicBool,
+        AtomicU32,
+        Ordering, //
+    },
 };
 
 /// One node of a snapshot tree.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Node {
     id: u32,
     /// Index of the parent; its own index for a root.
@@ -43,20 +49,28 @@ struct Node {
     /// Distance from the root.
     depth: u32,
     tree: u32,
-    subvol: u32,
-    state: SnapshotState,
     /// All its ancestors are there: what it sees can be told.
     whole: bool,
+    /// The node below it that its subvolume has gone to since the mount; 0 if none.
+    next: AtomicU32,
+    /// It was deleted since the mount, or is about to be.
+    gone: AtomicBool,
 }
 
 /// All snapshot nodes. What is stored to speed up searches is not trusted, and not used: it is
 /// made again from the parents.
 ///
+/// Nodes that are made since the mount are added, and those that are deleted stay: they have no
+/// keys, so it makes no difference who descends from them. Thus the table only grows, and needs no
+/// lock. The ids of deleted nodes are not used again before the next mount.
+///
 /// C: `struct snapshot_table`.
 #[derive(Debug, Default)]
 pub struct Table {
     /// In descending order of ids: a parent before its children.
-    nodes: Vec<Node>,
+    nodes: Grow<Node>,
+    /// Keys that go from one snapshot to another.
+    pub(super) moves: Moves,
 }
 
 impl Table {
@@ -79,7 +93,7 @@ impl Table {
                 continue;
             };
             match Snapshot::decode(key.v) {
-                Ok(s) => found.push((id, s))?,
+                Ok(s) => found.push((id, s.parent, s.tree))?,
                 Err(invalid) => {
                     pr_err!(
                         "snapshots: node {id} (btree snapshots, {}): {invalid}",
@@ -91,47 +105,61 @@ impl Table {
             }
         }
         // Read in ascending order: the other way round, parents come first.
-        let mut table = Self { nodes: Vec::new() };
-        for (id, s) in found.iter().rev() {
-            if !table.add(*id, s)? {
+        let mut table = Self::default();
+        for (id, parent, tree) in found.iter().rev() {
+            if !table.add(*id, *parent, *tree)? {
                 btrees.sb().errors.count(FsckError::SNAPSHOT_NODE_MISSING);
             }
         }
         Ok(table)
     }
 
-    /// Adds a node whose id is below all others. Says whether its parent is there.
-    fn add(&mut self, id: u32, s: &Snapshot) -> Result<bool> {
+    /// Adds a node whose id is below all others, while nobody reads. Says whether its parent is
+    /// there.
+    fn add(&mut self, id: u32, parent: u32, tree: u32) -> Result<bool> {
+        let found = parent == 0 || self.contains(parent);
+        if !found {
+            pr_err!("snapshots: node {id} has parent {parent}, which does not exist");
+        }
+        let node = self.new_node(id, parent, tree);
+        self.nodes.add(node)?;
+        Ok(found)
+    }
+
+    /// Makes room for `nr` nodes, so that adding them can not fail.
+    pub(super) fn reserve(&self, nr: usize) -> Result {
+        self.nodes.reserve(nr)
+    }
+
+    /// Adds a node that was made, whose id is below all others. There is room for it, and nobody
+    /// else is adding one.
+    pub(super) fn insert(&self, id: u32, parent: u32, tree: u32) -> Result {
+        self.nodes.push(self.new_node(id, parent, tree))
+    }
+
+    fn new_node(&self, id: u32, parent: u32, tree: u32) -> Node {
         let own = sat_u32(self.nodes.len());
-        let parent = match s.parent {
+        let above = match parent {
             0 => None,
-            parent => {
-                let index = self.index(parent);
-                if index.is_none() {
-                    pr_err!("snapshots: node {id} has parent {parent}, which does not exist");
-                }
-                index
-            }
+            parent => self.index(parent),
         };
-        let found = s.parent == 0 || parent.is_some();
-        let (parent, depth, jump, whole) = match parent.and_then(|p| Some((p, self.node(p)?))) {
-            None => (own, 0, own, found),
+        let (index, depth, jump, whole) = match above.and_then(|p| Some((p, self.node(p)?))) {
+            None => (own, 0, own, parent == 0),
             Some((index, p)) => {
                 let depth = p.depth.saturating_add(1);
                 (index, depth, self.jump_from(index, p), p.whole)
             }
         };
-        self.nodes.push(Node {
+        Node {
             id,
-            parent,
+            parent: index,
             jump,
             depth,
-            tree: s.tree,
-            subvol: s.subvol,
-            state: s.state,
+            tree,
             whole,
-        })?;
-        Ok(found)
+            next: AtomicU32::new(0),
+            gone: AtomicBool::new(false),
+        }
     }
 
     /// Where a child of `parent` jumps to: twice as far as the parent's jump, if the parent's
@@ -152,13 +180,16 @@ impl Table {
         }
     }
 
+    #[inline]
     fn node(&self, index: u32) -> Option<&Node> {
         self.nodes.get(usize_of_u32(index))
     }
 
+    #[inline]
     fn index(&self, id: u32) -> Option<u32> {
-        let found = self.nodes.binary_search_by(|n| id.cmp(&n.id));
-        found.ok().map(sat_u32)
+        let at = self.nodes.partition_point(|n| n.id > id);
+        let found = self.nodes.get(at).is_some_and(|n| n.id == id);
+        found.then(|| sat_u32(at))
     }
 
     fn find(&self, id: u32) -> Option<&Node> {
@@ -172,10 +203,10 @@ impl Table {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.len() == 0
     }
 
-    /// Whether there is a node `id`.
+    /// Whether there is a node `id`, or was one since the mount.
     pub fn contains(&self, id: u32) -> bool {
         self.index(id).is_some()
     }
@@ -186,19 +217,52 @@ impl Table {
         self.find(id).is_some_and(|n| n.whole)
     }
 
+    /// The lowest id there is, or was since the mount.
+    pub(super) fn lowest(&self) -> u32 {
+        self.nodes.iter().next_back().map_or(0, |n| n.id)
+    }
+
+    /// The highest number of a tree that a node is in.
+    pub(super) fn last_tree(&self) -> u32 {
+        self.nodes.iter().map(|n| n.tree).max().unwrap_or(0)
+    }
+
     /// The tree that node `id` is in.
     pub fn tree(&self, id: u32) -> Option<u32> {
         self.find(id).map(|n| n.tree)
     }
 
-    /// The subvolume of node `id`, 0 when it has none.
-    pub fn subvol(&self, id: u32) -> Option<u32> {
-        self.find(id).map(|n| n.subvol)
+    /// The subvolume that was at node `id` is at `next`, a node below.
+    pub(super) fn goes_on(&self, id: u32, next: u32) {
+        if let Some(node) = self.find(id) {
+            node.next.store(next, Ordering::Release);
+        }
     }
 
-    /// What state node `id` is in.
-    pub fn state(&self, id: u32) -> Option<SnapshotState> {
-        self.find(id).map(|n| n.state)
+    /// The node that the subvolume is at now that was at node `id` at some time since the mount.
+    pub(super) fn latest(&self, mut id: u32) -> u32 {
+        while let Some(node) = self.find(id) {
+            match node.next.load(Ordering::Acquire) {
+                0 => break,
+                // Children have lower ids.
+                next if next < id => id = next,
+                _ => break,
+            }
+        }
+        id
+    }
+
+    /// The node `id` goes: nothing is to be written for it any more.
+    pub(super) fn end(&self, id: u32) {
+        if let Some(node) = self.find(id) {
+            node.gone.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether nothing is to be written for `id` any more.
+    pub(super) fn has_ended(&self, id: u32) -> bool {
+        self.find(id)
+            .is_some_and(|n| n.gone.load(Ordering::Acquire))
     }
 
     /// The parent of node `id`.
@@ -246,16 +310,10 @@ impl Ancestry for Table {
 mod tests {
     use super::*;
 
-    fn snapshot(parent: u32) -> Snapshot {
-        let mut v = [0u8; 64];
-        v[4..8].copy_from_slice(&parent.to_le_bytes());
-        Snapshot::decode(&v).unwrap()
-    }
-
     fn table(parents: &[(u32, u32)]) -> Table {
         let mut t = Table::default();
         for (id, parent) in parents {
-            t.add(*id, &snapshot(*parent)).unwrap();
+            t.add(*id, *parent, 1).unwrap();
         }
         t
     }
@@ -306,5 +364,32 @@ mod tests {
         let t = table(&[(10, 0), (9, 10), (8, 99), (7, 8), (6, 9)]);
         let whole = [10, 9, 8, 7, 6, 5].map(|id| t.is_whole(id));
         assert_eq!(whole, [true, true, false, false, true, false]);
+    }
+
+    #[test]
+    fn nodes_that_are_made_later() {
+        let t = table(&[
+            (u32::MAX, 0),
+            (u32::MAX - 1, u32::MAX),
+            (u32::MAX - 2, u32::MAX),
+        ]);
+        assert_eq!(t.lowest(), u32::MAX - 2);
+        let mut at = u32::MAX - 2;
+        for i in 0..100u32 {
+            t.reserve(2).unwrap();
+            let (other, next) = (at - 1, at - 2);
+            t.insert(other, at, 1).unwrap();
+            t.insert(next, at, 1).unwrap();
+            t.goes_on(at, next);
+            t.end(other);
+            assert!(t.is_ancestor(next, u32::MAX) && t.is_ancestor(other, at));
+            assert!(!t.is_ancestor(next, other) && !t.is_ancestor(next, u32::MAX - 1));
+            assert!(t.has_ended(other) && !t.has_ended(next) && t.is_whole(next));
+            assert_eq!(t.len(), 5 + 2 * i as usize);
+            at = next;
+        }
+        assert_eq!(t.latest(u32::MAX - 2), at);
+        assert_eq!(t.latest(u32::MAX), u32::MAX);
+        assert_eq!(t.lowest(), at);
     }
 }

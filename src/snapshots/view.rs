@@ -3,6 +3,7 @@
 //! The btrees as one snapshot sees them.
 
 use super::{
+    gate::Gate,
     subvolumes::Subvolumes,
     table::Table,
     visible::VisibleIter, //
@@ -13,13 +14,17 @@ use crate::{
         Found, //
     },
     env::Arc,
-    error::Result,
+    error::{
+        Error,
+        Result, //
+    },
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
         values::subvolume::Subvolume, //
     },
     sb::SbState,
+    sys::sync::atomic::AtomicBool,
 };
 
 /// The btrees of a filesystem and its snapshot trees.
@@ -29,7 +34,11 @@ pub struct View {
     pub btrees: Arc<Btrees>,
     /// The snapshot trees.
     pub table: Table,
-    subvols: Subvolumes,
+    /// Subvolumes that go to other snapshots.
+    pub gate: Gate,
+    pub(super) subvols: Subvolumes,
+    /// Snapshots may be dead that are not removed yet.
+    pub(super) has_dead: AtomicBool,
 }
 
 impl View {
@@ -46,7 +55,9 @@ impl View {
         Ok(Self {
             btrees,
             table,
+            gate: Gate::try_new()?,
             subvols,
+            has_dead: AtomicBool::new(true),
         })
     }
 
@@ -74,7 +85,7 @@ impl View {
             false => end.with_snapshot(u32::MAX),
         };
         let iter = self.btrees.iter(btree, 0, start).until(last);
-        VisibleIter::new(iter, &self.table, snapshot, end)
+        VisibleIter::new(iter, &self.table, snapshot, (start, end))
     }
 
     /// The key at `pos` that `pos.snapshot` sees.
@@ -85,7 +96,7 @@ impl View {
         // Everything the snapshot can see at this position is its own or has a higher id.
         let iter = self.btrees.iter(btree, 0, pos);
         let iter = iter.until(pos.with_snapshot(u32::MAX));
-        let mut visible = VisibleIter::new(iter, &self.table, pos.snapshot, pos);
+        let mut visible = VisibleIter::new(iter, &self.table, pos.snapshot, (pos, pos));
         match visible.advance()? {
             Some(k) if k.p.same_place(pos) => Ok(Some(visible.into_inner().into())),
             _ => Ok(None),
@@ -98,5 +109,37 @@ impl View {
     #[inline]
     pub fn subvolume(&self, id: u32) -> Result<Subvolume> {
         self.subvols.get(id)
+    }
+
+    /// The snapshot that the subvolume is at now that was at `snapshot` at some time since the
+    /// mount.
+    #[inline]
+    pub fn latest(&self, snapshot: u32) -> u32 {
+        match self.gate.was_never_closed() {
+            true => snapshot,
+            false => self.table.latest(snapshot),
+        }
+    }
+
+    /// The snapshot to write to, as [`View::latest`]; see [`Gate`]. [`Error::SubvolumeDeleted`]
+    /// when there is none any more.
+    #[inline]
+    pub fn latest_to_write(&self, snapshot: u32) -> Result<u32> {
+        let latest = self.latest(snapshot);
+        match self.table.has_ended(latest) {
+            true => Err(Error::SubvolumeDeleted),
+            false => Ok(latest),
+        }
+    }
+
+    /// Whether a subvolume has no name any more, or is deleted.
+    #[inline]
+    pub fn is_removed(&self, subvol: u32) -> bool {
+        self.subvols.has_removed() && self.subvols.is_removed(subvol)
+    }
+
+    /// An inode of a subvolume is in use from now on; or no more.
+    pub fn count_user(&self, subvol: u32, is_used: bool) {
+        self.subvols.count_user(subvol, is_used);
     }
 }

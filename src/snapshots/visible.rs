@@ -29,14 +29,22 @@ pub struct VisibleIter<'a> {
     snapshot: Option<u32>,
     /// The last position wanted.
     end: Bpos,
+    /// Where the walk began.
+    start: Bpos,
     /// Keys at this place are not wanted any more.
     done_with: Option<Bpos>,
     at_end: bool,
 }
 
 impl<'a> VisibleIter<'a> {
-    pub(super) fn new(iter: Iter<'a>, table: &'a Table, snapshot: u32, end: Bpos) -> Self {
+    pub(super) fn new(
+        iter: Iter<'a>,
+        table: &'a Table,
+        snapshot: u32,
+        (start, end): (Bpos, Bpos),
+    ) -> Self {
         Self {
+            start,
             snapshot: iter.btree().has_snapshots().then_some(snapshot),
             iter,
             table,
@@ -54,6 +62,7 @@ impl<'a> VisibleIter<'a> {
             Some(_) => pos.with_snapshot(0),
             None => pos,
         };
+        self.start = pos;
         self.iter.seek(pos);
     }
 
@@ -70,6 +79,23 @@ impl<'a> VisibleIter<'a> {
     /// Moves to the next visible key and returns its header; [`current`](Self::current) has the
     /// value. `None` at the end.
     pub fn advance(&mut self) -> Result<Option<Bkey>> {
+        if self.snapshot.is_none() {
+            return self.step();
+        }
+        let (table, mut again) = (self.table, false);
+        let (from, was_at_end) = (self.done_with, self.at_end);
+        table.moves.read(|| {
+            if core::mem::replace(&mut again, true) {
+                (self.done_with, self.at_end) = (from, was_at_end);
+                let next = from.map_or(self.start, |p| p.next_offset());
+                self.iter.seek(next);
+            }
+            self.step()
+        })
+    }
+
+    /// One step; what is moved meanwhile may be missed.
+    fn step(&mut self) -> Result<Option<Bkey>> {
         let mut steps = 0u32;
         while !self.at_end {
             let Some(k) = self.iter.advance()? else {

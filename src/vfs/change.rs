@@ -39,6 +39,7 @@ use crate::{
         Life,
         NewAttributes,
         Result,
+        Subvolumes as _,
         XattrMode, //
     },
 };
@@ -151,7 +152,21 @@ impl Life for Bcachefs {
         Ok(())
     }
 
+    fn entered(inode: &INode<Self>) {
+        let view = &inode.sb().data().fs.view;
+        view.count_user(inode.key().subvol, true);
+    }
+
+    fn left(inode: &INode<Self>) {
+        let view = &inode.sb().data().fs.view;
+        view.count_user(inode.key().subvol, false);
+    }
+
     fn remove(inode: &INode<Self>) {
+        // With all of the subvolume.
+        if Self::is_removed(inode) {
+            return;
+        }
         // Else it is done by the next mount.
         let Ok(changes) = changes(inode.sb().data()) else {
             return;

@@ -43,7 +43,7 @@ impl Owner for Filesystem {
 pub(super) fn file_id(inode: &INode<Bcachefs>) -> FileId {
     FileId {
         inum: inode.key().inum,
-        snapshot: inode.data().snapshot,
+        snapshot: inode.sb().data().fs.view.latest(inode.data().snapshot),
     }
 }
 

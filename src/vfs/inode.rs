@@ -42,7 +42,7 @@ use crate::{
 /// Our part of an inode in memory.
 pub struct Node {
     known: SpinLock<Known>,
-    /// The snapshot that its subvolume is at.
+    /// The snapshot that its subvolume was at when it was read.
     pub(super) snapshot: u32,
     /// Blocks that are going to be written.
     pub(super) dirty: Delalloc,

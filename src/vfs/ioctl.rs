@@ -10,7 +10,9 @@ use super::{
 use crate::{
     ctl::ioctl::{
         control,
-        On, //
+        Answer,
+        On,
+        Subvolume, //
     },
     error::{
         errno::Errno,
@@ -20,9 +22,13 @@ use crate::{
     init::Filesystem,
     sys::{
         fs::{
+            create_subvolume,
+            remove_subvolume,
             Controls,
             INode,
-            Result, //
+            NewSubvolume,
+            Result,
+            UserPath, //
         },
         nodes::{
             self,
@@ -61,7 +67,37 @@ impl Controls for Bcachefs {
 
     fn control(inode: &INode<Self>, cmd: u32, arg: usize) -> Result<u32> {
         let fs = &inode.sb().data().fs;
-        control(On::File, cmd, arg, |request| request.answer(fs)).map_err(errno)
+        let mut failed = None;
+        let done = control(On::File, cmd, arg, |request| {
+            let Some(what) = request.subvolume().filter(|_| fs.read_write().is_ok()) else {
+                return request.answer(fs);
+            };
+            match change_subvolume(inode, what) {
+                Ok(()) => Ok(Answer::done()),
+                Err(e) => {
+                    failed = Some(e);
+                    Err(Error::IoctlSubvolume)
+                }
+            }
+        });
+        done.map_err(|e| failed.unwrap_or(errno(e)))
+    }
+}
+
+/// C: `bch2_ioctl_subvolume_create()`, `bch2_ioctl_subvolume_destroy()`.
+fn change_subvolume(inode: &INode<Bcachefs>, what: Subvolume) -> Result {
+    let at = |dirfd, text| UserPath { dirfd, text };
+    match what {
+        Subvolume::Create {
+            dirfd,
+            mode,
+            path,
+            snapshot,
+        } => {
+            let at = at(dirfd, path);
+            create_subvolume(inode, &NewSubvolume { at, mode, snapshot })
+        }
+        Subvolume::Destroy { dirfd, path } => remove_subvolume(inode, at(dirfd, path)),
     }
 }
 

@@ -17,6 +17,7 @@
 //! | `mount.rs` | mounting, remounting, `statfs`, options                           |
 //! | `names.rs` | changing directories                                              |
 //! | `quota.rs` | quotactl                                                          |
+//! | `subvolume.rs` | making and deleting subvolumes                                |
 //! | `write.rs` | writing data of regular files                                     |
 //! | `xattr.rs` | extended attributes and access control lists                      |
 
@@ -32,6 +33,7 @@ mod job;
 mod mount;
 mod names;
 mod quota;
+mod subvolume;
 mod write;
 mod xattr;
 

@@ -17,12 +17,15 @@ use super::{
 use crate::{
     env::Vec,
     error::Error,
+    format::values::inode::InodeFlags,
     fs::{
         acl::{
             AclEntry as Entry,
             Tag, //
         },
         change::{
+            Created,
+            Linked,
             Mode,
             NewFile,
             Side, //
@@ -54,6 +57,47 @@ pub(super) fn entries(list: &[AclEntry]) -> crate::error::Result<Vec<Entry>> {
     Ok(all)
 }
 
+/// Calls `create` with what a new file is to be.
+pub(super) fn with_lists<T>(
+    dir: &INode<Bcachefs>,
+    new: &NewNode<'_>,
+    create: impl FnOnce(&NewFile<'_>) -> crate::error::Result<T>,
+) -> crate::error::Result<T> {
+    let acl = new.acl.map(entries).transpose()?;
+    let default_acl = new.default_acl.map(entries).transpose()?;
+    create(&NewFile {
+        mode: new.mode,
+        uid: new.uid,
+        gid: new.gid,
+        dev: new.rdev,
+        now: touch(dir),
+        acl: acl.as_deref(),
+        default_acl: default_acl.as_deref(),
+        link: new.link,
+    })
+}
+
+/// What `create` makes, for the VFS; `is_named` if it has a name in `dir` then.
+pub(super) fn made(
+    dir: &INode<Bcachefs>,
+    is_named: bool,
+    create: impl FnOnce() -> crate::error::Result<Created>,
+) -> crate::error::Result<Made<Bcachefs>> {
+    // What can fail comes before.
+    let mut data = Node::unused()?;
+    let made = create()?;
+    data.set(made.inode, made.snapshot, made.at);
+    if is_named {
+        committed(dir, &made.dir, made.at, Times::CONTENTS);
+    }
+    Ok(Made {
+        key: made.id,
+        hash: made.id.inum,
+        params: params(dir.sb().data(), &made.inode),
+        data,
+    })
+}
+
 fn side<'a>(place: &'a Place<'_, Bcachefs>) -> Side<'a> {
     Side {
         dir: place.dir.key(),
@@ -63,33 +107,12 @@ fn side<'a>(place: &'a Place<'_, Bcachefs>) -> Side<'a> {
 
 impl Names for Bcachefs {
     fn create(dir: &INode<Self>, name: Option<&[u8]>, new: &NewNode<'_>) -> Result<Made<Self>> {
-        let mount = dir.sb().data();
-        let changes = changes(mount)?;
+        let changes = changes(dir.sb().data())?;
         let make = || {
-            let acl = new.acl.map(entries).transpose()?;
-            let default_acl = new.default_acl.map(entries).transpose()?;
-            let file = NewFile {
-                mode: new.mode,
-                uid: new.uid,
-                gid: new.gid,
-                dev: new.rdev,
-                now: touch(dir),
-                acl: acl.as_deref(),
-                default_acl: default_acl.as_deref(),
-                link: new.link,
-            };
-            // What can fail comes before.
-            let mut data = Node::unused()?;
-            let made = changes.create(dir.key(), name, &file)?;
-            data.set(made.inode, made.snapshot, made.at);
-            if name.is_some() {
-                committed(dir, &made.dir, made.at, Times::CONTENTS);
-            }
-            Ok(Made {
-                key: made.id,
-                hash: made.id.inum,
-                params: params(mount, &made.inode),
-                data,
+            with_lists(dir, new, |file| {
+                made(dir, name.is_some(), || {
+                    changes.create(dir.key(), name, file) //
+                })
             })
         };
         make().map_err(|e| reported("making a file in the directory", dir.ino(), e))
@@ -110,8 +133,7 @@ impl Names for Bcachefs {
         let done = changes
             .unlink(from.dir.key(), from.name, touch(inode))
             .map_err(|e| reported("removing a name", inode.ino(), e))?;
-        committed(from.dir, &done.dir, done.at, Times::CONTENTS);
-        committed(inode, &done.inode, done.at, Times::CHANGE);
+        unlinked(from.dir, inode, done);
         Ok(())
     }
 
@@ -155,6 +177,17 @@ impl Names for Bcachefs {
         fs.sync_seq(seq)
             .map_err(|e| reported("fsync", inode.ino(), e))
     }
+}
+
+/// The VFS gets to know that `inode` has lost a name in `dir`.
+pub(super) fn unlinked(dir: &INode<Bcachefs>, inode: &INode<Bcachefs>, mut done: Linked) {
+    committed(dir, &done.dir, done.at, Times::CONTENTS);
+    if done.inode.is_subvol_root() {
+        // All of the subvolume goes, and with it the root.
+        done.inode.flags = done.inode.flags.with(InodeFlags::UNLINKED);
+        done.inode.nlink = 0;
+    }
+    committed(inode, &done.inode, done.at, Times::CHANGE);
 }
 
 /// A whiteout of an overlay: a character device without permissions. C: `WHITEOUT_MODE`.

@@ -13,7 +13,6 @@ use crate::{
             TransError,
             TransResult, //
         },
-        Btrees,
         KeyBuf, //
     },
     env::{
@@ -100,11 +99,20 @@ pub(super) fn alloc_of(key: Option<&KeyBuf>) -> Result<Alloc> {
 }
 
 /// The parent of a snapshot; `None` for the root of a tree.
-fn parent_snapshot(btrees: &Btrees, id: u32) -> Result<Option<u32>> {
+fn parent_snapshot(t: &Trans<'_>, id: u32) -> Result<Option<u32>> {
     // It has none, and most filesystems have nothing else.
     if id == u32::MAX {
         return Ok(None);
     }
+    // One that is being made.
+    let mut staged = t.updates().filter(|u| u.btree == BtreeId::SNAPSHOTS);
+    if let Some(update) = staged.find(|u| u.key.k.p.offset == id.into()) {
+        if update.key.k.key_type == KeyType::SNAPSHOT {
+            let node = Snapshot::decode(update.key.key().v).ok();
+            return Ok(node.map(|n| n.parent).filter(|parent| *parent > id));
+        }
+    }
+    let btrees = t.btrees;
     let found = btrees.lookup(BtreeId::SNAPSHOTS, Bpos::new(0, id.into(), 0))?;
     let node = found.and_then(|f| match f.key() {
         k if k.k.key_type == KeyType::SNAPSHOT => Snapshot::decode(k.v).ok(),
@@ -121,10 +129,10 @@ fn parent_snapshot(btrees: &Btrees, id: u32) -> Result<Option<u32>> {
     }
 }
 
-fn is_descendant(btrees: &Btrees, mut id: u32, of: u32) -> Result<bool> {
+fn is_descendant(t: &Trans<'_>, mut id: u32, of: u32) -> Result<bool> {
     // Parents have higher numbers.
     while id < of {
-        match parent_snapshot(btrees, id)? {
+        match parent_snapshot(t, id)? {
             Some(parent) => id = parent,
             None => return Ok(false),
         }
@@ -202,7 +210,7 @@ impl Lookups for Look<'_, '_> {
 
     fn parent_inode(&mut self, pos: Bpos) -> TransResult<Option<(Bpos, InodeFlags)>> {
         let mut id = pos.snapshot;
-        while let Some(parent) = parent_snapshot(self.0.btrees, id)? {
+        while let Some(parent) = parent_snapshot(self.0, id)? {
             id = parent;
             let at = pos.with_snapshot(id);
             let Some(key) = self.0.get(BtreeId::INODES, at)? else {
@@ -225,7 +233,7 @@ impl Lookups for Look<'_, '_> {
                 break;
             };
             let is_inode = matches!(inode_flags(&key.key()), Ok(Some(_)));
-            if is_inode && is_descendant(self.0.btrees, key.k.p.snapshot, pos.snapshot)? {
+            if is_inode && is_descendant(self.0, key.k.p.snapshot, pos.snapshot)? {
                 return Ok(true);
             }
             from = key.k.p.successor();

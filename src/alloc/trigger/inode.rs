@@ -50,14 +50,22 @@ pub(super) fn update<L: Lookups>(
         Some(key) => inode_flags(key).map_err(|e| cx.invalid(key, e)),
         None => Ok(None),
     };
-    let (was, is) = (flags(old)?, flags(new)?);
+    let (was, mut is) = (flags(old)?, flags(new)?);
+    let mut amend = Amend::Keep;
+    if let (None, Some(flags)) = (was, is) {
+        // What it was copied from had others below; this one need not.
+        if flags.has(InodeFlags::HAS_CHILD_SNAPSHOT) && !cx.look.has_child_inode(pos)? {
+            is = Some(flags.without(InodeFlags::HAS_CHILD_SNAPSHOT));
+            amend = Amend::InodeHasChild(false);
+        }
+    }
     if is_unlinked(was) != is_unlinked(is) {
         out.bit(BtreeId::DELETED_INODES, pos, is_unlinked(is))?;
     }
     let comes = match (was, is) {
         (None, Some(flags)) => Some(flags),
         (Some(_), None) => None,
-        _ => return Ok(Amend::Keep),
+        _ => return Ok(amend),
     };
     let by = if comes.is_some() { 1 } else { -1 };
     out.count(cx.look.version(), &Counted::NrInodes, &[by])?;
@@ -67,9 +75,5 @@ pub(super) fn update<L: Lookups>(
             out.edit(Edit::InodeHasChild { at, has })?;
         }
     }
-    match comes.map(|f| f.has(InodeFlags::HAS_CHILD_SNAPSHOT)) {
-        // What it was copied from had others below; this one need not.
-        Some(true) if !cx.look.has_child_inode(pos)? => Ok(Amend::InodeHasChild(false)),
-        _ => Ok(Amend::Keep),
-    }
+    Ok(amend)
 }

@@ -65,7 +65,25 @@ pub struct Answer {
     pub(super) bytes: Vec<u8>,
 }
 
+impl Answer {
+    /// To a change that was made.
+    pub fn done() -> Self {
+        Self {
+            value: 0,
+            bytes: Vec::new(),
+        }
+    }
+}
+
 impl Request {
+    /// What is said to a change that is not made here.
+    fn refuse_change(&self, fs: &Filesystem) -> Result<Answer> {
+        match fs.read_write() {
+            Ok(_) => self.refuse(),
+            Err(_) => Err(Error::IoctlReadOnly),
+        }
+    }
+
     /// Answers the request.
     // Out of line: the usage of a device is large, and the stack is small.
     #[inline(never)]
@@ -89,11 +107,9 @@ impl Request {
             What::Counters { nr, at_mount } => counted(st, *nr, *at_mount)?,
             What::Change { dev, .. } => {
                 dev.as_ref().map_or(Ok(()), |dev| find(st, dev).map(drop))?;
-                return match fs.read_write() {
-                    Ok(_) => self.refuse(),
-                    Err(_) => Err(Error::IoctlReadOnly),
-                };
+                return self.refuse_change(fs);
             }
+            What::Subvolume(..) => return self.refuse_change(fs),
             What::GoingDown { flush } => {
                 if *flush {
                     // It goes down whether that works or not; what does not is reported there.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Checks of what asks for a change. A filesystem that is mounted read-only refuses all of them,
-//! and one that is mounted read-write can not do them yet; but a caller that asks for nonsense, or
-//! has not the right to ask, is told that first.
+//! and one that is mounted read-write can not do most of them yet; but a caller that asks for
+//! nonsense, or has not the right to ask, is told that first.
 
 use super::{
     arg::{
@@ -27,8 +27,8 @@ const FORCE: u32 = 0xf;
 /// C: `BCH_DATA_OP_NR`.
 const DATA_OPS: u16 = 5;
 /// C: `BCH_SUBVOL_SNAPSHOT_CREATE`, `BCH_SUBVOL_SNAPSHOT_RO`.
-const SNAPSHOT: u32 = 1 << 0;
-const SNAPSHOT_RO: u32 = 1 << 1;
+pub(super) const SNAPSHOT: u32 = 1 << 0;
+pub(super) const SNAPSHOT_RO: u32 = 1 << 1;
 
 /// How long an argument is in the first version, which has no message.
 pub(super) fn bytes_without_message(what: Change) -> usize {

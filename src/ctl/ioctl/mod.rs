@@ -24,7 +24,10 @@ mod records;
 mod request;
 
 pub use answer::Answer;
-pub use request::Request;
+pub use request::{
+    Request,
+    Subvolume, //
+};
 
 use crate::error::Result;
 

@@ -80,11 +80,57 @@ pub(super) enum What {
         dev: Option<DeviceName>,
         message: Option<Message>,
     },
+    /// A change of subvolumes, which takes paths.
+    Subvolume(Subvolume, Option<Message>),
     GoingDown {
         /// What was changed so far is made durable before.
         flush: bool,
     },
     NotYet,
+}
+
+/// A change of subvolumes: paths are relative to an open directory, `dirfd`, and given by their
+/// addresses.
+///
+/// C: `struct bch_ioctl_subvolume`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subvolume {
+    /// A new one is to be made at `path`.
+    Create {
+        /// What paths are relative to.
+        dirfd: u32,
+        /// Permissions.
+        mode: u16,
+        /// Where it is to be.
+        path: usize,
+        /// It is a snapshot: read-only or not, of what is at this path, or, with 0, of what it is
+        /// in itself.
+        snapshot: Option<(bool, usize)>,
+    },
+    /// One is to be deleted.
+    Destroy {
+        /// What the path is relative to.
+        dirfd: u32,
+        /// Where it is.
+        path: usize,
+    },
+}
+
+impl Subvolume {
+    fn of(what: Change, arg: &Arg) -> Self {
+        let (flags, dirfd, path) = (arg.u32(0), arg.u32(4), arg.address(16));
+        if what == Change::SubvolumeDestroy {
+            return Self::Destroy { dirfd, path };
+        }
+        let read_only = flags & change::SNAPSHOT_RO != 0;
+        let snapshot = (flags & change::SNAPSHOT != 0).then(|| (read_only, arg.address(24)));
+        Self::Create {
+            dirfd,
+            mode: arg.u16(8),
+            path,
+            snapshot,
+        }
+    }
 }
 
 /// What the head of an answer about a device repeats.
@@ -96,6 +142,7 @@ pub(super) struct DevUsageHead {
 }
 
 /// Where a caller wants to have said why a change failed. C: `struct bch_ioctl_err_msg`.
+#[derive(Clone, Copy)]
 pub(super) struct Message {
     pub(super) to: usize,
     pub(super) room: usize,
@@ -128,6 +175,11 @@ impl Request {
                     at_mount: flags & AT_MOUNT != 0,
                 }
             }
+            Command::Change(what @ (Change::SubvolumeCreate | Change::SubvolumeDestroy)) => {
+                let arg = Arg::read(cmd, arg)?;
+                change::check(what, &arg)?;
+                What::Subvolume(Subvolume::of(what, &arg), message(what, cmd, &arg))
+            }
             Command::Change(what) => {
                 let arg = Arg::read(cmd, arg)?;
                 What::Change {
@@ -157,6 +209,14 @@ impl Request {
         Ok(Self { arg, what })
     }
 
+    /// The change of subvolumes that is asked for; it is made above.
+    pub fn subvolume(&self) -> Option<Subvolume> {
+        match self.what {
+            What::Subvolume(what, _) => Some(what),
+            _ => None,
+        }
+    }
+
     /// What is said to a request that can not be answered yet.
     pub fn refuse(&self) -> Result<Answer> {
         Err(Error::IoctlNotYet)
@@ -174,11 +234,11 @@ impl Request {
                 Ok(answer.value)
             }
             Err(e) => {
-                if let What::Change {
-                    message: Some(message),
-                    ..
-                } = self.what
-                {
+                let message = match self.what {
+                    What::Change { message, .. } | What::Subvolume(_, message) => message,
+                    _ => None,
+                };
+                if let Some(message) = message {
                     message.say(e)?;
                 }
                 Err(e)

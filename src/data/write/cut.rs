@@ -76,6 +76,11 @@ fn begin(
     file: FileId,
     note: &LoggedTruncate,
 ) -> TransResult<(Option<Bpos>, u64)> {
+    let entered = view.gate.enter();
+    let file = FileId {
+        snapshot: view.latest_to_write(file.snapshot)?,
+        ..file
+    };
     let mut inode = inode_get(t, view, file)?;
     let shrinks = note.new_size < inode.size;
     inode.size = note.new_size;
@@ -85,6 +90,7 @@ fn begin(
         at = Some(logged::add(t, KeyType::LOGGED_OP_TRUNCATE, &note.encode())?);
     }
     inode_put(t, &inode)?;
+    view.gate.check(entered)?;
     let seq = t.commit()?;
     Ok((at, seq))
 }

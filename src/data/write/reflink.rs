@@ -108,9 +108,15 @@ pub fn share(
     // With a hole at the end, nothing was put there.
     let reached = to.1.saturating_add(*done).saturating_mul(SECTOR);
     let seq = engine.run(Watermark::Normal, |t| {
-        let mut inode = inode_get(t, view, to.0)?;
+        let entered = view.gate.enter();
+        let file = FileId {
+            snapshot: view.latest_to_write(to.0.snapshot)?,
+            ..to.0
+        };
+        let mut inode = inode_get(t, view, file)?;
         inode.size = inode.size.max(reached.min(size));
         inode_put(t, &inode)?;
+        view.gate.check(entered)?;
         t.commit()
     })?;
     all.add(Put { seq, sectors: 0 });
@@ -139,7 +145,8 @@ fn find(
     mut at: u64,
     end: u64,
 ) -> TransResult<Shared> {
-    let (of, first) = (Bpos::new(file.inum, 0, file.snapshot), at);
+    let of = Bpos::new(file.inum, 0, view.latest(file.snapshot));
+    let first = at;
     let key = loop {
         let found = t.next_extent(BtreeId::EXTENTS, of, at, &view.table)?;
         let Some(key) = found.filter(|k| k.k.start_offset() < end) else {

@@ -37,8 +37,8 @@ fn next_extent(
     file: FileId,
     at: u64,
 ) -> Result<Option<(u64, u64)>> {
-    let of = Bpos::new(file.inum, 0, file.snapshot);
     engine.run(Watermark::Normal, |t| -> TransResult<Option<(u64, u64)>> {
+        let of = Bpos::new(file.inum, 0, view.latest(file.snapshot));
         let found = t.next_extent(BtreeId::EXTENTS, of, at, &view.table)?;
         Ok(found.map(|key| (key.k.start_offset(), key.k.p.offset)))
     })

@@ -25,7 +25,10 @@ use crate::{
         Invalid,
         Result, //
     },
-    format::btree_id::BtreeId,
+    format::{
+        bpos::Bpos,
+        btree_id::BtreeId, //
+    },
     snapshots::View,
 };
 
@@ -115,9 +118,12 @@ fn put_together(
     keys: &[KeyBuf],
     size: u64,
 ) -> TransResult<Option<Put>> {
+    let entered = view.gate.enter();
+    let file = latest(view, file)?;
     let (mut sectors, mut nr, mut end) = (0i64, 0usize, 0u64);
     for key in keys {
-        let weight = weigh(t, view, key, key.k.start_offset())?;
+        let of = key.k.p.with_snapshot(file.snapshot);
+        let weight = weigh(t, view, (key, of), key.k.start_offset())?;
         if weight.end != key.k.p.offset {
             return Ok(None);
         }
@@ -130,11 +136,21 @@ fn put_together(
     }
     put_inode(t, view, file, sectors, end.saturating_mul(SECTOR).min(size))?;
     for key in keys {
-        let key = KeyBuf::copy_of(&key.key())?;
+        let mut key = KeyBuf::copy_of(&key.key())?;
+        key.k.p.snapshot = file.snapshot;
         t.update_extent_in(BtreeId::EXTENTS, key, &view.table)?;
     }
+    view.gate.check(entered)?;
     let seq = t.commit()?;
     Ok(Some(Put { seq, sectors }))
+}
+
+/// The file as it is to be written now: a snapshot of it may have been made since the write began.
+fn latest(view: &View, file: FileId) -> Result<FileId> {
+    Ok(FileId {
+        snapshot: view.latest_to_write(file.snapshot)?,
+        ..file
+    })
 }
 
 /// Changes the inode: so many sectors more, and at least `reached` bytes.
@@ -164,10 +180,15 @@ fn put_part(
     at: u64,
     size: u64,
 ) -> TransResult<(u64, Put)> {
-    let Weight { end, sectors, .. } = weigh(t, view, key, at)?;
-    let part = cut(t, key, at, end)?;
+    let entered = view.gate.enter();
+    let file = latest(view, file)?;
+    let of = key.k.p.with_snapshot(file.snapshot);
+    let Weight { end, sectors, .. } = weigh(t, view, (key, of), at)?;
+    let mut part = cut(t, key, at, end)?;
+    part.k.p.snapshot = file.snapshot;
     put_inode(t, view, file, sectors, end.saturating_mul(SECTOR).min(size))?;
     t.update_extent_in(BtreeId::EXTENTS, part, &view.table)?;
+    view.gate.check(entered)?;
     let seq = t.commit()?;
     Ok((end, Put { seq, sectors }))
 }
@@ -202,11 +223,16 @@ struct Weight {
 /// How far `key` can be put from sector `at` on, so that not too many extents are overwritten.
 ///
 /// C: `bch2_extent_trim_atomic()`, `bch2_sum_sector_overwrites()`.
-fn weigh(t: &mut Trans<'_>, view: &View, key: &KeyBuf, at: u64) -> TransResult<Weight> {
+fn weigh(
+    t: &mut Trans<'_>,
+    view: &View,
+    (key, of): (&KeyBuf, Bpos),
+    at: u64,
+) -> TransResult<Weight> {
     let mut end = key.k.p.offset;
     let (mut from, mut nr, mut before) = (at, 0usize, 0u64);
     while from < end {
-        let next = t.next_extent(BtreeId::EXTENTS, key.k.p, from, &view.table)?;
+        let next = t.next_extent(BtreeId::EXTENTS, of, from, &view.table)?;
         let Some(old) = next.filter(|old| old.k.start_offset() < end) else {
             break;
         };

@@ -134,6 +134,8 @@ const SNAPSHOT_BYTES_MIN: usize = 24;
 const SNAPSHOT_BYTES: usize = 56;
 
 impl Snapshot {
+    /// The flag of a node whose keys are to be deleted. C: `BCH_SNAPSHOT_DELETED`.
+    pub const WILL_DELETE: u32 = 1 << 0;
     /// The flag of a node that a subvolume refers to. C: `BCH_SNAPSHOT_SUBVOL`.
     pub const IS_SUBVOL: u32 = 1 << 1;
 

@@ -95,29 +95,29 @@ impl Changes<'_> {
         name: Option<&[u8]>,
         new: &NewFile<'_>,
     ) -> Result<Created> {
-        let at = self.at(dir)?;
         loop {
             let (made, committed) = self.run(Nodes::FromFree, |t| {
+                let at = self.at(dir)?;
                 let Some(inum) = self.numbers.take(t)? else {
                     return Ok(None);
                 };
-                let mut dir = inode_get(t, self.view, at.file())?;
-                let inode = self.make(t, inum, (at, &mut dir), name, new)?;
+                let mut inode = inode_get(t, self.view, at.file())?;
+                let new = self.make(t, inum, (at, &mut inode), name, new)?;
                 if name.is_some() {
-                    inode_put(t, &dir)?;
+                    inode_put(t, &inode)?;
                 }
-                Ok(Some((inode, dir)))
+                Ok(Some((new, inode)))
             })?;
             match made {
-                Some((inode, dir)) => {
+                Some((inode, above)) => {
                     return Ok(Created {
                         inode,
                         id: SubvolInum {
                             inum: inode.inum,
-                            ..at.id
+                            ..dir
                         },
-                        snapshot: at.snapshot,
-                        dir,
+                        snapshot: inode.snapshot,
+                        dir: above,
                         at: committed,
                     })
                 }
@@ -138,7 +138,7 @@ impl Changes<'_> {
         name: Option<&[u8]>,
         new: &NewFile<'_>,
     ) -> TransResult<Inode> {
-        let mut inode = self.new_inode(at, inum, new);
+        let mut inode = self.new_inode(at.snapshot, inum, new);
         inherit(&mut inode, dir);
         let file = At {
             id: SubvolInum { inum, ..at.id },
@@ -170,10 +170,10 @@ impl Changes<'_> {
     }
 
     /// C: `bch2_inode_init()`.
-    fn new_inode(&self, at: At, inum: u64, new: &NewFile<'_>) -> Inode {
+    pub(super) fn new_inode(&self, snapshot: u32, inum: u64, new: &NewFile<'_>) -> Inode {
         Inode {
             inum,
-            snapshot: at.snapshot,
+            snapshot,
             mode: new.mode,
             uid: new.uid,
             gid: new.gid,

@@ -34,6 +34,7 @@ use crate::{
         inode::Inode,
     },
     fs::SubvolInum,
+    snapshots,
 };
 
 /// What became of a directory, and of what it has, or had, a name of.
@@ -61,8 +62,8 @@ impl Changes<'_> {
         if dir.subvol != target.subvol {
             return Err(Error::LinkOtherSubvolume);
         }
-        let (dir, file) = (self.at(dir)?, self.at(target)?);
         let ((dir, inode), at) = self.run(Nodes::FromFree, |t| {
+            let (dir, file) = (self.at(dir)?, self.at(target)?);
             let mut inode = inode_get(t, self.view, file.file())?;
             let mut into = inode_get(t, self.view, dir.file())?;
             inode.ctime = now;
@@ -84,27 +85,49 @@ impl Changes<'_> {
     }
 
     /// Takes the name `name` out of the directory `dir`. What has no name any more is to be removed
-    /// once it is not used. [`Error::DirNotEmpty`] for a directory that holds something.
+    /// once it is not used. [`Error::DirNotEmpty`] for a directory that holds something, also the
+    /// root of a subvolume.
     ///
     /// C: `bch2_unlink_trans()`.
     pub fn unlink(&self, dir: SubvolInum, name: &[u8], now: u64) -> Result<Linked> {
-        let dir = self.at(dir)?;
+        self.unlink_what(dir, name, false, now)
+    }
+
+    /// The same for a subvolume, which may hold something, but no other subvolume:
+    /// [`Error::SubvolumeNotEmpty`].
+    ///
+    /// C: `bch2_unlink_trans()` with `deleting_subvol`.
+    pub fn unlink_subvolume(&self, dir: SubvolInum, name: &[u8], now: u64) -> Result<Linked> {
+        self.unlink_what(dir, name, true, now)
+    }
+
+    fn unlink_what(
+        &self,
+        dir: SubvolInum,
+        name: &[u8],
+        is_subvolume: bool,
+        now: u64,
+    ) -> Result<Linked> {
         let ((dir, inode), at) = self.run(Nodes::FromReserve, |t| {
+            let dir = self.at(dir)?;
             let mut from = inode_get(t, self.view, dir.file())?;
             let entries = Dir::of(self, dir, &from)?;
             let entry = entries.get(t, name)?;
-            if entry.file_type == FileType::SUBVOL {
-                return Err(Error::SubvolumeDeleteUnsupported.into());
-            }
             let file = At {
                 id: entry.leads_to,
-                snapshot: dir.snapshot,
+                snapshot: self.view.subvolume(entry.leads_to.subvol)?.snapshot,
             };
             let mut inode = inode_get(t, self.view, file.file())?;
-            if inode.is_dir() {
+            if inode.is_dir() && !is_subvolume {
                 Dir::of(self, file, &inode)?.check_empty(t)?;
             }
-            remove_link(&mut inode)?;
+            if inode.is_subvol_root() {
+                snapshots::unlink(t, inode.subvol)?;
+            } else if is_subvolume {
+                return Err(Error::SubvolumeNone.into());
+            } else {
+                remove_link(&mut inode)?;
+            }
             forget_place(&mut inode, from.inum, entry.pos.offset);
             touch(&mut from, now);
             inode.ctime = now;
@@ -113,10 +136,14 @@ impl Changes<'_> {
             }
             let leads_on = entries.leads_on(t, entry.pos.offset)?;
             entries.delete(t, entry.pos.offset, leads_on)?;
+            entries.delete_above(t, &entry)?;
             inode_put(t, &from)?;
             inode_put(t, &inode)?;
             Ok((from, inode))
         })?;
+        if inode.is_subvol_root() {
+            self.view.unlinked(inode.subvol);
+        }
         Ok(Linked { dir, inode, at })
     }
 }

@@ -12,6 +12,7 @@
 //! | `numbers.rs` | [`Numbers`]: inode numbers for new inodes                                |
 //! | `remove.rs`  | inodes that are gone, with all they have                                |
 //! | `rename.rs`  | other names                                                             |
+//! | `subvolume.rs` | new subvolumes, and snapshots                                         |
 //! | `symlink.rs` | what symbolic links hold                                                |
 //! | `xattr.rs`   | extended attributes and access control lists                            |
 //!
@@ -27,6 +28,7 @@ mod link;
 mod numbers;
 mod remove;
 mod rename;
+mod subvolume;
 mod symlink;
 mod xattr;
 
@@ -43,6 +45,7 @@ pub use self::{
         Renamed,
         Side, //
     },
+    subvolume::Source,
     xattr::SetMode, //
 };
 
@@ -130,7 +133,8 @@ impl Changes<'_> {
         self.at(id).map(drop)
     }
 
-    /// Runs `f` and commits what it staged. Says when that was.
+    /// Runs `f` and commits what it staged. Says when that was. Which snapshot subvolumes are at
+    /// has to be looked up by `f`.
     fn run<T>(
         &self,
         nodes: Nodes,
@@ -139,10 +143,12 @@ impl Changes<'_> {
         // Freeing memory could otherwise end in removing inodes, here.
         let _scope = NoFs::enter();
         self.engine.run(Watermark::Normal, |t| {
+            let entered = self.view.gate.enter();
             if matches!(nodes, Nodes::FromReserve) {
                 t.use_reserve();
             }
             let value = f(t)?;
+            self.view.gate.check(entered)?;
             t.commit()?;
             Ok((value, t.committed()))
         })
@@ -156,8 +162,8 @@ impl Changes<'_> {
         id: SubvolInum,
         mut f: impl FnMut(&mut Inode) -> Result,
     ) -> Result<(Inode, Committed)> {
-        let at = self.at(id)?;
         self.run(Nodes::FromReserve, |t| {
+            let at = self.at(id)?;
             let old = inode_get(t, self.view, at.file())?;
             let mut inode = old;
             f(&mut inode)?;

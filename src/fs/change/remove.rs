@@ -3,7 +3,6 @@
 //! Inodes that have no name and are not used any more: they go with all they have.
 
 use super::{
-    At,
     Changes, //
     Nodes,
 };
@@ -51,27 +50,26 @@ impl Changes<'_> {
     ///
     /// C: `bch2_inode_rm()`.
     pub fn remove(&self, id: SubvolInum) -> Result {
-        let At { id, snapshot } = self.at(id)?;
-        self.remove_from(FileId {
-            inum: id.inum,
-            snapshot,
-        })
+        // Snapshots of what is removed may be made meanwhile.
+        self.remove_from(id.inum, &|| Ok(self.at(id)?.snapshot))
     }
 
+    /// Removes an inode from the snapshot that `at` says.
+    ///
     /// C: `__bch2_inode_rm_snapshot()`.
-    fn remove_from(&self, file: FileId) -> Result {
+    fn remove_from(&self, inum: u64, at: &dyn Fn() -> Result<u32>) -> Result {
         for btree in CONTENTS {
-            let mut from = Bpos::new(file.inum, 0, file.snapshot);
-            while let Some(next) = self.delete_some(btree, from)? {
+            let mut from = Bpos::new(inum, 0, 0);
+            while let Some(next) = self.delete_some(btree, from, at)? {
                 from = next;
             }
         }
-        let pos = Bpos::new(0, file.inum, file.snapshot);
         self.run(Nodes::FromReserve, |t| {
-            let inode = inode_get(t, self.view, file)?;
+            let snapshot = at()?;
+            let inode = inode_get(t, self.view, FileId { inum, snapshot })?;
             let k = Bkey {
                 key_type: KeyType::INODE_GENERATION,
-                p: pos,
+                p: Bpos::new(0, inum, snapshot),
                 ..Bkey::default()
             };
             let next = inode.generation.wrapping_add(1).to_le_bytes();
@@ -80,28 +78,35 @@ impl Changes<'_> {
         Ok(())
     }
 
-    /// Deletes some of what the snapshot of `from` sees of an inode; says where to go on.
+    /// Deletes some of what a snapshot sees of an inode, from the place of `from` on; says where
+    /// to go on.
     ///
     /// C: `bch2_inode_delete_keys()`.
-    fn delete_some(&self, btree: BtreeId, from: Bpos) -> Result<Option<Bpos>> {
+    fn delete_some(
+        &self,
+        btree: BtreeId,
+        from: Bpos,
+        at: &dyn Fn() -> Result<u32>,
+    ) -> Result<Option<Bpos>> {
         let end = Bpos::new(from.inode, u64::MAX, u32::MAX);
         let table = &self.view.table;
         let (next, _) = self.run(Nodes::FromReserve, |t| {
-            let mut at = from;
+            let snapshot = at()?;
+            let mut pos = from.with_snapshot(snapshot);
             for _ in 0..BATCH {
-                let Some(key) = next_visible(t, table, btree, at, end)? else {
+                let Some(key) = next_visible(t, table, btree, pos, end)? else {
                     return Ok(None);
                 };
                 // An extent of a snapshot above is hidden by a whiteout at the same place.
-                let pos = key.k.p.with_snapshot(from.snapshot);
-                delete_visible(t, table, btree, pos)?;
-                let next = pos.next_offset();
+                let place = key.k.p.with_snapshot(snapshot);
+                delete_visible(t, table, btree, place)?;
+                let next = place.next_offset();
                 if next.inode != from.inode {
                     return Ok(None);
                 }
-                at = next.with_snapshot(from.snapshot);
+                pos = next.with_snapshot(snapshot);
             }
-            Ok(Some(at))
+            Ok(Some(pos))
         })?;
         Ok(next)
     }
@@ -118,10 +123,7 @@ impl Changes<'_> {
             for pos in &dead {
                 match self.is_dead(*pos)? {
                     true => {
-                        self.remove_from(FileId {
-                            inum: pos.offset,
-                            snapshot: pos.snapshot,
-                        })?;
+                        self.remove_from(pos.offset, &|| Ok(pos.snapshot))?;
                         nr = nr.saturating_add(1);
                     }
                     false => pr_warn!(

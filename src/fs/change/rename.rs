@@ -97,9 +97,9 @@ impl Changes<'_> {
         whiteout: Option<&NewFile<'_>>,
         now: u64,
     ) -> Result<Renamed> {
-        let (from, to) = (self.at(old.dir)?, self.at(new.dir)?);
         loop {
             let (renamed, at) = self.run(Nodes::FromFree, |t| {
+                let (from, to) = (self.at(old.dir)?, self.at(new.dir)?);
                 // Before anything is staged: what is, is committed.
                 let whiteout = match whiteout {
                     Some(file) => match self.numbers.take(t)? {

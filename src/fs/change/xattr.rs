@@ -193,12 +193,12 @@ impl Changes<'_> {
         mode: SetMode,
         now: u64,
     ) -> Result<(Inode, Committed)> {
-        let at = self.at(id)?;
         let nodes = match value {
             Some(_) => Nodes::FromFree,
             None => Nodes::FromReserve,
         };
         self.run(nodes, |t| {
+            let at = self.at(id)?;
             let mut inode = inode_get(t, self.view, at.file())?;
             let attribute = Attribute::of(self, at, &inode, space, name)?;
             match value {
@@ -226,8 +226,8 @@ impl Changes<'_> {
         mode: u16,
         now: u64,
     ) -> Result<(Inode, Committed)> {
-        let at = self.at(id)?;
         self.run(Nodes::FromFree, |t| {
+            let at = self.at(id)?;
             let mut inode = inode_get(t, self.view, at.file())?;
             put_acl(t, self, at, &inode, kind, list)?;
             (inode.mode, inode.ctime) = (mode, now);
@@ -246,8 +246,8 @@ impl Changes<'_> {
         list: Option<&[AclEntry]>,
         mut f: impl FnMut(&mut Inode) -> Result,
     ) -> Result<(Inode, Committed)> {
-        let at = self.at(id)?;
         self.run(Nodes::FromReserve, |t| {
+            let at = self.at(id)?;
             let mut inode = inode_get(t, self.view, at.file())?;
             f(&mut inode)?;
             if list.is_some() {

@@ -411,6 +411,7 @@ impl<T: Complete> NewINode<T> {
                     link::set_special_operations::<T>(inode);
                 }
             }
+            T::entered(INode::from_raw(inode));
             bindings::unlock_new_inode(inode);
             // INVARIANT: Complete now; the count is the one `self` had.
             INodeRef(NonNull::new_unchecked(slot).cast())

@@ -22,6 +22,12 @@ pub trait Life: FileSystem {
     /// Writes the times that the VFS has.
     fn write_times(inode: &INode<Self>) -> Result;
 
+    /// An inode is in memory from now on.
+    fn entered(inode: &INode<Self>);
+
+    /// An inode leaves memory, once all that becomes of it was done.
+    fn left(inode: &INode<Self>);
+
     /// Removes an inode that has no name, and that nobody uses any more.
     fn remove(inode: &INode<Self>);
 }
@@ -57,6 +63,9 @@ pub(super) unsafe extern "C" fn evict_inode<T: Life + FileWrite>(inode: *mut bin
         }
         if is_ready && (*inode).__bindgen_anon_1.i_nlink == 0 {
             T::remove(INode::from_raw(inode));
+        }
+        if is_ready {
+            T::left(INode::from_raw(inode));
         }
     }
 }

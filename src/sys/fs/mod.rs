@@ -22,11 +22,13 @@
 //! | `ioctl.rs`   | ioctl(2)                                                                  |
 //! | `life.rs`    | inodes that are written back, or leave memory                             |
 //! | `link.rs`    | symbolic links                                                            |
+//! | `make.rs`    | new files                                                                 |
 //! | `names.rs`   | changing directories                                                      |
 //! | `quota.rs`   | quotactl                                                                  |
 //! | `remap.rs`   | sharing data between files                                                |
 //! | `sb.rs`      | superblocks                                                               |
 //! | `seq.rs`     | text for `/proc/mounts`                                                   |
+//! | `subvolume.rs` | filesystems within the filesystem                                       |
 //! | `types.rs`   | filesystem types and their registration                                   |
 //! | `write.rs`   | regular files: what iomap wants when they are written                     |
 //! | `write_back.rs` | dirty folios on their way to the devices                                |
@@ -53,11 +55,13 @@ mod inode;
 mod ioctl;
 mod life;
 mod link;
+mod make;
 mod names;
 mod quota;
 mod remap;
 mod sb;
 mod seq;
+mod subvolume;
 mod types;
 mod write;
 mod write_back;
@@ -85,6 +89,13 @@ pub use self::{
     quota::{QuotaAccount, QuotaGrace, Quotas},
     sb::{SuperBlock, SuperParams},
     seq::Seq,
+    subvolume::{
+        create_subvolume,
+        remove_subvolume,
+        NewSubvolume,
+        Subvolumes,
+        UserPath, //
+    },
     types::{FsType, Registration},
     write::FileWrite,
     write_back::DirtyRun,
@@ -243,6 +254,7 @@ pub trait Complete:
     FileSystem
     + Directory
     + Names
+    + Subvolumes
     + Attributes
     + Changeable
     + Life
@@ -258,6 +270,7 @@ impl<T> Complete for T where
     T: FileSystem
         + Directory
         + Names
+        + Subvolumes
         + Attributes
         + Changeable
         + Life

@@ -3,16 +3,12 @@
 //! Changing directories.
 
 use super::{
-    acl::{
-        AclEntry,
-        Lists, //
-    },
-    fresh::Fresh,
+    acl::AclEntry,
     inode::{
         INode,
-        INodeParams,
-        INodeRef, //
+        INodeParams, //
     },
+    make::make,
     Complete,
     FileSystem,
     Result, //
@@ -117,55 +113,13 @@ pub trait Names: FileSystem {
 /// # Safety
 ///
 /// Its name must not change for `'a`: its directory must be locked.
-unsafe fn name_of<'a>(dentry: *mut bindings::dentry) -> &'a [u8] {
+pub(super) unsafe fn name_of<'a>(dentry: *mut bindings::dentry) -> &'a [u8] {
     let mut len = 0;
     // SAFETY: By the function's contract.
     unsafe {
         let name = bindings::bch_rs_dentry_name(dentry, &mut len);
         slice::from_raw_parts(name, len)
     }
-}
-
-/// Makes a file.
-///
-/// # Safety
-///
-/// `dir` must be a directory of `T`, and if there is a name, locked.
-unsafe fn make<T: Complete>(
-    idmap: *mut bindings::mnt_idmap,
-    dir: *mut bindings::inode,
-    name: Option<&[u8]>,
-    mode: u16,
-    rdev: u32,
-    link: Option<&[u8]>,
-) -> Result<INodeRef<T>> {
-    // SAFETY: By the function's contract.
-    let parent = unsafe { INode::<T>::from_raw(dir) };
-    let fresh = Fresh::try_new(parent.sb())?;
-    let inode = fresh.as_ptr();
-    // SAFETY: The inode is ours alone, and the directory is one.
-    let (lists, new_mode, uid, gid) = unsafe {
-        bindings::inode_init_owner(idmap, inode, dir, mode);
-        (
-            Lists::for_new(dir, inode)?,
-            (*inode).i_mode,
-            bindings::i_uid_read(inode),
-            bindings::i_gid_read(inode),
-        )
-    };
-    let (acl, default_acl) = (lists.access()?, lists.default()?);
-    let new = NewNode {
-        mode: new_mode,
-        uid,
-        gid,
-        rdev,
-        link,
-        acl: acl.as_deref(),
-        default_acl: default_acl.as_deref(),
-    };
-    let made = fresh.finish(T::create(parent, name, &new)?)?;
-    lists.cache_at(&made);
-    Ok(made)
 }
 
 /// Makes a file for a dentry.

@@ -9,6 +9,7 @@ use sim::{
             Inode,
             InodeFlags, //
         },
+        subvolume::SubvolState,
     },
     fs::{
         dirent,
@@ -48,8 +49,13 @@ pub(crate) struct Model(pub(crate) BTreeMap<SubvolInum, Node>);
 
 /// Roots of subvolumes that can be used, in order.
 pub(crate) fn roots(view: &View) -> Vec<SubvolInum> {
-    let all = (1..100).filter_map(|id| inode::subvolume_root(view, id).ok());
-    all.collect()
+    let is_live = |id: &u32| {
+        let subvol = view.subvolume(*id);
+        subvol.is_ok_and(|s| s.state == SubvolState::Live)
+    };
+    let all = (1..500).filter(is_live);
+    all.map(|id| inode::subvolume_root(view, id).unwrap())
+        .collect()
 }
 
 impl Model {

@@ -171,10 +171,6 @@ impl Workload<'_> {
             assert_eq!(done.err(), Some(Error::DirentNotFound));
             return;
         };
-        if target.subvol != dir.subvol {
-            assert_eq!(done.err(), Some(Error::SubvolumeDeleteUnsupported));
-            return;
-        }
         if !self.model.0[&target].entries.is_empty() {
             assert_eq!(done.err(), Some(Error::DirNotEmpty));
             return;
@@ -182,9 +178,21 @@ impl Workload<'_> {
         let done = done.unwrap();
         self.node(dir).entries.remove(&name);
         self.touch(dir);
+        if target.subvol != dir.subvol {
+            self.lost_subvolume(target.subvol);
+            return;
+        }
         self.changed(target);
         self.lost_a_name(target);
         assert_eq!(done.inode.links(), self.model.links(target));
+    }
+
+    /// A subvolume lost its name.
+    pub(crate) fn lost_subvolume(&mut self, subvol: u32) {
+        let stays = |at: &SubvolInum| at.subvol != subvol;
+        self.dirs.retain(stays);
+        self.open.retain(stays);
+        self.model.0.retain(|at, _| stays(at));
     }
 
     /// If it was the last one, the inode is open.

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Subvolumes without a name, and dead snapshots, are deleted in the background.
+
+use super::rw::ReadWrite;
+use crate::{
+    alloc::space::{
+        Engine,
+        Space, //
+    },
+    env::{
+        pr_err,
+        Arc, //
+    },
+    error::Result,
+    snapshots::{
+        delete_unused,
+        reap,
+        View,
+        Writing, //
+    },
+    sys::{
+        sync::Mutex,
+        task::{
+            Stop,
+            Thread, //
+        },
+    },
+};
+
+/// Milliseconds between looks.
+const LOOK_MS: u64 = 500;
+/// Milliseconds until it is tried again when it did not work.
+const AGAIN_MS: u64 = 30_000;
+
+/// The thread that does so; none while the filesystem is read-only.
+pub(super) struct Reaper(Mutex<Option<Thread>>);
+
+impl Reaper {
+    pub(super) fn try_new() -> Result<Self> {
+        Ok(Self(Mutex::try_new(None)?))
+    }
+
+    /// C: `bch2_delete_dead_snapshots_async()`.
+    pub(super) fn start(&self, rw: &ReadWrite, view: &Arc<View>) -> Result {
+        let (name, rw, seen) = (view.sb().name(), rw.handle(), view.clone());
+        let thread = Thread::spawn(format_args!("bch-reap/{name}"), move |stop| {
+            run(rw.engine(), &seen, stop);
+        })?;
+        let before = self.0.lock().replace(thread);
+        drop(before);
+        Ok(())
+    }
+
+    /// Waits until the thread has ended. What is not done then is done later.
+    pub(super) fn stop(&self) {
+        let thread = self.0.lock().take();
+        drop(thread);
+    }
+}
+
+/// What it takes to change snapshots.
+pub(super) fn writing(engine: Engine<'_>) -> Writing<'_, Space> {
+    Writing {
+        btrees: engine.btrees,
+        writer: engine.writer,
+    }
+}
+
+fn run(engine: Engine<'_>, view: &View, stop: &Stop) {
+    while !stop.requested() && engine.writer.journal.halted().is_none() {
+        let w = writing(engine);
+        let reap_all = || reap(&w, view, &|| stop.requested());
+        let done = delete_unused(&w, view).and_then(|_| reap_all());
+        let ms = match done {
+            Ok(_) => LOOK_MS,
+            Err(e) => {
+                pr_err!("{}: deleting snapshots: {e}", view.sb().name());
+                AGAIN_MS
+            }
+        };
+        stop.sleep_ms(ms);
+    }
+}

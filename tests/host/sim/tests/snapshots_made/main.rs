@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Subvolumes and snapshots that are made and deleted, while files are changed: random operations
+//! against a model, on filesystems as they are mounted. Deleted ones go in the background all the
+//! time. `BCACHEFS_RS_SEED`, `BCACHEFS_RS_ROUNDS` and `BCACHEFS_RS_CUTS` as in `namespace`.
+//!
+//! | file       | holds                                                           |
+//! |------------|-----------------------------------------------------------------|
+//! | `trees.rs` | what has to be true of snapshot trees and subvolumes             |
+//! | `world.rs` | the operations, and the model                                    |
+
+#[path = "../engine/mod.rs"]
+mod engine;
+#[allow(dead_code)]
+#[path = "../namespace/model.rs"]
+mod model;
+mod trees;
+#[allow(dead_code)]
+#[path = "../namespace/workload.rs"]
+mod workload;
+mod world;
+
+use engine::{
+    setting,
+    space::disks, //
+};
+use sim::{
+    check::check_derived,
+    env::{
+        restart_often,
+        Arc,
+        Vec as EnvVec, //
+    },
+    format::opts::Opts,
+    init::{
+        Access,
+        Filesystem, //
+    },
+    sys::block::{
+        BlockDevice,
+        Disk,
+        Medium,
+        Power,
+        PowerCut,
+        Replay, //
+    },
+};
+use std::time::{
+    Duration,
+    Instant, //
+};
+use trees::check_trees;
+use world::{
+    Seen,
+    World, //
+};
+
+fn mount(disks: Vec<Disk>, power: &Power, options: &str) -> (Arc<Filesystem>, Vec<Medium>) {
+    let (mut devs, mut media) = (EnvVec::new(), Vec::new());
+    for (i, disk) in disks.into_iter().enumerate() {
+        let dev = BlockDevice::recorded(&format!("snap{i}"), disk, power);
+        media.push(dev.medium());
+        devs.push(dev).unwrap();
+    }
+    let mut opts = Opts::default();
+    opts.parse_list(options).unwrap();
+    let fs = Filesystem::start_for(Access::Write, devs, &opts).unwrap();
+    (fs, media)
+}
+
+fn contents(media: &[Medium]) -> Vec<Disk> {
+    media.iter().map(Medium::contents).collect()
+}
+
+/// What a fresh look at the devices finds wrong.
+fn check_all(media: &[Medium], what: &str, is_reaped: bool) {
+    let (mut devs, disks) = (EnvVec::new(), contents(media));
+    for (i, disk) in disks.into_iter().enumerate() {
+        devs.push(BlockDevice::of_disk(&format!("checked{i}"), disk))
+            .unwrap();
+    }
+    let fs = Filesystem::start(devs, &Opts::default()).unwrap();
+    let findings = check_derived(&fs.view);
+    assert!(findings.is_empty(), "{what}: {findings:#?}");
+    check_trees(&fs.view, is_reaped);
+}
+
+/// Waits until dead snapshots are gone.
+fn wait_for_reaper(fs: &Filesystem) {
+    let begin = Instant::now();
+    while trees::nr_to_go(&fs.view) != 0 {
+        assert!(begin.elapsed() < Duration::from_secs(60), "nothing goes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn run(image: &str, seed: u64, steps: u64) {
+    let what = format!("{image} BCACHEFS_RS_SEED={seed}");
+    println!("{what}");
+    let Some(disks) = disks(image) else {
+        println!("{image}: skipped: no golden images (BCACHEFS_RS_IMAGES)");
+        return;
+    };
+    let power = Power::new();
+    let (mut fs, mut media) = mount(disks, &power, "");
+    let mut w = World::new(&fs, seed);
+    for round in 0..3 {
+        for step in 0..steps {
+            w.step(&fs);
+            if step % 50 == 49 {
+                w.compare(&fs);
+            }
+        }
+        w.compare(&fs);
+        // With dead snapshots, or without.
+        let is_reaped = round == 0;
+        if is_reaped {
+            wait_for_reaper(&fs);
+            w.compare(&fs);
+        }
+        if round == 1 {
+            // As after a crash.
+            fs.sync().unwrap();
+        } else {
+            fs.go_read_only().unwrap();
+            check_all(&media, &what, is_reaped);
+        }
+        let disks = contents(&media);
+        drop(fs);
+        (fs, media) = mount(disks, &power, if round == 1 { "fsck" } else { "" });
+        w.forget_open();
+        w.compare(&fs);
+    }
+    // All of them go.
+    w.delete_all(&fs);
+    wait_for_reaper(&fs);
+    w.compare(&fs);
+    fs.go_read_only().unwrap();
+    check_all(&media, &what, true);
+}
+
+#[test]
+fn in_an_empty_filesystem() {
+    let first = setting("BCACHEFS_RS_SEED", 1);
+    for seed in first..first + setting("BCACHEFS_RS_ROUNDS", 2) {
+        run("engine-small", seed, 400);
+    }
+}
+
+#[test]
+fn where_there_are_snapshots() {
+    let first = setting("BCACHEFS_RS_SEED", 1);
+    for seed in first..first + setting("BCACHEFS_RS_ROUNDS", 2) {
+        run("v113-snap", seed, 300);
+    }
+}
+
+/// Transactions start over at every step they take, for the first times.
+#[test]
+fn restarts() {
+    restart_often(12);
+    run("engine-small", 7, 120);
+    restart_often(0);
+}
+
+/// After a loss of power, all is as it was after some operation, none before the last sync; and
+/// what is dead goes then.
+#[test]
+fn power_cuts() {
+    let cuts = setting("BCACHEFS_RS_CUTS", 60);
+    let seed = setting("BCACHEFS_RS_SEED", 1);
+    let power = Power::new();
+    let (fs, media) = mount(disks("engine-small").unwrap(), &power, "");
+    let mut w = World::new(&fs, seed);
+    let begin = power.now();
+    // What there was after each step, and the moment when it was safe.
+    let mut history: Vec<(Seen, Option<u64>)> = Vec::new();
+    for step in 0..250 {
+        w.step(&fs);
+        let safe = (step % 11 == 0).then(|| {
+            fs.sync().unwrap();
+            power.now()
+        });
+        history.push((w.named(), safe));
+    }
+    wait_for_reaper(&fs);
+    fs.sync().unwrap();
+    let end = power.now();
+    let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
+    for nr in 0..=cuts {
+        let cut = PowerCut {
+            at: begin + (end - begin) * nr / cuts,
+            seed: nr,
+        };
+        let left = replays.iter_mut().map(|r| r.image(cut)).collect();
+        let (again, left) = mount(left, &Power::new(), "");
+        let found = Seen::read(&again, &[]);
+        let is_safe = |at: &Option<u64>| at.is_some_and(|at| at <= cut.at);
+        let safe = history.iter().rposition(|(_, at)| is_safe(at));
+        let matching = history.iter().rposition(|(seen, _)| *seen == found);
+        match (matching, safe) {
+            (Some(matching), Some(safe)) => assert!(matching >= safe, "{cut:?}"),
+            (None, Some(safe)) => {
+                let near = &history[safe..];
+                let least = near.iter().map(|(seen, _)| seen.differences(&found));
+                let least = least.min_by_key(|d| d.len());
+                panic!("{cut:?}: as after no step: {least:#?}")
+            }
+            // Before the first sync it may be what there was before.
+            (_, None) => (),
+        }
+        if nr % 3 == 0 {
+            wait_for_reaper(&again);
+            assert!(Seen::read(&again, &[]) == found, "{cut:?}");
+        }
+        again.go_read_only().unwrap();
+        check_all(&left, &format!("{cut:?}"), nr % 3 == 0);
+    }
+}
