@@ -34,17 +34,21 @@ const PARTS: usize = 24;
 pub(super) struct Grow<T> {
     /// What was there from the beginning.
     first: Vec<T>,
-    more: [Once<Vec<Once<T>>>; PARTS],
+    more: Vec<Once<Vec<Once<T>>>>,
     len: AtomicU32,
 }
 
 impl<T> Grow<T> {
-    pub(super) fn new(first: Vec<T>) -> Self {
-        Self {
+    pub(super) fn try_new(first: Vec<T>) -> Result<Self> {
+        let mut more = Vec::with_capacity(PARTS)?;
+        for _ in 0..PARTS {
+            more.push(Once::new(None))?;
+        }
+        Ok(Self {
             len: AtomicU32::new(sat_u32(first.len())),
             first,
-            more: core::array::from_fn(|_| Once::new(None)),
-        }
+            more,
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -135,12 +139,6 @@ impl<T> Grow<T> {
     }
 }
 
-impl<T> Default for Grow<T> {
-    fn default() -> Self {
-        Self::new(Vec::new())
-    }
-}
-
 impl<T: fmt::Debug> fmt::Debug for Grow<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
@@ -153,7 +151,7 @@ mod tests {
 
     #[test]
     fn grows_while_it_is_read() {
-        let mut list = Grow::default();
+        let mut list = Grow::try_new(Vec::new()).unwrap();
         for i in 0..5u32 {
             list.add(i * 2).unwrap();
         }

@@ -127,7 +127,7 @@ impl Subvolumes {
             }
         }
         Ok(Self {
-            by_id: Grow::new(by_id),
+            by_id: Grow::try_new(by_id)?,
             unlinked: AtomicU32::new(unlinked),
             removed: AtomicBool::new(unlinked != 0),
         })
@@ -282,7 +282,7 @@ mod tests {
             ..Bkey::default()
         };
         let (errors, key) = (ErrorCounts::none(), Key { k, v });
-        check(&errors, &key, 5, &Table::default()).map(|known| known.unwrap_err())
+        check(&errors, &key, 5, &Table::try_new().unwrap()).map(|known| known.unwrap_err())
     }
 
     #[test]

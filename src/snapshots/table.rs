@@ -65,7 +65,7 @@ struct Node {
 /// lock. The ids of deleted nodes are not used again before the next mount.
 ///
 /// C: `struct snapshot_table`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Table {
     /// In descending order of ids: a parent before its children.
     nodes: Grow<Node>,
@@ -74,6 +74,14 @@ pub struct Table {
 }
 
 impl Table {
+    /// Without nodes.
+    pub(super) fn try_new() -> Result<Self> {
+        Ok(Self {
+            nodes: Grow::try_new(Vec::new())?,
+            moves: Moves::default(),
+        })
+    }
+
     /// Reads all snapshot nodes.
     ///
     /// C: `bch2_snapshots_read()`.
@@ -105,7 +113,7 @@ impl Table {
             }
         }
         // Read in ascending order: the other way round, parents come first.
-        let mut table = Self::default();
+        let mut table = Self::try_new()?;
         for (id, parent, tree) in found.iter().rev() {
             if !table.add(*id, *parent, *tree)? {
                 btrees.sb().errors.count(FsckError::SNAPSHOT_NODE_MISSING);
@@ -311,7 +319,7 @@ mod tests {
     use super::*;
 
     fn table(parents: &[(u32, u32)]) -> Table {
-        let mut t = Table::default();
+        let mut t = Table::try_new().unwrap();
         for (id, parent) in parents {
             t.add(*id, *parent, 1).unwrap();
         }

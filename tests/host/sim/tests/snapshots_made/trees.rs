@@ -38,12 +38,18 @@ fn read<T>(view: &View, btree: BtreeId, decode: impl Fn(&[u8]) -> T) -> BTreeMap
     all
 }
 
-fn snapshots(view: &View) -> BTreeMap<u32, Snapshot> {
+pub(crate) fn snapshots(view: &View) -> BTreeMap<u32, Snapshot> {
     read(view, BtreeId::SNAPSHOTS, |v| Snapshot::decode(v).unwrap())
 }
 
-fn subvolumes(view: &View) -> BTreeMap<u32, Subvolume> {
+pub(crate) fn subvolumes(view: &View) -> BTreeMap<u32, Subvolume> {
     read(view, BtreeId::SUBVOLUMES, |v| Subvolume::decode(v).unwrap())
+}
+
+pub(crate) fn trees(view: &View) -> BTreeMap<u32, SnapshotTree> {
+    read(view, BtreeId::SNAPSHOT_TREES, |v| {
+        SnapshotTree::decode(v).unwrap()
+    })
 }
 
 /// How many subvolumes without a name, and nodes that are not needed, there are.
@@ -93,9 +99,7 @@ fn check_nodes(nodes: &BTreeMap<u32, Snapshot>, trees: &BTreeMap<u32, SnapshotTr
 /// gone.
 pub(crate) fn check_trees(view: &View, is_reaped: bool) {
     let (nodes, subvols) = (snapshots(view), subvolumes(view));
-    let trees = read(view, BtreeId::SNAPSHOT_TREES, |v| {
-        SnapshotTree::decode(v).unwrap()
-    });
+    let trees = trees(view);
     check_nodes(&nodes, &trees);
     for (id, tree) in &trees {
         let what = format!("tree {id}: {tree}");

@@ -405,6 +405,15 @@ impl World {
         self.read_only.remove(&at.subvol);
     }
 
+    /// Some subvolumes and snapshots of them, some of which are in others.
+    pub(crate) fn some_subvolumes(&mut self, fs: &Filesystem) {
+        for _ in 0..60 {
+            self.create(fs);
+            self.snapshot(fs);
+            self.write(fs);
+        }
+    }
+
     /// Deletes all subvolumes but those that can not be.
     pub(crate) fn delete_all(&mut self, fs: &Filesystem) {
         for _ in 0..2000 {
