@@ -30,6 +30,9 @@
 //! | `reattach.rs` | [`check_unreachable_inodes`]: names for what has lost its name          |
 //! | `loops.rs`   | [`check_directory_structure`]: directories that are above themselves     |
 //! | `nlinks.rs`  | [`check_nlinks`]: how many names files have                              |
+//! | `snapshots.rs` | [`check_snapshot_trees`], [`check_snapshots`]                        |
+//! | `subvolumes.rs` | [`check_subvols`], [`check_subvol_children`]                        |
+//! | `trees.rs`   | snapshot trees and subvolumes as they are stored                       |
 //! | `derived.rs` | derived keys that are wrong                                            |
 //!
 //! A pass that repairs something first finds what is wrong, without changing anything, then asks
@@ -60,9 +63,12 @@ mod report;
 mod root;
 mod rounds;
 mod seen;
+mod snapshots;
 mod sources;
+mod subvolumes;
 mod targets;
 mod topology;
+mod trees;
 mod xattrs;
 
 pub use alloc_info::check_alloc_info;
@@ -103,6 +109,14 @@ pub use report::{
     Report, //
 };
 pub use root::check_root;
+pub use snapshots::{
+    check_snapshot_trees,
+    check_snapshots, //
+};
+pub use subvolumes::{
+    check_subvol_children,
+    check_subvols, //
+};
 pub use topology::{
     check_topology,
     give_up_alloc,

@@ -73,6 +73,14 @@ pub mod pass {
     pub const FS_FREESPACE_INIT: u8 = 16;
     /// What inodes say of themselves.
     pub const CHECK_INODES: u8 = 24;
+    /// Trees of snapshots.
+    pub const CHECK_SNAPSHOT_TREES: u8 = 18;
+    /// Their nodes.
+    pub const CHECK_SNAPSHOTS: u8 = 19;
+    /// Subvolumes.
+    pub const CHECK_SUBVOLS: u8 = 20;
+    /// Which subvolumes are in others.
+    pub const CHECK_SUBVOL_CHILDREN: u8 = 35;
     /// Keys and nodes of snapshots that are not used.
     pub const DELETE_DEAD_SNAPSHOTS: u8 = 21;
     /// What extents are of.
@@ -129,12 +137,12 @@ const V1_13: &[(u8, u8)] = &[
     (pass::CHECK_EXTENTS_TO_BACKPOINTERS, FSCK),
     (pass::CHECK_ALLOC_TO_LRU_REFS, FSCK),
     (pass::FS_FREESPACE_INIT, ALWAYS | SILENT),
-    (17, 0),    // bucket_gens_init
-    (38, 0),    // reconstruct_snapshots
-    (18, FSCK), // check_snapshot_trees
-    (19, FSCK), // check_snapshots
-    (20, FSCK), // check_subvols
-    (35, FSCK), // check_subvol_children
+    (17, 0), // bucket_gens_init
+    (38, 0), // reconstruct_snapshots
+    (pass::CHECK_SNAPSHOT_TREES, FSCK),
+    (pass::CHECK_SNAPSHOTS, FSCK),
+    (pass::CHECK_SUBVOLS, FSCK),
+    (pass::CHECK_SUBVOL_CHILDREN, FSCK),
     (pass::DELETE_DEAD_SNAPSHOTS, FSCK),
     (22, 0),    // fs_upgrade_for_subvolumes
     (pass::CHECK_INODES, FSCK),

@@ -39,6 +39,10 @@ use crate::{
         check_nlinks,
         check_root,
         check_shared_pointers,
+        check_snapshot_trees,
+        check_snapshots,
+        check_subvol_children,
+        check_subvols,
         check_topology,
         check_unreachable_inodes,
         check_xattrs,
@@ -156,6 +160,14 @@ pub(super) const PASSES: &[Step<Recovery>] = &[
         m.check_files(check_directory_structure)
     }),
     step(pass::CHECK_NLINKS, |m| m.check_files(check_nlinks)),
+    step(pass::CHECK_SNAPSHOT_TREES, |m| {
+        m.check(check_snapshot_trees)
+    }),
+    step(pass::CHECK_SNAPSHOTS, |m| m.check(check_snapshots)),
+    step(pass::CHECK_SUBVOLS, subvolumes),
+    step(pass::CHECK_SUBVOL_CHILDREN, |m| {
+        m.check(check_subvol_children)
+    }),
     step(pass::DELETE_DEAD_SNAPSHOTS, delete_dead_snapshots),
     step(pass::FS_FREESPACE_INIT, fs_freespace_init),
     step(pass::RESUME_LOGGED_OPS, resume_logged_ops),
@@ -460,6 +472,13 @@ fn journal_replay(m: &mut Recovery) -> Result {
 /// C: `bch2_fs_freespace_init()`: when adding a device did not come to its end.
 fn fs_freespace_init(m: &mut Recovery) -> Result {
     complete_freespace(m.engine()?)
+}
+
+/// C: `bch2_check_subvols()`.
+fn subvolumes(m: &mut Recovery) -> Result {
+    let rw = m.rw.as_ref().ok_or(Error::ReadOnly)?;
+    let view = m.view.as_ref().ok_or(Error::ReadOnly)?;
+    check_subvols(rw.engine(), view, &mut m.report)
 }
 
 /// C: `bch2_delete_dead_snapshots()`.

@@ -243,7 +243,7 @@ fn leaf(above: Option<(u32, &Snapshot)>, subvol: u32, tree: u32, now: u64) -> Sn
 /// has are on all levels.
 ///
 /// C: `bch2_snapshot_skiplist_get()`.
-pub(super) fn skip_from(id: u32, s: &Snapshot) -> [u32; 3] {
+pub fn skip_from(id: u32, s: &Snapshot) -> [u32; 3] {
     let [a, b, c] = s.skip;
     let known = [id, a, b, c];
     let mut skip = [id; 3];

@@ -49,10 +49,7 @@ pub struct Writing<'a, H> {
 
 impl<H: Hooks> Writing<'_, H> {
     /// Runs a transaction that frees space, in the end.
-    pub(super) fn run<T>(
-        &self,
-        mut f: impl FnMut(&mut Trans<'_, H>) -> TransResult<T>,
-    ) -> Result<T> {
+    pub fn run<T>(&self, mut f: impl FnMut(&mut Trans<'_, H>) -> TransResult<T>) -> Result<T> {
         run(self.btrees, self.writer, Watermark::Normal, |t| {
             t.use_reserve();
             f(t)
@@ -108,7 +105,7 @@ pub(super) fn snapshot<H: Hooks>(t: &mut Trans<'_, H>, id: u32) -> TransResult<S
 }
 
 /// Stages a snapshot node.
-pub(super) fn put_snapshot<H: Hooks>(t: &mut Trans<'_, H>, id: u32, s: &Snapshot) -> TransResult {
+pub fn put_snapshot<H: Hooks>(t: &mut Trans<'_, H>, id: u32, s: &Snapshot) -> TransResult {
     let what = (BtreeId::SNAPSHOTS, KeyType::SNAPSHOT, id);
     put(t, what, &s.encode())
 }
@@ -123,11 +120,7 @@ pub(super) fn tree<H: Hooks>(t: &mut Trans<'_, H>, id: u32) -> TransResult<Optio
 }
 
 /// Stages a tree of snapshots.
-pub(super) fn put_tree<H: Hooks>(
-    t: &mut Trans<'_, H>,
-    id: u32,
-    tree: &SnapshotTree,
-) -> TransResult {
+pub fn put_tree<H: Hooks>(t: &mut Trans<'_, H>, id: u32, tree: &SnapshotTree) -> TransResult {
     let what = (BtreeId::SNAPSHOT_TREES, KeyType::SNAPSHOT_TREE, id);
     put(t, what, &tree.encode())
 }
@@ -143,7 +136,7 @@ pub(super) fn subvolume<H: Hooks>(t: &mut Trans<'_, H>, id: u32) -> TransResult<
 /// Stages a subvolume.
 ///
 /// C: `bch2_trans_update()`, without `bch2_subvolume_trigger()`.
-pub(super) fn put_subvolume<H: Hooks>(t: &mut Trans<'_, H>, id: u32, s: &Subvolume) -> TransResult {
+pub fn put_subvolume<H: Hooks>(t: &mut Trans<'_, H>, id: u32, s: &Subvolume) -> TransResult {
     let what = (BtreeId::SUBVOLUMES, KeyType::SUBVOLUME, id);
     put(t, what, &s.encode())
 }
@@ -158,19 +151,14 @@ pub(super) fn is_taken<H: Hooks>(
 }
 
 /// Deletes the key of `id` in one of the btrees.
-pub(super) fn delete<H: Hooks>(t: &mut Trans<'_, H>, btree: BtreeId, id: u32) -> TransResult {
+pub fn delete<H: Hooks>(t: &mut Trans<'_, H>, btree: BtreeId, id: u32) -> TransResult {
     t.delete(btree, at(id))
 }
 
 /// Notes that the name of the subvolume `child` is in a directory of `parent`, or no more.
 ///
 /// C: `subvolume_children_mod()`.
-pub(super) fn set_child<H: Hooks>(
-    t: &mut Trans<'_, H>,
-    parent: u32,
-    child: u32,
-    is: bool,
-) -> TransResult {
+pub fn set_child<H: Hooks>(t: &mut Trans<'_, H>, parent: u32, child: u32, is: bool) -> TransResult {
     if parent == 0 {
         return Ok(());
     }

@@ -30,7 +30,7 @@ mod delete;
 mod first;
 mod gate;
 mod grow;
-mod keys;
+pub mod keys;
 mod moves;
 mod reap;
 mod subvolumes;
@@ -41,6 +41,7 @@ mod visible;
 
 pub use create::{
     create,
+    skip_from,
     Made,
     New, //
 };
