@@ -1,0 +1,415 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+# guest: uml 300
+# guest: uml-debug? 600
+# guest: stock? 600
+"""Subvolumes and snapshots are made and deleted by the tools, while several processes change what they
+are made of; what is in them stays, what is deleted goes, and the tools' fsck has nothing to say.
+
+    subvolumes.py --keep DIRECTORY
+
+leaves filesystems in the directory, with what they hold, for another kernel to look at:
+
+    subvolumes.py --look DIRECTORY
+
+mounts them there and compares."""
+import errno
+import fcntl
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import time
+
+import common
+from common import Limit, Log, Loop, Mounted, Tap, mount, umount
+from namespace import differences, fails, files_of, several
+from rw import fsck
+
+SECONDS = 150
+CREATE, DESTROY = 0x4020bc10, 0x4020bc11
+CREATE_V2, DESTROY_V2 = 0x4030bc1d, 0x4030bc1e
+SNAPSHOT, READ_ONLY = 1, 2
+AT_FDCWD = -100
+
+
+def tool(*args):
+    p = subprocess.run(['bcachefs', 'subvolume', *args], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                       timeout=60)
+    if p.returncode:
+        return [f'bcachefs subvolume {" ".join(args)}: {p.stdout}{p.stderr}']
+    return []
+
+
+def made(ret):
+    """What the tools said, when that was not nothing."""
+    if ret:
+        raise RuntimeError(ret[0])
+
+
+def subvolume(path, source=None, flags=0, mode=0o777, on=None, v2=None):
+    """Makes a subvolume, or with a flag a snapshot, by ioctl."""
+    fd = os.open(on or os.path.dirname(path), os.O_RDONLY)
+    texts = [bytes(os.fsencode(p)) + b'\0' if p else b'' for p in (path, source)]
+    import ctypes
+    bufs = [ctypes.create_string_buffer(t) if t else None for t in texts]
+    at = [ctypes.addressof(b) if b else 0 for b in bufs]
+    arg = struct.pack('=IiH6xQQ', flags, AT_FDCWD, mode, *at)
+    try:
+        if v2 is not None:
+            fcntl.ioctl(fd, CREATE_V2, arg + struct.pack('=QII', ctypes.addressof(v2), len(v2), 0))
+        else:
+            fcntl.ioctl(fd, CREATE, arg)
+    finally:
+        os.close(fd)
+
+
+def destroy(path, on=None, flags=0):
+    import ctypes
+    fd = os.open(on or os.path.dirname(path), os.O_RDONLY)
+    buf = ctypes.create_string_buffer(os.fsencode(path) + b'\0')
+    try:
+        fcntl.ioctl(fd, DESTROY, struct.pack('=IiH6xQQ', flags, AT_FDCWD, 0, ctypes.addressof(buf), 0))
+    finally:
+        os.close(fd)
+
+
+def seen(top):
+    """All that is below a directory, as it is."""
+    found = {}
+    for d, dirs, names in os.walk(top):
+        for name in dirs + names:
+            p = os.path.join(d, name)
+            s = os.lstat(p)
+            what = [s.st_mode, s.st_uid, s.st_size if not os.path.isdir(p) else 0, s.st_mtime_ns, s.st_nlink]
+            if os.path.islink(p):
+                what.append(os.readlink(p))
+            elif os.path.isfile(p):
+                with open(p, 'rb') as f:
+                    what.append(hash_of(f.read()))
+            found[os.path.relpath(p, top)] = what
+    return found
+
+
+def hash_of(data):
+    import hashlib
+    return hashlib.sha256(data).hexdigest()
+
+
+def used():
+    s = os.statvfs(common.MNT)
+    return (s.f_blocks - s.f_bfree) * s.f_frsize
+
+
+def wait_until(what, seconds=60):
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def fill(top, r, nr):
+    for _ in range(nr):
+        p = f'{top}/f{r.randrange(12)}'
+        match r.randrange(6):
+            case 0:
+                if os.path.lexists(p):
+                    os.unlink(p)
+            case 1:
+                with open(p, 'ab') as f:
+                    f.truncate(r.randrange(200000))
+            case 2:
+                os.makedirs(f'{top}/d{r.randrange(4)}/e', exist_ok=True)
+            case _:
+                with open(p, 'r+b' if os.path.exists(p) else 'w+b') as f:
+                    f.seek(r.randrange(150000))
+                    f.write(r.randbytes(r.randrange(1, 60000)))
+
+
+def commands(name):
+    """What the tools make, list and delete."""
+    files, wrong = files_of(name), []
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        try:
+            m = common.MNT
+            made(tool('create', f'{m}/a'))
+            fill(f'{m}/a', random.Random(1), 40)
+            before = seen(f'{m}/a')
+            made(tool('snapshot', f'{m}/a', f'{m}/b'))
+            made(tool('snapshot', '--read-only', f'{m}/a', f'{m}/ro'))
+            made(tool('create', f'{m}/a/nested'))
+            fill(f'{m}/a', random.Random(2), 40)
+            for snap in ('b', 'ro'):
+                wrong += differences(before, seen(f'{m}/{snap}'))
+            wrong += fails(errno.EROFS, os.mkdir, f'{m}/ro/x')
+            wrong += fails(errno.EROFS, os.unlink, f'{m}/ro/' + next(iter(os.listdir(f'{m}/ro'))))
+            wrong += fails(errno.EROFS, open, f'{m}/ro/new', 'x')
+            wrong += fails(errno.EXDEV, os.link, f'{m}/a/' + 'f1' if os.path.exists(f'{m}/a/f1') else f'{m}/a/f2',
+                           f'{m}/b/linked')
+            os.mkdir(f'{m}/a/dir')
+            wrong += fails(errno.EXDEV, os.rename, f'{m}/a/dir', f'{m}/b/dir')
+            # Of a read-only one, one that can be written.
+            made(tool('snapshot', f'{m}/ro', f'{m}/again'))
+            wrong += differences(before, seen(f'{m}/again'))
+            os.mkdir(f'{m}/again/x')
+            if os.path.exists(f'{m}/ro/x') or os.path.exists(f'{m}/a/x'):
+                wrong.append('seen elsewhere')
+            ids = {os.stat(f'{m}/{p}').st_dev for p in ('.', 'a', 'b', 'ro')}
+            if len(ids) != 1:
+                wrong.append(f'devices: {ids}')
+            if not tool('delete', f'{m}/a'):
+                wrong.append('deleted with another one in it')
+            made(tool('delete', f'{m}/a/nested'))
+            made(tool('delete', f'{m}/a'))
+            made(tool('delete', f'{m}/ro'))
+            for snap in ('b', 'again'):
+                found = seen(f'{m}/{snap}')
+                found.pop('x', None)
+                wrong += differences(before, found)
+            left = set(os.listdir(m)) - {'lost+found'}
+            if left != {'b', 'again'}:
+                wrong.append(f'left: {left}')
+        finally:
+            umount()
+        wrong += fsck(dev.devices)
+        with Mounted(dev.source):
+            wrong += differences(before, seen(f'{common.MNT}/b'))
+    return wrong
+
+
+def errors(name):
+    files, wrong = files_of(name), []
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        try:
+            import ctypes
+            m = common.MNT
+            os.mkdir(f'{m}/dir')
+            wrong += fails(errno.EEXIST, subvolume, f'{m}/dir')
+            wrong += fails(errno.ENOENT, subvolume, f'{m}/none/x', on=m)
+            wrong += fails(errno.EXDEV, subvolume, f'{common.WORK}/x', on=m)
+            wrong += fails(errno.EXDEV, subvolume, f'{m}/x', common.WORK, SNAPSHOT)
+            wrong += fails(errno.EINVAL, subvolume, f'{m}/x', f'{m}/dir', SNAPSHOT)
+            wrong += fails(errno.ENOENT, subvolume, f'{m}/x', f'{m}/none', SNAPSHOT)
+            wrong += fails(errno.EINVAL, subvolume, f'{m}/x', None, READ_ONLY)
+            wrong += fails(errno.EINVAL, subvolume, f'{m}/x', f'{m}/dir')
+            wrong += fails(errno.EINVAL, subvolume, f'{m}/x', None, 4)
+            wrong += fails(errno.ENOENT, destroy, f'{m}/dir')
+            wrong += fails(errno.ENOENT, destroy, f'{m}/none', on=m)
+            wrong += fails(errno.EBUSY, destroy, m, on=m)
+            wrong += fails(errno.EINVAL, destroy, f'{m}/dir', flags=1)
+            said = ctypes.create_string_buffer(200)
+            wrong += fails(errno.EEXIST, subvolume, f'{m}/dir', v2=said)
+            if b'subvolume' not in said.value:
+                wrong.append(f'said {said.value}')
+            subvolume(f'{m}/sub', mode=0o711)
+            if os.stat(f'{m}/sub').st_mode & 0o7777 != 0o711:
+                wrong.append(f'{os.stat(f"{m}/sub")}')
+            # Without a source: of that which the name is in.
+            subvolume(f'{m}/sub/within', None, SNAPSHOT)
+            wrong += fails(errno.ENOTEMPTY, destroy, f'{m}/sub')
+            wrong += fails(errno.ENOTEMPTY, os.rmdir, f'{m}/sub')
+            os.rmdir(f'{m}/sub/within')
+            os.mkdir(f'{m}/sub/d')
+            wrong += fails(errno.ENOTEMPTY, os.rmdir, f'{m}/sub')
+            # What is open can be used until it is closed.
+            fd = os.open(f'{m}/sub/d/open', os.O_RDWR | os.O_CREAT)
+            os.write(fd, b'x' * 100000)
+            destroy(f'{m}/sub')
+            if os.path.exists(f'{m}/sub'):
+                wrong.append('still there')
+            os.write(fd, b'y' * 1000)
+            os.fsync(fd)
+            if os.pread(fd, 200000, 0) != b'x' * 100000 + b'y' * 1000:
+                wrong.append('not what was written')
+            os.close(fd)
+            # Others.
+            subvolume(f'{m}/mine')
+            subvolume(f'{m}/open', mode=0o777)
+            os.chmod(f'{m}/open', 0o777)
+            pid = os.fork()
+            if pid == 0:
+                os.setuid(1000)
+                bad = fails(errno.EACCES, destroy, f'{m}/mine')
+                bad += fails(errno.EACCES, subvolume, f'{m}/x')
+                bad += fails(errno.EPERM, subvolume, f'{m}/open/x', f'{m}/mine', SNAPSHOT)
+                subvolume(f'{m}/open/own')
+                subvolume(f'{m}/open/snap', f'{m}/open/own', SNAPSHOT)
+                destroy(f'{m}/open/snap')
+                print('\n'.join(f'# {b}' for b in bad), flush=True)
+                os._exit(bool(bad))
+            if os.waitpid(pid, 0)[1]:
+                wrong.append('as somebody else')
+            if os.stat(f'{m}/open/own').st_uid != 1000:
+                wrong.append(f'{os.stat(f"{m}/open/own")}')
+        finally:
+            umount()
+        wrong += fsck(dev.devices)
+    return wrong
+
+
+def under_load(name, seed):
+    """Snapshots of a subvolume that several processes change."""
+    files, wrong = files_of(name), []
+    crashed = [f + '.crashed.img' for f in files]
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        try:
+            m = common.MNT
+            subvolume(f'{m}/top')
+            pid = os.fork()
+            if pid == 0:
+                bad = ['?']
+                try:
+                    bad = several(f'{m}/top', 3, seed)
+                finally:
+                    print('\n'.join(f'# {b}' for b in bad), flush=True)
+                    os._exit(bool(bad))
+            writers = []
+            for i in range(2):
+                d = f'{m}/top/data{i}'
+                os.makedirs(d)
+                w = os.fork()
+                if w == 0:
+                    fill(d, random.Random(seed + i), 300)
+                    os._exit(0)
+                writers.append(w)
+            snaps, nr = {}, 0
+            r = random.Random(seed)
+            done = 0
+            while not done:
+                done, status = os.waitpid(pid, os.WNOHANG)
+                nr += 1
+                if len(snaps) > 5:
+                    gone = r.choice(sorted(snaps))
+                    del snaps[gone]
+                    destroy(f'{m}/{gone}')
+                subvolume(f'{m}/s{nr}', f'{m}/top', SNAPSHOT | READ_ONLY)
+                snaps[f's{nr}'] = seen(f'{m}/s{nr}')
+                for s in snaps:
+                    wrong += [f'{s}: {d}' for d in differences(snaps[s], seen(f'{m}/{s}'))]
+            if status:
+                wrong.append('a process failed')
+            for w in writers:
+                if os.waitpid(w, 0)[1]:
+                    wrong.append('a writer failed')
+            print(f'# {nr} snapshots', flush=True)
+            snaps['top'] = seen(f'{m}/top')
+            os.sync()
+            for f, to in zip(files, crashed):
+                subprocess.check_call(['cp', '--sparse=always', f, to])
+        finally:
+            umount()
+        wrong += fsck(dev.devices)
+        wrong += look_at(dev.source, snaps)
+    with Loop(crashed) as dev:
+        wrong += look_at(dev.source, snaps)
+        wrong += fsck(dev.devices)
+    return wrong
+
+
+def look_at(source, snaps):
+    wrong = []
+    mount(source, flags=0)
+    for s in snaps:
+        wrong += [f'{s}, again: {d}' for d in differences(snaps[s], seen(f'{common.MNT}/{s}'))]
+    umount()
+    return wrong
+
+
+def space(name):
+    """Space of what is deleted comes back, also when the filesystem is unmounted at once."""
+    files, wrong = files_of(name), []
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        m = common.MNT
+        subvolume(f'{m}/keep')
+        with open(f'{m}/keep/f', 'wb') as f:
+            f.write(os.urandom(8 << 20))
+        os.sync()
+        begin = used()
+        for round_ in range(2):
+            subvolume(f'{m}/s', f'{m}/keep', SNAPSHOT)
+            with open(f'{m}/s/f', 'r+b') as f:
+                f.write(os.urandom(8 << 20))
+            with open(f'{m}/keep/g', 'wb') as f:
+                f.write(os.urandom(4 << 20))
+            os.sync()
+            full = used()
+            if full < begin + (11 << 20):
+                wrong.append(f'{begin} bytes, then {full}')
+            destroy(f'{m}/s')
+            os.unlink(f'{m}/keep/g')
+            if round_:
+                umount()
+                mount(dev.source, flags=0)
+            if not wait_until(lambda: used() < begin + (1 << 20)):
+                wrong.append(f'{begin} bytes, {full} with a snapshot, {used()} without')
+        umount()
+        wrong += fsck(dev.devices)
+    return wrong
+
+
+def keep(to):
+    files = files_of('fresh')
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        m, found = common.MNT, {}
+        subvolume(f'{m}/top')
+        for nr in range(6):
+            fill(f'{m}/top', random.Random(nr), 60)
+            subvolume(f'{m}/s{nr}', f'{m}/top', SNAPSHOT | (READ_ONLY if nr % 2 else 0))
+            found[f's{nr}'] = seen(f'{m}/s{nr}')
+            if nr % 3 == 2:
+                destroy(f'{m}/s{nr - 1}')
+                del found[f's{nr - 1}']
+        found['top'] = seen(f'{m}/top')
+        umount()
+    shutil.copy(files[0], f'{to}/subvolumes.img')
+    with open(f'{to}/subvolumes.json', 'w', encoding='ascii') as f:
+        json.dump(found, f)
+    print('kept', flush=True)
+
+
+def look(there, tap):
+    to = f'{common.WORK}/subvolumes.img'
+    shutil.copy(f'{there}/subvolumes.img', to)
+    with open(f'{there}/subvolumes.json', encoding='ascii') as f:
+        was = json.load(f)
+    log = Log()
+    with Loop([to]) as dev, Limit(SECONDS):
+        wrong = look_at(dev.source, was)
+        mount(dev.source, 'fsck', flags=0)
+        # It can go on from there.
+        subvolume(f'{common.MNT}/more', f'{common.MNT}/top', SNAPSHOT)
+        wrong += differences(was['top'], json.loads(json.dumps(seen(f'{common.MNT}/more'))))
+        destroy(f'{common.MNT}/s0')
+        umount()
+    lines = log.take()
+    wrong += [x for x in lines if any(w in x for w in ('error', 'incorrect', 'mismatch', 'inconsist', 'should be'))]
+    tap.result(not wrong, 'mounted by another kernel', wrong + lines if wrong else ())
+
+
+def main():
+    if sys.argv[1:2] == ['--keep']:
+        return keep(sys.argv[2])
+    tap, log = Tap(), Log()
+    if sys.argv[1:2] == ['--look']:
+        look(sys.argv[2], tap)
+        return tap.done()
+    seed = int(os.environ.get('BCACHEFS_RS_SEED', 1))
+    tests = [('made and deleted by the tools', commands, 'fresh'), ('errors', errors, 'fresh'),
+             ('space comes back', space, 'fresh'),
+             ('snapshots of what is changed', under_load, 'fresh', seed)]
+    tap.check_each(log, [t for t in tests if os.environ.get('ONLY', '') in t[0]], SECONDS)
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
