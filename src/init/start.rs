@@ -35,6 +35,7 @@ use crate::{
         pr_err,
         pr_info,
         pr_warn,
+        time::monotonic_ns,
         Arc,
         Vec, //
     },
@@ -67,6 +68,7 @@ use crate::{
     },
     snapshots::{
         delete_unused,
+        reap,
         View, //
     },
     sys::{
@@ -78,6 +80,9 @@ use crate::{
         workqueue::WorkQueue,
     },
 };
+
+/// Nanoseconds that going read-only may take to delete what is left of snapshots.
+const REAP_NS: u64 = 5_000_000_000;
 
 /// A filesystem that was started. Dropping the last reference shuts it down and frees everything.
 ///
@@ -370,7 +375,11 @@ impl Filesystem {
         if let Ok(changes) = self.changes() {
             // Those that some snapshot had for the last time. What can not be removed stays listed.
             let _ = remove_dead(&changes);
-            let _ = delete_unused(&writing(changes.engine), &self.view);
+            let w = writing(changes.engine);
+            let end = monotonic_ns().saturating_add(REAP_NS);
+            // What is not done by then is done by the next mount.
+            let _ = delete_unused(&w, &self.view)
+                .and_then(|_| reap(&w, &self.view, &|| monotonic_ns() > end));
         }
         rw.stop(self.view.sb())
     }

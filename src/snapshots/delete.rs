@@ -16,13 +16,16 @@ use super::{
         tree,
         Writing, //
     },
-    View,
+    lookup_visible, View,
 };
 use crate::{
-    btree::trans::{
-        Hooks,
-        Trans,
-        TransResult, //
+    btree::{
+        trans::{
+            Hooks,
+            Trans,
+            TransResult, //
+        },
+        KeyBuf, //
     },
     env::Vec,
     error::{
@@ -30,10 +33,12 @@ use crate::{
         Result, //
     },
     format::{
+        bkey::Bkey,
         bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType,
         values::{
+            inode::Inode,
             snapshot::Snapshot,
             subvolume::{
                 SubvolState,
@@ -103,6 +108,7 @@ fn delete_subvolume<H: Hooks>(w: &Writing<'_, H>, view: &View, id: u32) -> Resul
 #[inline(never)]
 fn stage<H: Hooks>(t: &mut Trans<'_, H>, view: &View, id: u32) -> TransResult {
     let s = subvolume(t, id)?;
+    hand_over_roots(t, view, id, &s)?;
     let mut node = snapshot(t, s.snapshot)?;
     replace_master(t, view, node.tree, id)?;
     node.flags = node.flags & !Snapshot::IS_SUBVOL | Snapshot::WILL_DELETE;
@@ -128,7 +134,6 @@ fn replace_master<H: Hooks>(
     let is_other = |(other, s): &(u32, Subvolume)| {
         *other != id && view.table.tree(s.snapshot) == Some(tree_id) //
     };
-    let is_live = |s: &Subvolume| s.state == SubvolState::Live;
     let others = || view.subvols.iter().filter(is_other);
     let next = others().find(|(_, s)| is_live(s)).or(others().next());
     let Some((next, _)) = next else {
@@ -140,6 +145,63 @@ fn replace_master<H: Hooks>(
     put_subvolume(t, next, &master)?;
     of.master_subvol = next;
     put_tree(t, tree_id, &of)
+}
+
+/// Versions of the root in snapshots above say that they are the root of the subvolume. No other one
+/// sees them, as each has a version of its own; but as long as others are below, they stay, and are
+/// to be of one of these.
+fn hand_over_roots<H: Hooks>(
+    t: &mut Trans<'_, H>,
+    view: &View,
+    id: u32,
+    s: &Subvolume,
+) -> TransResult {
+    let (mut from, until) = (Bpos::new(0, s.inode, 0), Bpos::new(0, s.inode, u32::MAX));
+    let mut above = Vec::new();
+    while let Some(key) = t.next(BtreeId::INODES, from, until)? {
+        let p = key.k.p;
+        let inode = Inode::decode(&key.key()).ok().flatten();
+        if let Some(inode) = inode.filter(|i| i.subvol == id && p.snapshot != s.snapshot) {
+            above.push((p.snapshot, inode))?;
+        }
+        if p.snapshot == u32::MAX {
+            break;
+        }
+        from = p.successor();
+    }
+    for (snapshot, inode) in above.iter() {
+        let is_below = |(other, o): &(u32, Subvolume)| {
+            *other != id && o.inode == s.inode && view.table.is_ancestor(o.snapshot, *snapshot)
+        };
+        let mut others = view.subvols.iter().filter(is_below);
+        let Some((_, other)) = others.find(|o| is_live(&o.1)).or_else(|| others.next()) else {
+            continue;
+        };
+        let at = Bpos::new(0, other.inode, other.snapshot);
+        let root = lookup_visible(t, &view.table, BtreeId::INODES, at)?;
+        let root = root.and_then(|k| Inode::decode(&k.key()).ok().flatten());
+        let Some(root) = root.filter(|root| root.subvol != id) else {
+            continue;
+        };
+        let inode = Inode {
+            subvol: root.subvol,
+            parent_subvol: root.parent_subvol,
+            dir: root.dir,
+            dir_offset: root.dir_offset,
+            ..*inode
+        };
+        let k = Bkey {
+            key_type: KeyType::INODE_V3,
+            p: Bpos::new(0, inode.inum, *snapshot),
+            ..Bkey::default()
+        };
+        t.update(BtreeId::INODES, KeyBuf::of(k, inode.encode().as_bytes())?)?;
+    }
+    Ok(())
+}
+
+fn is_live(s: &Subvolume) -> bool {
+    s.state == SubvolState::Live
 }
 
 /// Subvolumes that were made as snapshots of `id` count as made of what that was made of.

@@ -13,8 +13,14 @@ mod file;
 #[path = "namespace/model.rs"]
 mod model;
 #[allow(dead_code)]
+#[path = "snapshots_made/trees.rs"]
+mod trees;
+#[allow(dead_code)]
 #[path = "namespace/workload.rs"]
 mod workload;
+#[allow(dead_code)]
+#[path = "snapshots_made/world.rs"]
+mod world;
 
 use engine::{
     accept::{
@@ -41,7 +47,10 @@ use model::{
 use sim::{
     alloc::space::discard_buckets,
     btree::write_back,
-    env::Vec as EnvVec,
+    env::{
+        Arc,
+        Vec as EnvVec, //
+    },
     error::Class,
     format::opts::Opts,
     init::{
@@ -49,7 +58,10 @@ use sim::{
         Filesystem, //
     },
     journal::live::Watermark,
-    sys::block::Disk, //
+    sys::block::{
+        Disk,
+        Medium, //
+    },
 };
 use std::{
     fs::File,
@@ -60,6 +72,7 @@ use std::{
     },
 };
 use workload::Workload;
+use world::World;
 
 const IMAGES: [&str; 5] = [
     "engine-small",
@@ -135,9 +148,8 @@ fn changed(seed: u64) -> SpaceFs {
     fs
 }
 
-/// Changes names, inodes and attributes, and shuts the filesystem down.
-fn named(seed: u64) -> Vec<Disk> {
-    let mut r = Random(seed);
+/// A filesystem as it is mounted, and its devices.
+fn mounted(r: &mut Random) -> (Arc<Filesystem>, Vec<Medium>) {
     let disks = disks(IMAGES[r.below(5) as usize]).expect("an image of the tree");
     let (mut devs, mut media) = (EnvVec::new(), Vec::new());
     for dev in devices(disks) {
@@ -145,6 +157,30 @@ fn named(seed: u64) -> Vec<Disk> {
         devs.push(dev).unwrap();
     }
     let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
+    (fs, media)
+}
+
+/// Makes and deletes subvolumes and snapshots, changes what is in them, and shuts the filesystem
+/// down: when all that is deleted is gone, as otherwise there is something to be said.
+fn snapped(seed: u64) -> Vec<Disk> {
+    let (fs, media) = mounted(&mut Random(seed));
+    let mut w = World::new(&fs, seed);
+    for _ in 0..[40, 200, 600][seed as usize / 5 % 3] {
+        w.step(&fs);
+    }
+    while trees::nr_to_go(&fs.view) != 0 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    w.compare(&fs);
+    fs.go_read_only().unwrap();
+    trees::check_trees(&fs.view, true);
+    media.iter().map(|m| m.contents()).collect()
+}
+
+/// Changes names, inodes and attributes, and shuts the filesystem down.
+fn named(seed: u64) -> Vec<Disk> {
+    let mut r = Random(seed);
+    let (fs, media) = mounted(&mut r);
     let names: Vec<_> = (0..30u8)
         .map(|i| vec![b'a' + i % 26; 1 + usize::from(i) * 8])
         .collect();
@@ -156,7 +192,7 @@ fn named(seed: u64) -> Vec<Disk> {
         dirs: roots(&fs.view),
         now: 1 << 60,
     };
-    for _ in 0..[30, 300, 3000][seed as usize / 4 % 3] {
+    for _ in 0..[30, 300, 3000][seed as usize / 5 % 3] {
         w.step(&fs.changes().unwrap());
     }
     w.lists(&fs.changes().unwrap());
@@ -190,8 +226,9 @@ fn filesystems_for_others() {
     let first = setting("BCACHEFS_RS_SEED", 1);
     for seed in first..first + setting("BCACHEFS_RS_ROUNDS", 1) {
         println!("BCACHEFS_RS_SEED={seed}");
-        let left = match seed % 4 {
+        let left = match seed % 5 {
             0 => named(seed),
+            1 => snapped(seed),
             _ => {
                 let fs = changed(seed);
                 fs.check();

@@ -7,7 +7,9 @@
 mod collide;
 #[path = "../engine/mod.rs"]
 mod engine;
+#[allow(dead_code)] // others use more of it
 mod model;
+#[allow(dead_code)]
 mod workload;
 
 use engine::{

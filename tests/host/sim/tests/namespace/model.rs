@@ -61,9 +61,14 @@ pub(crate) fn roots(view: &View) -> Vec<SubvolInum> {
 impl Model {
     /// All that can be reached, and the inodes `more` without a name.
     pub(crate) fn read(view: &View, more: &[SubvolInum]) -> Self {
+        let mut all = roots(view);
+        all.extend(more);
+        Self::read_from(view, all)
+    }
+
+    /// All that can be reached from some inodes.
+    pub(crate) fn read_from(view: &View, mut todo: Vec<SubvolInum>) -> Self {
         let mut model = Self::default();
-        let mut todo = roots(view);
-        todo.extend(more);
         while let Some(at) = todo.pop() {
             if model.0.contains_key(&at) {
                 continue;

@@ -251,3 +251,98 @@ fn repairs() {
         w.compare(&fs);
     }
 }
+
+/// Threads change names, and contents, of what others make snapshots of, and delete them.
+#[test]
+fn threads() {
+    use sim::fs::change::{
+        Mode,
+        NewFile,
+        Side,
+        Source, //
+    };
+    let seed = setting("BCACHEFS_RS_SEED", 1);
+    let power = Power::new();
+    let (fs, media) = mount(disks("engine-small").unwrap(), &power, "");
+    let root = sim::fs::inode::root(&fs.view).unwrap();
+    let top = NewFile {
+        mode: 0o040755,
+        ..NewFile::default()
+    };
+    let top = fs.changes().unwrap().create_subvolume(root, b"top", &top);
+    let top = top.unwrap().id;
+    let names: Vec<_> = (0..12).map(|i| format!("n{i}").into_bytes()).collect();
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|s| {
+        let (fs, names, ended) = (&fs, &names, &ended);
+        let snapshots = s.spawn(move || {
+            let (c, mut r, mut nr) = (fs.changes().unwrap(), engine::Random(seed), 0u64);
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                let name = format!("s{nr}").into_bytes();
+                let made = c.snapshot(root, &name, Source::Root(top), r.one_in(2), (0, nr));
+                let made = made.unwrap();
+                // What is in it does not change.
+                let read = || model::Model::read_from(&fs.view, vec![made.id]);
+                let before = read();
+                for at in before.0.keys().filter(|at| **at != made.id) {
+                    let inode = sim::fs::inode::find(&fs.view, *at).unwrap();
+                    assert_eq!(inode.links(), before.links(*at), "{at}: {inode}");
+                }
+                std::thread::sleep(Duration::from_millis(r.below(5)));
+                assert!(before == read());
+                if nr >= 3 {
+                    let gone = format!("s{}", nr - 3).into_bytes();
+                    c.unlink_subvolume(root, &gone, nr).unwrap();
+                }
+                nr += 1;
+            }
+            nr
+        });
+        let workers: Vec<_> = (0..3u64)
+            .map(|thread| {
+                s.spawn(move || {
+                    let c = fs.changes().unwrap();
+                    let mut r = engine::Random(seed * 100 + thread);
+                    for now in 0..1500 {
+                        let name = &names[r.below(names.len() as u64) as usize];
+                        let other = &names[r.below(names.len() as u64) as usize];
+                        let new = NewFile {
+                            mode: 0o100644,
+                            now,
+                            ..NewFile::default()
+                        };
+                        let sides = [name, other].map(|name| Side { dir: top, name });
+                        // Most fails for one reason or another.
+                        match r.below(5) {
+                            0 => _ = c.create(top, Some(name), &new),
+                            1 => {
+                                let gone = c.unlink(top, name, now);
+                                if let Some(done) = gone.ok().filter(|d| d.inode.links() == 0) {
+                                    let at = sim::fs::SubvolInum {
+                                        inum: done.inode.inum,
+                                        ..top
+                                    };
+                                    c.remove(at).unwrap();
+                                }
+                            }
+                            2 => _ = c.rename(sides[0], sides[1], Mode::Free, None, now),
+                            _ => {
+                                let dir = sim::fs::inode::find(&fs.view, top).unwrap();
+                                let at = sim::fs::dirent::lookup(&fs.view, top, &dir, name);
+                                if let Ok(Some(at)) = at {
+                                    _ = c.link(top, other, at, now);
+                                }
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        workers.into_iter().for_each(|w| w.join().unwrap());
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        println!("{} snapshots", snapshots.join().unwrap());
+    });
+    wait_for_reaper(&fs);
+    fs.go_read_only().unwrap();
+    check_all(&media, "threads", true);
+}

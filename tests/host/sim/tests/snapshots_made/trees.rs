@@ -8,6 +8,12 @@ use sim::{
         bpos::Bpos,
         btree_id::BtreeId,
         values::{
+            dirent::{
+                dirent,
+                FileType,
+                Target, //
+            },
+            inode::Inode,
             snapshot::{
                 Snapshot,
                 SnapshotTree, //
@@ -149,6 +155,17 @@ pub(crate) fn check_trees(view: &View, is_reaped: bool) {
     for (id, s) in nodes.iter().filter(|(_, s)| s.subvol != 0) {
         assert_eq!(subvols[&s.subvol].snapshot, *id);
     }
+    let mut iter = view.btrees.iter(BtreeId::INODES, 0, Bpos::MIN);
+    while let Some(key) = iter.next().unwrap() {
+        let inode = Inode::decode(&key).unwrap();
+        let Some(inode) = inode.filter(|i| i.subvol != 0 && is_reaped) else {
+            continue;
+        };
+        let what = format!("root {}: {inode}", key.k);
+        let s = subvols.get(&inode.subvol).expect(&what);
+        assert_eq!(s.inode, inode.inum, "{what}");
+        assert!(is_ancestor(&nodes, s.snapshot, key.k.p.snapshot), "{what}");
+    }
     for btree in [
         BtreeId::EXTENTS,
         BtreeId::INODES,
@@ -162,5 +179,34 @@ pub(crate) fn check_trees(view: &View, is_reaped: bool) {
     }
     if is_reaped {
         assert_eq!(nr_to_go(view), 0);
+        check_links(view, &nodes);
+    }
+}
+
+/// Each version of a file has as many names as its snapshot sees.
+fn check_links(view: &View, nodes: &BTreeMap<u32, Snapshot>) {
+    let mut entries: BTreeMap<(u64, u64), Vec<(u32, Option<u64>)>> = BTreeMap::new();
+    let mut iter = view.btrees.iter(BtreeId::DIRENTS, 0, Bpos::MIN);
+    while let Some(key) = iter.next().unwrap() {
+        let leads_to = match dirent(&key).unwrap().map(|d| (d.target, d.file_type)) {
+            Some((Target::Inode(inum), kind)) if kind != FileType::DIR => Some(inum),
+            _ => None,
+        };
+        let place = entries.entry((key.k.p.inode, key.k.p.offset)).or_default();
+        place.push((key.k.p.snapshot, leads_to));
+    }
+    let mut iter = view.btrees.iter(BtreeId::INODES, 0, Bpos::MIN);
+    while let Some(key) = iter.next().unwrap() {
+        let inode = Inode::decode(&key).unwrap().filter(|i| !i.is_dir());
+        let Some(inode) = inode.filter(|i| i.links() != 0) else {
+            continue;
+        };
+        let sees = |keys: &&Vec<(u32, Option<u64>)>| {
+            let mut mine = keys.iter();
+            let mine = mine.find(|k| is_ancestor(nodes, key.k.p.snapshot, k.0));
+            mine.is_some_and(|k| k.1 == Some(inode.inum))
+        };
+        let found = entries.values().filter(sees).count();
+        assert_eq!(found, inode.links() as usize, "{}: {inode}", key.k);
     }
 }
