@@ -147,9 +147,9 @@ fn replace_master<H: Hooks>(
     put_tree(t, tree_id, &of)
 }
 
-/// Versions of the root in snapshots above say that they are the root of the subvolume. No other one
-/// sees them, as each has a version of its own; but as long as others are below, they stay, and are
-/// to be of one of these.
+/// Versions of the root in snapshots above say that they are the root of the subvolume. No other
+/// one sees them, as each has a version of its own; but as long as others are below, they stay, and
+/// are to be of one of these.
 fn hand_over_roots<H: Hooks>(
     t: &mut Trans<'_, H>,
     view: &View,

@@ -13,8 +13,10 @@ leaves filesystems in the directory, with what they hold, for another kernel to 
     subvolumes.py --look DIRECTORY
 
 mounts them there and compares."""
+import ctypes
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import random
@@ -25,6 +27,7 @@ import sys
 import time
 
 import common
+import rw
 from common import Limit, Log, Loop, Mounted, Tap, mount, umount
 from namespace import differences, fails, files_of, several
 from rw import fsck
@@ -54,7 +57,6 @@ def subvolume(path, source=None, flags=0, mode=0o777, on=None, v2=None):
     """Makes a subvolume, or with a flag a snapshot, by ioctl."""
     fd = os.open(on or os.path.dirname(path), os.O_RDONLY)
     texts = [bytes(os.fsencode(p)) + b'\0' if p else b'' for p in (path, source)]
-    import ctypes
     bufs = [ctypes.create_string_buffer(t) if t else None for t in texts]
     at = [ctypes.addressof(b) if b else 0 for b in bufs]
     arg = struct.pack('=IiH6xQQ', flags, AT_FDCWD, mode, *at)
@@ -68,7 +70,6 @@ def subvolume(path, source=None, flags=0, mode=0o777, on=None, v2=None):
 
 
 def destroy(path, on=None, flags=0):
-    import ctypes
     fd = os.open(on or os.path.dirname(path), os.O_RDONLY)
     buf = ctypes.create_string_buffer(os.fsencode(path) + b'\0')
     try:
@@ -95,7 +96,6 @@ def seen(top):
 
 
 def hash_of(data):
-    import hashlib
     return hashlib.sha256(data).hexdigest()
 
 
@@ -139,6 +139,8 @@ def commands(name):
         try:
             m = common.MNT
             made(tool('create', f'{m}/a'))
+            with open(f'{m}/a/known', 'xb') as f:
+                f.write(b'known')
             fill(f'{m}/a', random.Random(1), 40)
             before = seen(f'{m}/a')
             made(tool('snapshot', f'{m}/a', f'{m}/b'))
@@ -148,10 +150,9 @@ def commands(name):
             for snap in ('b', 'ro'):
                 wrong += differences(before, seen(f'{m}/{snap}'))
             wrong += fails(errno.EROFS, os.mkdir, f'{m}/ro/x')
-            wrong += fails(errno.EROFS, os.unlink, f'{m}/ro/' + next(iter(os.listdir(f'{m}/ro'))))
+            wrong += fails(errno.EROFS, os.unlink, f'{m}/ro/known')
             wrong += fails(errno.EROFS, open, f'{m}/ro/new', 'x')
-            wrong += fails(errno.EXDEV, os.link, f'{m}/a/' + 'f1' if os.path.exists(f'{m}/a/f1') else f'{m}/a/f2',
-                           f'{m}/b/linked')
+            wrong += fails(errno.EXDEV, os.link, f'{m}/a/known', f'{m}/b/linked')
             os.mkdir(f'{m}/a/dir')
             wrong += fails(errno.EXDEV, os.rename, f'{m}/a/dir', f'{m}/b/dir')
             # Of a read-only one, one that can be written.
@@ -188,7 +189,6 @@ def errors(name):
     with Loop(files) as dev:
         mount(dev.source, flags=0)
         try:
-            import ctypes
             m = common.MNT
             os.mkdir(f'{m}/dir')
             wrong += fails(errno.EEXIST, subvolume, f'{m}/dir')
@@ -306,12 +306,23 @@ def under_load(name, seed):
                 subprocess.check_call(['cp', '--sparse=always', f, to])
         finally:
             umount()
-        wrong += fsck(dev.devices)
+        wrong += checked(dev.devices)
         wrong += look_at(dev.source, snaps)
     with Loop(crashed) as dev:
         wrong += look_at(dev.source, snaps)
-        wrong += fsck(dev.devices)
+        wrong += checked(dev.devices)
     return wrong
+
+
+def checked(devices):
+    """What fsck has to say. It counts a name for a version of a file above when the one below that has it
+    has no other: of that it may say something, and nothing else."""
+    status, out = rw.tool('fsck', '-n', *devices)
+    lines = out.splitlines()
+    odd = [x for x in lines if 'fixing' in x or 'rror' in x and 'errors fixed' not in x and 'opts=' not in x]
+    if status == 0 or status == 1 and odd and all('has wrong i_nlink' in x for x in odd):
+        return []
+    return [f'fsck -n: exit status {status}'] + lines[-40:]
 
 
 def look_at(source, snaps):
