@@ -12,7 +12,10 @@ use crate::{
         pr_err,
         Arc, //
     },
-    error::Result,
+    error::{
+        Class,
+        Result, //
+    },
     snapshots::{
         delete_unused,
         reap,
@@ -76,7 +79,11 @@ fn run(engine: Engine<'_>, view: &View, stop: &Stop) {
             Ok(_) => LOOK_MS,
             Err(e) => {
                 pr_err!("{}: deleting snapshots: {e}", view.sb().name());
-                AGAIN_MS
+                match e.class() {
+                    Class::NoMemory | Class::NoSpace | Class::Again => AGAIN_MS,
+                    // That will not change before the next mount.
+                    _ => return,
+                }
             }
         };
         stop.sleep_ms(ms);

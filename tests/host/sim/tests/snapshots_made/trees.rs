@@ -183,9 +183,12 @@ pub(crate) fn check_trees(view: &View, is_reaped: bool) {
     }
 }
 
+/// What snapshots have at a place: the file that an entry leads to.
+type Versions = Vec<(u32, Option<u64>)>;
+
 /// Each version of a file has as many names as its snapshot sees.
 fn check_links(view: &View, nodes: &BTreeMap<u32, Snapshot>) {
-    let mut entries: BTreeMap<(u64, u64), Vec<(u32, Option<u64>)>> = BTreeMap::new();
+    let mut entries: BTreeMap<(u64, u64), Versions> = BTreeMap::new();
     let mut iter = view.btrees.iter(BtreeId::DIRENTS, 0, Bpos::MIN);
     while let Some(key) = iter.next().unwrap() {
         let leads_to = match dirent(&key).unwrap().map(|d| (d.target, d.file_type)) {
@@ -201,7 +204,7 @@ fn check_links(view: &View, nodes: &BTreeMap<u32, Snapshot>) {
         let Some(inode) = inode.filter(|i| i.links() != 0) else {
             continue;
         };
-        let sees = |keys: &&Vec<(u32, Option<u64>)>| {
+        let sees = |keys: &&Versions| {
             let mut mine = keys.iter();
             let mine = mine.find(|k| is_ancestor(nodes, key.k.p.snapshot, k.0));
             mine.is_some_and(|k| k.1 == Some(inode.inum))
