@@ -82,19 +82,17 @@ fn check_tree(
         return Ok(());
     }
     let is_in_tree = |s: &Subvolume| all.is_ancestor(s.snapshot, tree.root_snapshot);
-    let (kind, text) = match get(&all.subvols, tree.master_subvol) {
-        None => (
-            FsckError::SNAPSHOT_TREE_TO_MISSING_SUBVOL,
-            "a subvolume that does not exist",
-        ),
-        Some(s) if !is_in_tree(&s) => (
+    let wrong = match get(&all.subvols, tree.master_subvol) {
+        // The C implementation leaves it so when it deletes that subvolume: then it is no damage.
+        None => None,
+        Some(s) if !is_in_tree(&s) => Some((
             FsckError::SNAPSHOT_TREE_TO_WRONG_SUBVOL,
             "a subvolume of another tree",
-        ),
-        Some(s) if s.is_snapshot => (
+        )),
+        Some(s) if s.is_snapshot => Some((
             FsckError::SNAPSHOT_TREE_TO_SNAPSHOT_SUBVOL,
             "a subvolume that is a snapshot",
-        ),
+        )),
         Some(_) => return Ok(()),
     };
     let mut others = all.subvols.iter().filter(|(_, s)| is_in_tree(s));
@@ -105,13 +103,15 @@ fn check_tree(
         // The tree is going: there is no subvolume in it.
         return Ok(());
     };
-    let outcome = report.found(
-        st,
-        kind,
-        format_args!("snapshot tree {id} points to {text}: {tree}"),
-    )?;
-    if outcome != Outcome::Repair {
-        return Ok(());
+    if let Some((kind, text)) = wrong {
+        let outcome = report.found(
+            st,
+            kind,
+            format_args!("snapshot tree {id} points to {text}: {tree}"),
+        )?;
+        if outcome != Outcome::Repair {
+            return Ok(());
+        }
     }
     tree.master_subvol = master;
     subvol.is_snapshot = false;
