@@ -18,6 +18,8 @@ use crate::{
     sys::{
         sync::{
             atomic::{
+                AtomicBool,
+                AtomicU32,
                 AtomicU64,
                 Ordering, //
             },
@@ -32,10 +34,18 @@ use crate::{
 pub struct Gate {
     /// Odd while they do.
     epoch: AtomicU64,
+    /// It is closed, or going to be.
+    closing: AtomicBool,
+    /// Operations of several transactions that are under way.
+    ops: AtomicU32,
+    /// Woken when it is open again, and when there is no operation any more.
     opened: WaitQueue,
     /// Held by who changes the snapshot trees.
     one: Mutex<()>,
 }
+
+/// As long as this exists, nobody closes the gate.
+pub struct Op<'a>(&'a Gate);
 
 /// As long as this exists, nobody changes files, nor the snapshot trees.
 pub struct Closed<'a> {
@@ -47,6 +57,8 @@ impl Gate {
     pub(super) fn try_new() -> Result<Self> {
         Ok(Self {
             epoch: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
+            ops: AtomicU32::new(0),
             opened: WaitQueue::new(),
             one: Mutex::try_new(())?,
         })
@@ -85,11 +97,29 @@ impl Gate {
         self.epoch.load(Ordering::Acquire) == 0
     }
 
+    /// Before an operation that takes several transactions, of which a snapshot is to have all or
+    /// nothing. The caller must hold no locks of nodes, and be in no other one.
+    ///
+    /// C: `down_read(&c->snapshot_create_lock)`.
+    pub fn op(&self) -> Op<'_> {
+        loop {
+            self.opened.wait(|| !self.closing.load(Ordering::SeqCst));
+            self.ops.fetch_add(1, Ordering::SeqCst);
+            let op = Op(self);
+            // Who closes it sees the one, or this sees the other.
+            if !self.closing.load(Ordering::SeqCst) {
+                return op;
+            }
+        }
+    }
+
     /// Has changes of files wait, so that subvolumes can go to other snapshots.
     ///
     /// C: `snapshot_create_lock` of `struct bch_fs`.
     pub fn close(&self) -> Closed<'_> {
         let one = self.one.lock();
+        self.closing.store(true, Ordering::SeqCst);
+        self.opened.wait(|| self.ops.load(Ordering::SeqCst) == 0);
         self.epoch.fetch_add(1, Ordering::AcqRel);
         Closed {
             gate: self,
@@ -106,7 +136,15 @@ impl Gate {
 impl Drop for Closed<'_> {
     fn drop(&mut self) {
         self.gate.epoch.fetch_add(1, Ordering::AcqRel);
+        self.gate.closing.store(false, Ordering::SeqCst);
         self.gate.opened.wake_all();
+    }
+}
+
+impl Drop for Op<'_> {
+    fn drop(&mut self) {
+        self.0.ops.fetch_sub(1, Ordering::SeqCst);
+        self.0.opened.wake_all();
     }
 }
 

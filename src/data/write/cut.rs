@@ -56,6 +56,8 @@ pub fn truncate(
         inum: file.inum,
         new_size,
     };
+    // A snapshot has all of it, or nothing.
+    let _op = view.gate.op();
     let (at, seq) = engine.run_in_reserve(|t| begin(t, view, file, &note))?;
     let mut put = Put { seq, sectors: 0 };
     let Some(at) = at else {

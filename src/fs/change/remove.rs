@@ -50,7 +50,7 @@ impl Changes<'_> {
     ///
     /// C: `bch2_inode_rm()`.
     pub fn remove(&self, id: SubvolInum) -> Result {
-        // Snapshots of what is removed may be made meanwhile.
+        let _op = self.view.gate.op();
         self.remove_from(id.inum, &|| Ok(self.at(id)?.snapshot))
     }
 
