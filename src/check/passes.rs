@@ -144,7 +144,7 @@ const V1_13: &[(u8, u8)] = &[
     (pass::CHECK_SUBVOLS, FSCK),
     (pass::CHECK_SUBVOL_CHILDREN, FSCK),
     (pass::DELETE_DEAD_SNAPSHOTS, FSCK),
-    (22, 0),    // fs_upgrade_for_subvolumes
+    (22, 0), // fs_upgrade_for_subvolumes
     (pass::CHECK_INODES, FSCK),
     (pass::CHECK_EXTENTS, FSCK),
     (pass::CHECK_INDIRECT_EXTENTS, FSCK),

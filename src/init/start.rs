@@ -230,7 +230,7 @@ impl Filesystem {
                 _ => e,
             });
         }
-        let view = Arc::try_new(m.view.ok_or(Error::NoEntry)?)?;
+        let view = m.view.ok_or(Error::NoEntry)?;
         let reaper = Reaper::try_new()?;
         if let Some(rw) = m.rw.as_ref().filter(|_| goal == Access::Write) {
             reaper.start(rw, &view)?;
