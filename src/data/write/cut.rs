@@ -5,9 +5,11 @@
 //! mount goes on from there.
 
 use super::{
-    logged,
-    punch,
-    update::Put, //
+    logged, punch,
+    update::{
+        latest,
+        Put, //
+    },
 };
 use crate::{
     alloc::space::{
@@ -79,10 +81,7 @@ fn begin(
     note: &LoggedTruncate,
 ) -> TransResult<(Option<Bpos>, u64)> {
     let entered = view.gate.enter();
-    let file = FileId {
-        snapshot: view.latest_to_write(file.snapshot)?,
-        ..file
-    };
+    let file = latest(view, file)?;
     let mut inode = inode_get(t, view, file)?;
     let shrinks = note.new_size < inode.size;
     inode.size = note.new_size;

@@ -7,6 +7,7 @@ use super::{
     key::header,
     punch,
     update::{
+        latest,
         put_extent,
         Put, //
     },
@@ -109,10 +110,7 @@ pub fn share(
     let reached = to.1.saturating_add(*done).saturating_mul(SECTOR);
     let seq = engine.run(Watermark::Normal, |t| {
         let entered = view.gate.enter();
-        let file = FileId {
-            snapshot: view.latest_to_write(to.0.snapshot)?,
-            ..to.0
-        };
+        let file = latest(view, to.0)?;
         let mut inode = inode_get(t, view, file)?;
         inode.size = inode.size.max(reached.min(size));
         inode_put(t, &inode)?;

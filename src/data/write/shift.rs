@@ -5,9 +5,11 @@
 
 use super::{
     key::hole,
-    logged,
-    punch,
-    update::Put, //
+    logged, punch,
+    update::{
+        latest,
+        Put, //
+    },
 };
 use crate::{
     alloc::space::{
@@ -85,6 +87,9 @@ pub fn shift(
         src_offset: from,
         pos: if inserts { u64::MAX } else { from },
     };
+    // A snapshot has all of it, or nothing.
+    let _op = view.gate.op();
+    let file = latest(view, file)?;
     let at = engine.run_in_reserve(|t| {
         let at = logged::add(t, KeyType::LOGGED_OP_FINSERT, &note.encode())?;
         t.commit()?;

@@ -146,7 +146,7 @@ fn put_together(
 }
 
 /// The file as it is to be written now: a snapshot of it may have been made since the write began.
-fn latest(view: &View, file: FileId) -> Result<FileId> {
+pub(super) fn latest(view: &View, file: FileId) -> Result<FileId> {
     Ok(FileId {
         snapshot: view.latest_to_write(file.snapshot)?,
         ..file

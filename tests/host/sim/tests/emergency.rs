@@ -227,8 +227,8 @@ fn change(fs: &Filesystem, thread: u64, done: &AtomicU64) -> Error {
                     snapshot: made.snapshot,
                 };
                 let options = WriteOptions::of(fs.view.sb(), &made.inode);
-                let (mut data, mut written) = ([7; 4096], Written::default());
-                let what = (0, &mut data[..]);
+                let (data, mut written) = ([7; 4096], Written::default());
+                let what = (0, &data[..]);
                 let to = rw.engine();
                 match write(to, &fs.view, file, &options, what, 4096, &mut written) {
                     // Which does not end it, but may be all that is heard of it here.
@@ -278,8 +278,8 @@ fn ends(case: &Case) {
         snapshot: kept.snapshot,
     };
     let options = WriteOptions::of(fs.view.sb(), &kept.inode);
-    let (mut data, mut written) = ([9; 4096], Written::default());
-    let to = (0, &mut data[..]);
+    let (data, mut written) = ([9; 4096], Written::default());
+    let to = (0, &data[..]);
     let engine = fs.read_write().unwrap().engine();
     write(engine, &fs.view, file, &options, to, 4096, &mut written).unwrap();
     fs.sync().unwrap();

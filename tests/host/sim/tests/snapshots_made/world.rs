@@ -217,7 +217,7 @@ impl World {
         // Behind the new end there is nothing, as the page cache sees to it.
         let end = kept.saturating_sub(pos).min(bytes.len());
         bytes[end..].fill(0);
-        let what = (pos as u64 / 512, &mut bytes[..]);
+        let what = (pos as u64 / 512, &bytes[..]);
         let file = file_id(fs, at);
         write::write(
             engine,
