@@ -132,9 +132,11 @@ impl Codecs {
         let (space, nr_bytes) = sized(&mut self.made, nr_bytes)?;
         let (from, to) = (src.as_ptr().cast(), out.as_mut_ptr().cast());
         // SAFETY: As above.
-        Ok(unsafe {
-            bindings::bch_rs_zstd(from, src.len(), to, out.len(), level, space, nr_bytes)
-        })
+        Ok(
+            unsafe {
+                bindings::bch_rs_zstd(from, src.len(), to, out.len(), level, space, nr_bytes)
+            },
+        )
     }
 }
 

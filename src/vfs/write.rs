@@ -401,4 +401,3 @@ impl FileWrite for Bcachefs {
         Ok(())
     }
 }
-

@@ -183,10 +183,8 @@ impl<T: Landing> Flight<T> {
                     let added = bindings::bch_rs_bio_add(bio, rest.as_ptr().cast(), rest.len());
                     rest = rest.get(added..).unwrap_or(&[]);
                     sector = sector.saturating_add(num::u64_of(added / SECTOR_BYTES));
-                    left = left.saturating_sub(bindings::bch_rs_bio_vecs(
-                        piece.as_ptr().cast(),
-                        added,
-                    ));
+                    left = left
+                        .saturating_sub(bindings::bch_rs_bio_vecs(piece.as_ptr().cast(), added));
                     if added == 0 {
                         self.submit(core::mem::replace(&mut bio, ptr::null_mut()));
                     }
@@ -231,7 +229,9 @@ impl<T: Landing> Flight<T> {
         // SAFETY: The count of this flight keeps it, until it is given up as the last step.
         unsafe {
             (*at).queue.store(queue.as_ptr(), Ordering::Relaxed);
-            let before = (*at).left.fetch_add(DETACHED.wrapping_sub(1), Ordering::AcqRel);
+            let before = (*at)
+                .left
+                .fetch_add(DETACHED.wrapping_sub(1), Ordering::AcqRel);
             if before == 1 {
                 queue_landing(at);
             }
@@ -251,7 +251,9 @@ impl<T: Landing> Flight<T> {
         // it once they have counted down.
         let inner = unsafe {
             (*at).left.fetch_sub(1, Ordering::AcqRel);
-            (*at).waiter.wait(|| (*at).left.load(Ordering::Acquire) == 0);
+            (*at)
+                .waiter
+                .wait(|| (*at).left.load(Ordering::Acquire) == 0);
             Box::from_raw(at).into_inner()
         };
         (inner.payload, inner.failed.into_inner())

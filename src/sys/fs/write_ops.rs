@@ -278,11 +278,7 @@ fn allocate_locked<T: FileWrite>(
 /// of it to the cache.
 ///
 /// C: `bchfs_fcollapse_finsert()`.
-fn shift_locked<T: FileWrite>(
-    inode: &INode<T>,
-    (start, end): (u64, u64),
-    inserts: bool,
-) -> Result {
+fn shift_locked<T: FileWrite>(inode: &INode<T>, (start, end): (u64, u64), inserts: bool) -> Result {
     let (size, bytes) = (inode.size(), end.saturating_sub(start));
     let is_within = match inserts {
         true => start < size,
