@@ -39,7 +39,8 @@ use crate::{
                 dirent,
                 Dirent,
                 FileType,
-                Target, //
+                Target,
+                NAME_MAX, //
             },
             inode::Inode,
             xattr::Xattr, //
@@ -336,9 +337,9 @@ impl Hashed {
         })
     }
 
-    /// Gives an entry another name.
+    /// Gives an entry another name; the end of a long one is lost.
     ///
-    /// C: `fsck_rename_dirent()`.
+    /// C: `fsck_rename_dirent()`, which refuses long ones.
     #[inline(never)]
     fn rename(&self, files: &Files<'_>, key: &KeyBuf, seen: &Seen) -> Result<Checked> {
         let Ok(Some(d)) = dirent(&key.key()) else {
@@ -347,16 +348,20 @@ impl Hashed {
         let named = self.named(files, key, seen)?;
         let mut value = Vec::from_elem(0, VALUE_BYTES)?;
         for nr in 0..NAMES_MAX {
+            let mut end = Name::default();
+            end.add(b".fsck_renamed-")?;
+            end.add_number(nr.into())?;
+            // There has to be room for it.
+            let kept = d.name.len().min(NAME_MAX.saturating_sub(end.0.len()));
             let mut name = Name::default();
-            name.add(d.name)?;
-            name.add(b".fsck_renamed-")?;
-            name.add_number(nr.into())?;
+            name.add(d.name.get(..kept).unwrap_or(d.name))?;
+            name.add(&end.0)?;
             let new = Dirent {
                 name: &name.0,
                 folded: None,
                 ..d
             };
-            let len = new.encode(&mut value).ok_or(Error::CheckNameTooLong)?;
+            let len = new.encode(&mut value).ok_or(Error::Overflow)?;
             let new = KeyBuf::of(key.k, value.get(..len).unwrap_or(&value))?;
             let mut place = None;
             let done = files.repair(|t| {

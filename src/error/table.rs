@@ -325,7 +325,6 @@ errors! {
     CheckTopology, Topology, EUCLEAN, "a btree has lost nodes that can not be made of others: run bcachefs fsck";
     CheckMustRepair, Coherency, EUCLEAN, "a btree can not be used as it is, and may not be repaired: mount with -o fsck,fix_errors=yes, or run bcachefs fsck";
     CheckHashFull, NoSpace, ENOSPC, "no place is left for a name at its hash";
-    CheckNameTooLong, InvalidArg, ENAMETOOLONG, "a name that is there twice is too long to get another one";
     CheckLostFound, Coherency, EUCLEAN, "the directory lost+found can not be used";
     CheckReattach, Coherency, EUCLEAN, "lost+found has an entry already of the name that was to be given to an inode";
     CheckLoopParent, Coherency, EUCLEAN, "a directory that is above itself has no parent";

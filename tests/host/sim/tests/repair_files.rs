@@ -340,6 +340,31 @@ const CASES: &[Case] = &[
         FsckError::HASH_TABLE_KEY_DUPLICATE,
     ),
     (
+        "the longest name is there twice",
+        |v| {
+            let i = v.file();
+            let all = v.inodes();
+            let dir = all.iter().find(|d| d.inum == i.dir).unwrap();
+            let name = [b'n'; 512];
+            let hash = sim::algo::str_hash::HashInfo::of(dir)
+                .unwrap()
+                .dirent(&name);
+            let (key, _) = v.entry_of(&i);
+            v.delete(BtreeId::DIRENTS, key.k.p);
+            let at = |offset| Bpos { offset, ..key.k.p };
+            v.put_entry(at(hash), &name, i.inum, FileType::FILE);
+            v.put_inode(&Inode {
+                dir_offset: hash,
+                ..i
+            });
+            let mut others = all.iter();
+            let is = |o: &&Inode| o.is_regular() && o.inum != i.inum && o.nlink == 0;
+            let other = others.find(is).unwrap();
+            v.put_entry(at(hash + 1), &name, other.inum, FileType::FILE);
+        },
+        FsckError::HASH_TABLE_KEY_DUPLICATE,
+    ),
+    (
         "a directory has two names",
         |v| {
             let i = v.dir();
