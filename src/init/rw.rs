@@ -170,8 +170,11 @@ impl ReadWrite {
     ) -> Result<Self> {
         let st = btrees.sb();
         st.mark_dirty_with(btrees.blacklist().ranges(), change)?;
-        let started =
-            Journal::start(st.clone(), from).and_then(|journal| Self::with(btrees, journal));
+        let started = Journal::start(st.clone(), from).and_then(|journal| {
+            // Some may have been given up, with nothing to take their place.
+            journal.keep_roots(|btree| btrees.exists(btree));
+            Self::with(btrees, journal)
+        });
         started.inspect_err(|_| st.end_super())
     }
 

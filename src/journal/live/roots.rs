@@ -71,6 +71,13 @@ impl RootTable {
         Ok(())
     }
 
+    /// Forgets the roots of btrees that do not exist.
+    pub(super) fn keep(&mut self, exists: impl Fn(BtreeId) -> bool) {
+        for (id, root) in (0..BTREE_ID_NR_MAX).zip(self.by_id.iter_mut()) {
+            root.take_if(|_| !exists(BtreeId(id)));
+        }
+    }
+
     /// Adds a record for each root, except of the btrees whose bits are in `without`.
     ///
     /// C: `bch2_btree_roots_to_journal_entries()`.

@@ -297,11 +297,11 @@ impl Shared {
         self.reclaim.wake_all();
     }
 
-    /// Sets where a btree starts, before there is any entry. Later, roots change by
-    /// [`Reservation::set_root`](super::Reservation::set_root), so that no older entry has the new
-    /// root.
-    pub fn set_root(&self, btree: BtreeId, level: u8, key: &[u64]) -> Result {
-        self.roots.lock().set(btree, level, key.iter().copied())
+    /// Forgets the roots of btrees that do not exist, before there is any entry. Later, roots
+    /// change by [`Reservation::set_root`](super::Reservation::set_root), so that no older entry
+    /// has the new root.
+    pub fn keep_roots(&self, exists: impl Fn(BtreeId) -> bool) {
+        self.roots.lock().keep(exists);
     }
 
     /// Counts sectors that were read (0) or written (1).

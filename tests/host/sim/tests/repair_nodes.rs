@@ -244,8 +244,45 @@ fn nodes_on_missing_devices_are_not_made_anew() {
     disks.remove(usize::from(ptr.copies().next().unwrap().dev.0));
     let opts = "very_degraded,fsck,fix_errors=yes";
     let (fs, media) = start(disks, Access::Write, opts, &Power::new());
-    assert!(fs.is_err());
+    assert_eq!(fs.err(), Some(Error::CheckTopology));
     assert!(media.iter().all(|m| m.changes_since(0) == 0));
+}
+
+/// Why a mount is refused, and that nothing was written then.
+fn refused(disks: Vec<Disk>, opts: &str) -> Option<Error> {
+    let (fs, media) = start(disks, Access::Write, opts, &Power::new());
+    assert!(media.iter().all(|m| m.changes_since(0) == 0), "{opts}");
+    fs.err()
+}
+
+/// Without leave, nothing is made anew.
+#[test]
+fn what_is_lost_is_not_always_repaired() {
+    let Some(disks) = contents(IMAGE) else { return };
+    let (root, leaves) = nodes(&read(disks), BtreeId::EXTENTS);
+    for lost in [root, leaves[1]] {
+        let e = refused(without(IMAGE, &[lost]), "fsck,fix_errors=no,errors=ro");
+        assert_eq!(e, Some(Error::CheckTopology));
+    }
+}
+
+/// Of a btree of one node nothing is left. To make it anew of what is found is always right, but
+/// to have it be empty needs leave.
+#[test]
+fn an_empty_btree_needs_leave() {
+    let name = "v113-dmgbase";
+    let Some(disks) = contents(name) else { return };
+    let fs = read(disks);
+    let btree = BtreeId::XATTRS;
+    let root = fs.view.btrees.root_pointer(btree).unwrap().unwrap();
+    let sizes = fs.view.btrees.entry_sizes();
+    let ptr = NodePtr::decode(btree, root.0 - 1, &root.1.key(), sizes).unwrap();
+    let damaged = || without(name, &[ptr]);
+    let e = refused(damaged(), "fsck,fix_errors=no,errors=fix_safe");
+    assert_eq!(e, Some(Error::CheckMustRepair));
+    let have = check(repair(damaged(), "empty"), "empty");
+    assert!(have.keys().all(|(b, _)| *b != btree.0));
+    assert!(keys_of_users(&fs.view).keys().any(|(b, _)| *b == btree.0));
 }
 
 /// Who is in a hurry can end it, and nothing has changed then.
