@@ -354,6 +354,17 @@ mod tests {
     }
 
     #[test]
+    fn pointers_are_of_the_second_version() {
+        let new = node(1, 7, pos(0), pos(9));
+        let key = new.pointer().unwrap();
+        assert_eq!(key.k.p, pos(9));
+        let mut old = new;
+        old.ptr.id = None;
+        assert_eq!(old.pointer().err(), Some(Error::FoundNodeIdentity));
+        assert!(old.with_range(pos(1), pos(2)).is_none());
+    }
+
+    #[test]
     fn copies_belong_together() {
         let mut nodes = Vec::new();
         for (cookie, sector) in [(7, 1), (9, 2), (7, 3)] {

@@ -5,6 +5,7 @@
 //! | file          | codes of                                                         |
 //! |---------------|------------------------------------------------------------------|
 //! | `deep.rs`     | a btree with too many levels                                      |
+//! | `files.rs`    | the check of files and directories                                |
 //! | `journal.rs`  | the journal, read and written                                     |
 //! | `mounting.rs` | superblocks, options, what a mount is refused with                |
 //! | `names.rs`    | names, inodes and attributes                                      |
@@ -19,6 +20,7 @@ mod deep;
 mod disk;
 #[path = "../engine/mod.rs"]
 mod engine;
+mod files;
 mod journal;
 mod mounting;
 mod names;

@@ -127,6 +127,8 @@ fn roots() {
     let fs = disk.start(bytes).unwrap();
     let e = looked_up(&fs.view.btrees, btree);
     assert_eq!(e, Some(Error::RootUnreadable));
+    let e = fs.view.btrees.read_root_again(btree).err();
+    assert_eq!(e, Some(Error::SurveyRoot));
 
     // A leaf in the middle as the root.
     let btrees = &disk.fs.view.btrees;
@@ -148,6 +150,8 @@ fn roots() {
     let fs = disk.start(bytes).unwrap();
     let e = looked_up(&fs.view.btrees, btree);
     assert_eq!(e, Some(Error::RootRange));
+    let e = fs.view.btrees.read_root_again(btree).err();
+    assert_eq!(e, Some(Error::SurveyRootRange));
 
     // More was written to it than is there.
     let mut iter = btrees.iter(btree, 1, Bpos::MIN);
@@ -173,6 +177,10 @@ fn roots() {
     assert!(fs.view.btrees.lookup(btree, pointers[1].0).is_ok());
     let e = fs.view.btrees.lookup(btree, pointers[2].0).err();
     assert_eq!(e, Some(Error::NodeOtherRange));
+    let survey = fs.view.btrees.survey(btree).unwrap();
+    let lost: Vec<_> = survey.lost.iter().map(|l| (l.ptr.max, l.error)).collect();
+    assert_eq!(lost, [(pointers[2].0, Error::SurveyNode)]);
+    assert_eq!(survey.leaves.len() + 1, pointers.len());
 }
 
 #[test]
