@@ -44,11 +44,13 @@ use crate::{
 };
 
 /// Subvolumes are at snapshots, have roots that say so, and are known to those their names are in.
-/// One without a root goes, as those without a name.
+/// One without a root goes, as those without a name, unless inodes are among what was `lost`, btrees
+/// by bit: then it is made anew, by the passes about files.
 ///
-/// C: `bch2_check_subvols()`.
+/// C: `bch2_check_subvols()`, for which it always goes.
 #[inline(never)]
-pub fn check_subvols(engine: Engine<'_>, view: &View, report: &mut Report) -> Result {
+pub fn check_subvols(engine: Engine<'_>, view: &View, lost: u64, report: &mut Report) -> Result {
+    let inodes_lost = lost & 1u64 << BtreeId::INODES.0 != 0;
     let all = Trees::read(engine.btrees)?;
     for (id, s) in all.subvols.iter() {
         if get(&all.nodes, s.snapshot).is_none() {
@@ -61,7 +63,7 @@ pub fn check_subvols(engine: Engine<'_>, view: &View, report: &mut Report) -> Re
         // Those without a name are about to be deleted.
         if s.state == SubvolState::Live {
             check_parent(engine, report, *id, *s)?;
-            check_root(engine, view, report, *id, s)?;
+            check_root(engine, view, (*id, s), inodes_lost, report)?;
             check_master(engine, report, &all, *id)?;
         }
     }
@@ -106,9 +108,9 @@ fn check_parent(engine: Engine<'_>, report: &mut Report, id: u32, s: Subvolume) 
 fn check_root(
     engine: Engine<'_>,
     view: &View,
+    (id, s): (u32, &Subvolume),
+    inodes_lost: bool,
     report: &mut Report,
-    id: u32,
-    s: &Subvolume,
 ) -> Result {
     let st = engine.btrees.sb();
     let pos = Bpos::new(0, s.inode, s.snapshot);
@@ -132,6 +134,10 @@ fn check_root(
         None => None,
     };
     let Some(mut inode) = inode else {
+        // The first directory of all is made anew, later: what else there is must not go with it.
+        if id == ROOT_SUBVOL || inodes_lost {
+            return Ok(());
+        }
         let what = FsckError::SUBVOL_TO_MISSING_ROOT;
         let outcome = report.found(
             st,

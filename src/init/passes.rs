@@ -226,20 +226,21 @@ impl Recovery {
         self.tasks.call(|| check(engine, report))?
     }
 
+    /// Btrees that have lost something, now or earlier: by bit.
+    fn lost_data(&self) -> u64 {
+        let sb = &self.btrees.sb().sb;
+        let before = sb.ext().map_or(0, |e| e.btrees_lost_data());
+        before | self.lost.bits()
+    }
+
     /// The same of passes about files.
     fn check_files(&mut self, check: fn(&mut Files<'_>) -> Result) -> Result {
         let rw = self.rw.as_ref().ok_or(Error::ReadOnly)?;
-        let lost = self
-            .btrees
-            .sb()
-            .sb
-            .ext()
-            .map_or(0, |e| e.btrees_lost_data());
         let mut files = Files {
             engine: rw.engine(),
             view: self.view.as_ref().ok_or(Error::ReadOnly)?,
             numbers: &self.numbers,
-            lost: lost | self.lost.bits(),
+            lost: self.lost_data(),
             report: &mut self.report,
         };
         self.tasks.call(|| check(&mut files))?
@@ -478,7 +479,8 @@ fn fs_freespace_init(m: &mut Recovery) -> Result {
 fn subvolumes(m: &mut Recovery) -> Result {
     let rw = m.rw.as_ref().ok_or(Error::ReadOnly)?;
     let view = m.view.as_ref().ok_or(Error::ReadOnly)?;
-    check_subvols(rw.engine(), view, &mut m.report)
+    let lost = m.lost_data();
+    check_subvols(rw.engine(), view, lost, &mut m.report)
 }
 
 /// C: `bch2_delete_dead_snapshots()`.

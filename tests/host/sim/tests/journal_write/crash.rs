@@ -142,6 +142,34 @@ fn promises_are_kept_on_several_devices() {
     promises_are_kept("v113-repl2", 4, 100, 200);
 }
 
+/// Of btrees that change when nobody changes anything: buckets may be discarded.
+const DISCARDS: [BtreeId; 7] = [
+    BtreeId::ALLOC,
+    BtreeId::LRU,
+    BtreeId::FREESPACE,
+    BtreeId::NEED_DISCARD,
+    BtreeId::BACKPOINTERS,
+    BtreeId::BUCKET_GENS,
+    BtreeId::ACCOUNTING,
+];
+
+/// The roots, and how many keys there are, of btrees that only change when somebody changes
+/// something.
+fn lasting(found: &JournalContents) -> (Vec<(BtreeId, Vec<u64>)>, usize) {
+    let mut roots = entries::roots(found);
+    roots.retain(|(btree, _)| !DISCARDS.contains(btree));
+    let all = (0..21)
+        .map(BtreeId)
+        .filter(|btree| !DISCARDS.contains(btree));
+    let keys = all.flat_map(|btree| {
+        (0..4).map(move |level| {
+            let range = found.keys.range(btree, level);
+            range.end - range.start
+        })
+    });
+    (roots, keys.sum())
+}
+
 /// At any moment of a mount and an unmount, what is left can be mounted, with the roots it had.
 #[test]
 fn a_mount_can_be_cut_off() {
@@ -158,12 +186,8 @@ fn a_mount_can_be_cut_off() {
                 let st = sb::open(devices, &Opts::new()).unwrap();
                 let found =
                     journal::read(&st, false).unwrap_or_else(|e| panic!("{name}/{at}: {e}"));
-                assert_eq!(
-                    entries::roots(&found),
-                    entries::roots(&before),
-                    "{name}/{at}"
-                );
-                assert!(found.keys.is_empty() && st.sb.clean().is_some());
+                assert_eq!(lasting(&found), lasting(&before), "{name}/{at}");
+                assert!(st.sb.clean().is_some());
                 match found.clean {
                     true => clean += 1,
                     false => dirty += 1,
