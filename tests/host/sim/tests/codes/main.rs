@@ -12,6 +12,7 @@
 //! | `nodes.rs`    | btree nodes as they are on disk                                   |
 //! | `overlay.rs`  | [`Overlay`](overlay::Overlay): keys that no validator has seen     |
 //! | `reading.rs`  | keys that are read                                                |
+//! | `snapshots.rs` | snapshot trees and subvolumes                                    |
 //! | `writing.rs`  | keys that are changed, and what is derived from them              |
 
 mod deep;
@@ -27,6 +28,7 @@ mod names;
 mod nodes;
 mod overlay;
 mod reading;
+mod snapshots;
 mod writing;
 
 use engine::space::disks;
