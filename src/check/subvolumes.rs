@@ -44,8 +44,8 @@ use crate::{
 };
 
 /// Subvolumes are at snapshots, have roots that say so, and are known to those their names are in.
-/// One without a root goes, as those without a name, unless inodes are among what was `lost`, btrees
-/// by bit: then it is made anew, by the passes about files.
+/// One without a root goes, as those without a name, unless inodes are among what was `lost`,
+/// btrees by bit: then it is made anew, by the passes about files.
 ///
 /// C: `bch2_check_subvols()`, for which it always goes.
 #[inline(never)]

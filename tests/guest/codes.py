@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 200
-# guest: uml-debug 300
+# guest: uml-debug? 300
 """Error codes that only the layer of the VFS raises: by errno, and by the message where there is one."""
 import errno
 import fcntl

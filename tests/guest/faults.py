@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-# guest: uml-debug 900
+# guest: uml-debug? 900
 """One allocation fails, or one request to the device, the first, the second and so on: while a filesystem
 that was not shut down is mounted, while files are changed, and while it is unmounted. There is an error
 with the right errno or none, nobody waits for ever, the kernel has nothing to complain about and loses no
