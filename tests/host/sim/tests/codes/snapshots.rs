@@ -201,7 +201,7 @@ fn trees_that_can_not_be_told() {
         assert_eq!(check_snapshots(w.engine(), &mut report()), broken);
     }
     let w = with_subvolume(5, 77);
-    let done = check_subvols(w.engine(), &w.view, &mut report());
+    let done = check_subvols(w.engine(), &w.view, 0, &mut report());
     assert_eq!(done, broken);
 
     // Nothing is deleted then, however often it is tried.
