@@ -273,8 +273,10 @@ fn threads() {
     let top = top.unwrap().id;
     let names: Vec<_> = (0..12).map(|i| format!("n{i}").into_bytes()).collect();
     let ended = std::sync::atomic::AtomicBool::new(false);
+    // As in the kernel, an inode is not removed while somebody uses it who has looked it up.
+    let used = std::sync::RwLock::new(());
     std::thread::scope(|s| {
-        let (fs, names, ended) = (&fs, &names, &ended);
+        let (fs, names, ended, used) = (&fs, &names, &ended, &used);
         let snapshots = s.spawn(move || {
             let (c, mut r, mut nr) = (fs.changes().unwrap(), engine::Random(seed), 0u64);
             while !ended.load(std::sync::atomic::Ordering::Relaxed) {
@@ -316,6 +318,7 @@ fn threads() {
                         match r.below(5) {
                             0 => _ = c.create(top, Some(name), &new),
                             1 => {
+                                let _alone = used.write().unwrap();
                                 let gone = c.unlink(top, name, now);
                                 if let Some(done) = gone.ok().filter(|d| d.inode.links() == 0) {
                                     let at = sim::fs::SubvolInum {
@@ -327,6 +330,7 @@ fn threads() {
                             }
                             2 => _ = c.rename(sides[0], sides[1], Mode::Free, None, now),
                             _ => {
+                                let _user = used.read().unwrap();
                                 let dir = sim::fs::inode::find(&fs.view, top).unwrap();
                                 let at = sim::fs::dirent::lookup(&fs.view, top, &dir, name);
                                 if let Ok(Some(at)) = at {
