@@ -123,13 +123,15 @@ pub fn join_copies(nodes: &mut Vec<FoundNode>) -> Result {
     let mut joined: Vec<FoundNode> = Vec::new();
     for node in nodes.iter() {
         if let Some(last) = joined.last_mut().filter(|l| id(l) == id(node)) {
-            if node.written > last.written {
+            match node.written.cmp(&last.written) {
                 // What the other one misses was not written to it.
-                *last = *node;
-            } else if node.written == last.written {
-                if let Some(copy) = node.first_copy() {
-                    last.ptr.add_copy(copy);
+                Ordering::Greater => *last = *node,
+                Ordering::Equal => {
+                    if let Some(copy) = node.first_copy() {
+                        last.ptr.add_copy(copy);
+                    }
                 }
+                Ordering::Less => (),
             }
             continue;
         }

@@ -131,12 +131,9 @@ impl Codecs {
         let nr_bytes = unsafe { bindings::bch_rs_zstd_space(level, src.len()) };
         let (space, nr_bytes) = sized(&mut self.made, nr_bytes)?;
         let (from, to) = (src.as_ptr().cast(), out.as_mut_ptr().cast());
+        let (len, room) = (src.len(), out.len());
         // SAFETY: As above.
-        Ok(
-            unsafe {
-                bindings::bch_rs_zstd(from, src.len(), to, out.len(), level, space, nr_bytes)
-            },
-        )
+        Ok(unsafe { bindings::bch_rs_zstd(from, len, to, room, level, space, nr_bytes) })
     }
 }
 
