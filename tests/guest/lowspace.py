@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-# guest: uml? 300
+# guest: uml 300
 # guest: uml-debug? 900
 # guest: stock? 600
 """A filesystem that is filled with keys: what has no space any more says so, soon; the filesystem goes on
