@@ -55,6 +55,7 @@ const FREE_U64S: u32 = 256;
 /// As many buckets as one makes free who must not wait for room in the journal: what is left of it
 /// is for writing it back.
 const ENOUGH: usize = 4;
+
 /// Whether who asks for buckets may wait for room in the journal: he is not one of those who make
 /// some, who may want a bucket for that.
 fn may_wait(watermark: Watermark) -> bool {

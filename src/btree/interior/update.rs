@@ -132,10 +132,6 @@ pub(in crate::btree) fn merge<H: Hooks>(
     if watermark >= Watermark::InteriorUpdates || btrees.overlay().is_some() {
         return;
     }
-    // It can wait until the journal has room again, also for those who make some.
-    if !writer.journal.has_room(1, watermark.min(Watermark::Btree)) {
-        return;
-    }
     let node_sectors = btrees.sb().sb.node_sectors();
     while node.is_small(node_sectors) && !btrees.is_root(&node) {
         let merged = writer
@@ -160,12 +156,20 @@ fn merge_one<H: Hooks>(
     watermark: Watermark,
     node: &Arc<Node>,
 ) -> Result<bool> {
+    // It can wait until the journal has room again, also for those who make some.
+    let may_go_on = || writer.journal.has_room(1, watermark.min(Watermark::Btree));
+    if !may_go_on() {
+        return Ok(false);
+    }
     let (mut places, hooks) = (Vec::new(), &writer.hooks);
     let outcome = hooks
         .alloc_nodes(btrees, writer, watermark, 2, &mut places)
         .and_then(|()| {
             let _one = writer.interior.lock();
-            replace(btrees, writer, &What::Merged(node.clone()), 0, &mut places)
+            match may_go_on() {
+                true => replace(btrees, writer, &What::Merged(node.clone()), 0, &mut places),
+                false => Ok(Outcome::Gone),
+            }
         });
     places.iter().for_each(|p| hooks.place_done(*p, false));
     Ok(matches!(outcome?, Outcome::Done))
@@ -198,12 +202,8 @@ fn update<H: Hooks>(
             let _one = writer.interior.lock();
             // It is committed with what is left of the journal for those who make room in it: of
             // the others, one at a time at most may have begun.
-            match writer.journal.try_reserve(1, watermark) {
-                Ok(_room) => (),
-                Err(Error::JournalFull | Error::JournalRetry) => {
-                    return Ok(Outcome::Again(Before::JournalRoom(1)));
-                }
-                Err(e) => return Err(e),
+            if !writer.journal.has_room(1, watermark) {
+                return Ok(Outcome::Again(Before::JournalRoom(1)));
             }
             replace(btrees, writer, what, spare, &mut places)
         });

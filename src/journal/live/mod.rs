@@ -9,7 +9,8 @@
 //! | `reserve.rs`   | [`Reservation`]: room in the open entry                               |
 //! | `flush.rs`     | waiting until entries are safe; the timer                              |
 //! | `write.rs`     | the writers: from a closed entry to the devices                        |
-//! | `state.rs`     | what is behind the lock: how far each entry is, what room there is     |
+//! | `state.rs`     | what is behind the lock: how far each entry is                         |
+//! | `state/room.rs` | what room there is, and who may have it                               |
 //! | `word.rs`      | the word of reservations: pure transitions                             |
 //! | `ring.rs`      | the journal buckets of one device                                      |
 //! | `pins.rs`      | how many want each entry kept                                          |

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What is behind the journal's lock: which entries there are, how far each got, and what room
-//! there is. No I/O, no memory, no waiting.
+//! there is (`room.rs`). No I/O, no memory, no waiting.
 
 use super::{
     pins::Pins,
-    ring::{
-        Free,
-        Ring,
-        Space, //
-    },
+    ring::Ring,
     watermark::Watermark,
     word::{
         buffer_of,
@@ -21,9 +17,7 @@ use crate::{
         num::{
             low_u32,
             round_up_pow2,
-            sat_u32,
-            u64_of,
-            usize_of, //
+            u64_of, //
         },
         units::DevIdx,
         Vec, //
@@ -33,8 +27,6 @@ use crate::{
 };
 use core::ops::Range;
 
-/// Of a short journal, up to so many sectors are kept for writing it back.
-const RECLAIM_SECTORS: u64 = 512;
 /// Words of 8 bytes in a sector.
 const SECTOR_U64S: u32 = 64;
 /// Words of an entry's header.
@@ -276,72 +268,6 @@ impl State {
             .saturating_mul(SECTOR_U64S)
             .saturating_sub(HEADER_U64S)
             .saturating_sub(conf.reserved_u64s)
-    }
-
-    /// The room that the devices with the most room have all of.
-    ///
-    /// C: `__journal_space_available()`.
-    fn room(&self, what: Free, want: usize) -> Space {
-        // As many as are wanted, the largest first.
-        let mut best = [Space::default(); REPLICAS_MAX];
-        for ring in self.rings.iter() {
-            let waiting = self.unwritten().filter_map(|seq| self.get(seq));
-            let mut space = ring.space(what, waiting.map(|e| e.sectors));
-            if space.next_entry == 0 {
-                continue;
-            }
-            for slot in &mut best {
-                if space.total > slot.total {
-                    core::mem::swap(slot, &mut space);
-                }
-            }
-        }
-        let last = want.saturating_sub(1);
-        best.get(last).copied().unwrap_or_default()
-    }
-
-    /// Of a journal with so much room, in sectors, what is kept for those who write back what it
-    /// holds: a quarter, and more of a short one, as what they need is not less because it is
-    /// short. Once all was written back, all but two buckets is free, and there has to be some for
-    /// others then.
-    fn reserve_of(all: Space) -> u64 {
-        let some = all.total.saturating_sub(u64::from(all.next_entry) << 1) >> 1;
-        (all.total >> 2).max(some.min(RECLAIM_SECTORS))
-    }
-
-    /// Works out what room there is.
-    ///
-    /// C: `bch2_journal_space_available()`, `bch2_journal_set_watermark()`.
-    pub(super) fn update_space(&mut self, conf: &Conf) {
-        let (front, last_ondisk) = (self.pins.front(), self.last_ondisk);
-        for ring in self.rings.iter_mut() {
-            ring.advance(front, last_ondisk);
-        }
-        self.can_discard = self.rings.iter().any(|r| r.to_discard().is_some());
-        if self.rings.len() < usize::from(conf.replicas_needed.max(1)) {
-            self.next_entry = Err(Refusal::NoDevice);
-            return;
-        }
-        let want = self.rings.len().min(usize::from(conf.replicas.max(1)));
-        let now = self.room(Free::Discarded, want);
-        let ondisk = self.room(Free::CleanOnDisk, want);
-        let clean = self.room(Free::Clean, want).total;
-        let all = self.room(Free::Total, want);
-        let total = all.total;
-        self.entry_sectors = sat_u32(usize_of(total >> 3));
-        self.next_entry = match now.next_entry {
-            0 => Err(Refusal::Full),
-            sectors => Ok(sectors),
-        };
-        // Not when the next entry is the last one, or when a flush would win much.
-        self.may_skip_flush = u64::from(ondisk.next_entry) < ondisk.total
-            && clean.saturating_sub(ondisk.total) <= total >> 3
-            && ondisk.total << 1 > clean;
-        let is_low = clean <= Self::reserve_of(all) || self.pins.free() < self.pins.size() >> 2;
-        self.watermark = match is_low {
-            true => Watermark::Reclaim,
-            false => Watermark::Stripe,
-        };
     }
 
     /// Whether no entry can have room for so many words.
@@ -628,5 +554,6 @@ impl State {
     }
 }
 
+mod room;
 #[cfg(test)]
 mod tests;
