@@ -35,8 +35,6 @@ struct Node {
     dead: bool,
     /// The node that its keys go to.
     class: u32,
-    /// It was taken out.
-    out: bool,
 }
 
 /// The nodes of the snapshot trees, and which of them are to go.
@@ -85,7 +83,6 @@ impl Dead {
                 is: s,
                 dead: nr_live == 0 && (is_marked || !has_subvol),
                 class,
-                out: false,
             })?;
         }
         Ok(all)
@@ -194,7 +191,10 @@ impl Dead {
     /// Depths and skip lists as they are when the nodes that go are gone; where they differ.
     ///
     /// C: `bch2_fix_child_of_deleted_snapshot()`.
-    pub(super) fn renumber(&mut self) -> Result<Vec<Change>> {
+    pub(super) fn renumber(
+        &mut self,
+        is_ancestor: impl Fn(u32, u32) -> bool,
+    ) -> Result<Vec<Change>> {
         let mut changes = Vec::new();
         // Parents come first.
         for at in (0..self.0.len()).rev() {
@@ -204,7 +204,12 @@ impl Dead {
             let parent = self.staying(node.is.parent).copied();
             let (depth, skip) = match &parent {
                 None => (0, [0; 3]),
-                Some(p) => (p.is.depth.saturating_add(1), self.skip(&node, p)),
+                Some(p) => {
+                    let is_good = |id: &u32| {
+                        self.find(*id).is_some_and(|n| !Self::goes(n)) && is_ancestor(p.id, *id)
+                    };
+                    (p.is.depth.saturating_add(1), skip(&node, p, is_good))
+                }
             };
             let is = Snapshot {
                 depth,
@@ -241,44 +246,20 @@ impl Dead {
         }
     }
 
-    /// The skip list of a node below `parent`: as it is, if it can be used.
-    fn skip(&self, node: &Node, parent: &Node) -> [u32; 3] {
-        let is_good = |id: &u32| *id >= parent.id && self.has_above(parent, *id);
-        let is_sorted = node.is.skip.is_sorted();
-        if is_sorted && node.is.skip.iter().all(is_good) {
-            return node.is.skip;
-        }
-        let mut skip = skip_from(parent.id, &parent.is);
-        for id in &mut skip {
-            // Now and then from further up.
-            if usize_of(random_u64() & 1) == 0 && is_good(id) {
-                continue;
+    /// Takes out the nodes that go, one after the other, children before parents: what changes
+    /// with each.
+    pub(super) fn take_out(&mut self) -> Result<Vec<Vec<Change>>> {
+        let mut steps = Vec::new();
+        for at in 0..self.0.len() {
+            if let Some(node) = self.0.get(at).copied().filter(Self::goes) {
+                steps.push(self.take_out_one(&node)?)?;
             }
-            *id = parent.id;
         }
-        sort::sort_by(&mut skip, u32::cmp);
-        skip
+        Ok(steps)
     }
 
-    /// Whether `id` stays, and is `node` or above it.
-    fn has_above(&self, node: &Node, id: u32) -> bool {
-        let mut at = Some(node);
-        while let Some(n) = at.filter(|n| n.id <= id) {
-            if n.id == id {
-                return true;
-            }
-            at = self.staying(n.is.parent).filter(|p| p.id > n.id);
-        }
-        false
-    }
-
-    /// Takes out the next node that goes: what changes with that. Children go before parents.
-    ///
     /// C: `bch2_snapshot_node_delete()`.
-    pub(super) fn take_out(&mut self) -> Result<Option<Vec<Change>>> {
-        let Some(node) = self.0.iter().find(|n| Self::goes(n) && !n.out).copied() else {
-            return Ok(None);
-        };
+    fn take_out_one(&mut self, node: &Node) -> Result<Vec<Change>> {
         let mut changes = Vec::new();
         let child = node.is.children.into_iter().find(|c| *c != 0).unwrap_or(0);
         let parent = node.is.parent;
@@ -304,16 +285,30 @@ impl Dead {
         if parent == 0 {
             root_of = Some((node.is.tree, child));
         }
-        if let Some(n) = self.find_mut(node.id) {
-            n.out = true;
-        }
         changes.push(Change {
             id: node.id,
             to: None,
             root_of,
         })?;
-        Ok(Some(changes))
+        Ok(changes)
     }
+}
+
+/// The skip list of a node below `parent`: as it is, if all in it can be used.
+fn skip(node: &Node, parent: &Node, is_good: impl Fn(&u32) -> bool) -> [u32; 3] {
+    if node.is.skip.is_sorted() && node.is.skip.iter().all(&is_good) {
+        return node.is.skip;
+    }
+    let mut skip = skip_from(parent.id, &parent.is);
+    for id in &mut skip {
+        // Now and then from further up.
+        if usize_of(random_u64() & 1) == 0 && is_good(id) {
+            continue;
+        }
+        *id = parent.id;
+    }
+    sort::sort_by(&mut skip, u32::cmp);
+    skip
 }
 
 #[cfg(test)]

@@ -58,6 +58,8 @@ const BTREES: [BtreeId; 4] = [
 ];
 /// Places whose keys go in one transaction.
 const BATCH: usize = 8;
+/// Most keys that do: at one place there may be any number.
+const KEYS_MAX: usize = 64;
 /// Nanoseconds between messages that say how far it has got.
 const TELL_NS: u64 = 10_000_000_000;
 
@@ -179,15 +181,7 @@ impl<H: Hooks> Progress<'_, H> {
             };
             from = last.next_offset();
             for batch in places.chunks(BATCH) {
-                match self.settle(btree, batch) {
-                    // One by one then.
-                    Err(Error::TransTooBig) => {
-                        for place in batch {
-                            self.settle(btree, core::slice::from_ref(place))?;
-                        }
-                    }
-                    done => done?,
-                }
+                self.settle(btree, batch)?;
                 if stop() {
                     return Ok(false);
                 }
@@ -216,24 +210,42 @@ impl<H: Hooks> Progress<'_, H> {
     }
 
     fn settle(&mut self, btree: BtreeId, places: &[Bpos]) -> Result {
+        let mut most = KEYS_MAX;
+        loop {
+            match self.settle_some(btree, places, most) {
+                Ok(true) => return Ok(()),
+                Ok(false) => (),
+                // Large ones: one by one then.
+                Err(Error::TransTooBig) if most > 1 => most = 1,
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Settles not more than `most` keys; whether that was all.
+    fn settle_some(&mut self, btree: BtreeId, places: &[Bpos], most: usize) -> Result<bool> {
         let (w, dead) = (self.w, self.dead);
         let change = || {
             w.run(|t| {
-                let mut done = Reaped::default();
+                let (mut done, mut left) = (Reaped::default(), most);
+                let mut is_all = true;
                 for place in places {
-                    settle(t, self.view, dead, (btree, *place), &mut done)?;
+                    is_all = settle(t, self.view, dead, (btree, *place), &mut left, &mut done)?;
+                    if !is_all {
+                        break;
+                    }
                 }
                 t.commit()?;
-                Ok(done)
+                Ok((done, is_all))
             })
         };
-        let done = match dead.moves() {
+        let (done, is_all) = match dead.moves() {
             true => self.view.table.moves.change(change),
             false => change(),
         }?;
         self.done.deleted = self.done.deleted.saturating_add(done.deleted);
         self.done.moved = self.done.moved.saturating_add(done.moved);
-        Ok(())
+        Ok(is_all)
     }
 
     fn tell(&mut self, btree: BtreeId, at: Bpos) {
@@ -250,15 +262,17 @@ impl<H: Hooks> Progress<'_, H> {
     }
 }
 
-/// Stages what becomes of the keys at one place.
+/// Stages what becomes of the keys at one place; whether that is all, and not more than may be
+/// `left`. The highest come first: a whiteout goes after what it has hidden.
 #[inline(never)]
 fn settle<H: Hooks>(
     t: &mut Trans<'_, H>,
     view: &View,
     dead: &Dead,
     (btree, place): (BtreeId, Bpos),
+    left: &mut usize,
     done: &mut Reaped,
-) -> TransResult {
+) -> TransResult<bool> {
     let (mut keys, mut types) = (Vec::new(), Vec::new());
     let (mut from, until) = (place, place.with_snapshot(u32::MAX));
     while let Some(key) = t.next(btree, from, until)? {
@@ -271,7 +285,13 @@ fn settle<H: Hooks>(
         from = p.successor();
     }
     let acts = dead.settle(&types, |id, above| view.table.is_ancestor(id, above))?;
-    for (key, act) in keys.iter().zip(acts.iter()) {
+    for (key, act) in keys.iter().zip(acts.iter()).rev() {
+        if *act != Act::Keep {
+            let Some(rest) = left.checked_sub(1) else {
+                return Ok(false);
+            };
+            *left = rest;
+        }
         match act {
             Act::Keep => (),
             Act::Delete => {
@@ -287,7 +307,7 @@ fn settle<H: Hooks>(
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Removes nodes that have no keys any more, and makes right what others say of them; how many.
@@ -296,12 +316,9 @@ fn nodes<H: Hooks>(w: &Writing<'_, H>, view: &View, planned: &Dead) -> Result<u6
     let mut dead = read(w, view)?;
     // What has died meanwhile still has keys.
     dead.only(planned);
-    let mut changes = dead.renumber()?;
+    let mut changes = dead.renumber(|id, above| view.table.is_ancestor(id, above))?;
     let nr = dead.nr();
-    let mut steps = Vec::new();
-    while let Some(step) = dead.take_out()? {
-        steps.push(step)?;
-    }
+    let steps = dead.take_out()?;
     let all = steps.iter().map(|s| s.len()).sum::<usize>();
     if changes.len().saturating_add(all) <= CHANGES_MAX {
         for step in steps.iter() {

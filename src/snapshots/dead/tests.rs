@@ -150,12 +150,33 @@ fn who_stays_sees_the_same() {
             for id in &live {
                 assert_eq!(seen(&before, &keys, *id), seen(&before, &after, *id));
             }
+            // In parts, one key after the other, the highest first.
+            let mut parts: std::vec::Vec<_> = keys.iter().copied().collect();
+            loop {
+                let types: std::vec::Vec<_> = parts.iter().map(|k| (k.0, k.1)).collect();
+                let acts = dead.settle(&types, |id, above| is_ancestor(&before, id, above));
+                let acts = acts.unwrap();
+                let Some(at) = acts.iter().rposition(|act| *act != Act::Keep) else {
+                    break;
+                };
+                let key = parts.remove(at);
+                if let Act::MoveTo(id) = acts[at] {
+                    parts.push((id, key.1, key.2));
+                    parts.sort_by_key(|k| k.0);
+                }
+                for id in &live {
+                    assert_eq!(seen(&before, &keys, *id), seen(&before, &parts, *id));
+                }
+            }
+            // Whiteouts that have only hidden others go, too.
+            let needed = |k: &&(u32, KeyType, u32)| !k.1.is_extent_whiteout() || parts.contains(k);
+            assert!(parts.iter().eq(after.iter().filter(needed)));
         }
         let (nr, mut root) = (dead.nr(), u32::MAX);
-        let changes = dead.renumber().unwrap();
-        apply(&mut all, &mut root, &changes);
-        while let Some(step) = dead.take_out().unwrap() {
-            apply(&mut all, &mut root, &step);
+        let changes = dead.renumber(|id, above| is_ancestor(&before, id, above));
+        apply(&mut all, &mut root, &changes.unwrap());
+        for step in dead.take_out().unwrap().iter() {
+            apply(&mut all, &mut root, step);
         }
         check(&all);
         assert_eq!(all.len() + nr, before.len());
