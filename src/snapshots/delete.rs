@@ -49,7 +49,7 @@ use crate::{
     sys::sync::atomic::Ordering,
 };
 
-/// Subvolumes that are changed in one transaction.
+/// Subvolumes, and versions of roots, that are changed in one transaction.
 const BATCH: usize = 32;
 
 /// Stages that the subvolume `id` has no name any more. [`Error::SubvolumeNotEmpty`] when others
@@ -89,10 +89,12 @@ pub fn delete_unused<H: Hooks>(w: &Writing<'_, H>, view: &View) -> Result<u64> {
 
 /// C: `bch2_subvolume_delete()`.
 fn delete_subvolume<H: Hooks>(w: &Writing<'_, H>, view: &View, id: u32) -> Result {
-    // Nobody may begin to write to it while it goes.
-    let closed = view.gate.close();
+    let trees = view.gate.hold_trees();
     let subvol = view.subvolume(id)?;
     reparent(w, id)?;
+    hand_over_roots(w, view, id, &subvol)?;
+    // Nobody may begin to write to it while it goes.
+    let closed = view.gate.close_held(trees);
     w.run(|t| {
         stage(t, view, id)?;
         t.commit()
@@ -108,7 +110,6 @@ fn delete_subvolume<H: Hooks>(w: &Writing<'_, H>, view: &View, id: u32) -> Resul
 #[inline(never)]
 fn stage<H: Hooks>(t: &mut Trans<'_, H>, view: &View, id: u32) -> TransResult {
     let s = subvolume(t, id)?;
-    hand_over_roots(t, view, id, &s)?;
     let mut node = snapshot(t, s.snapshot)?;
     replace_master(t, view, node.tree, id)?;
     node.flags = node.flags & !Snapshot::IS_SUBVOL | Snapshot::WILL_DELETE;
@@ -150,16 +151,34 @@ fn replace_master<H: Hooks>(
 /// Versions of the root in snapshots above say that they are the root of the subvolume. No other
 /// one sees them, as each has a version of its own; but as long as others are below, they stay, and
 /// are to be of one of these.
-fn hand_over_roots<H: Hooks>(
+fn hand_over_roots<H: Hooks>(w: &Writing<'_, H>, view: &View, id: u32, s: &Subvolume) -> Result {
+    let mut next = Some(Bpos::new(0, s.inode, 0));
+    while let Some(from) = next {
+        next = w.run(|t| {
+            let next = hand_over_some(t, view, (id, s), from)?;
+            t.commit()?;
+            Ok(next)
+        })?;
+    }
+    Ok(())
+}
+
+/// Stages some of that, from `from` on; says where to go on.
+#[inline(never)]
+fn hand_over_some<H: Hooks>(
     t: &mut Trans<'_, H>,
     view: &View,
-    id: u32,
-    s: &Subvolume,
-) -> TransResult {
-    let (mut from, until) = (Bpos::new(0, s.inode, 0), Bpos::new(0, s.inode, u32::MAX));
-    let mut above = Vec::new();
+    (id, s): (u32, &Subvolume),
+    mut from: Bpos,
+) -> TransResult<Option<Bpos>> {
+    let until = Bpos::new(0, s.inode, u32::MAX);
+    let (mut above, mut next) = (Vec::new(), None);
     while let Some(key) = t.next(BtreeId::INODES, from, until)? {
         let p = key.k.p;
+        if above.len() == BATCH {
+            next = Some(p);
+            break;
+        }
         let inode = Inode::decode(&key.key()).ok().flatten();
         if let Some(inode) = inode.filter(|i| i.subvol == id && p.snapshot != s.snapshot) {
             above.push((p.snapshot, inode))?;
@@ -197,7 +216,7 @@ fn hand_over_roots<H: Hooks>(
         };
         t.update(BtreeId::INODES, KeyBuf::of(k, inode.encode().as_bytes())?)?;
     }
-    Ok(())
+    Ok(next)
 }
 
 fn is_live(s: &Subvolume) -> bool {

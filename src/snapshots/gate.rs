@@ -117,13 +117,17 @@ impl Gate {
     ///
     /// C: `snapshot_create_lock` of `struct bch_fs`.
     pub fn close(&self) -> Closed<'_> {
-        let one = self.one.lock();
+        self.close_held(self.hold_trees())
+    }
+
+    /// The same, by who has [held the trees](Self::hold_trees) so far.
+    pub(super) fn close_held<'a>(&'a self, trees: MutexGuard<'a, ()>) -> Closed<'a> {
         self.closing.store(true, Ordering::SeqCst);
         self.opened.wait(|| self.ops.load(Ordering::SeqCst) == 0);
         self.epoch.fetch_add(1, Ordering::AcqRel);
         Closed {
             gate: self,
-            _one: one,
+            _one: trees,
         }
     }
 
