@@ -255,6 +255,7 @@ errors! {
     SubvolumeLost, Key, EIO, "a subvolume's key could not be used";
     SubvolumeMissing, Coherency, EIO, "a subvolume that is to change has no key, or one that can not be right";
     SubvolumeDeleted, ReadOnly, EROFS, "the subvolume is being deleted";
+    SubvolumeUnlinked, NotFound, ENOENT, "a new subvolume in one that is being deleted";
     SubvolumesExhausted, NoSpace, ENOSPC, "all numbers of subvolumes are taken";
     SnapshotMissing, Coherency, EIO, "a node of the snapshot trees that is to change has no key, or one that can not be right";
     SnapshotTreeBroken, Coherency, EUCLEAN, "nodes of the snapshot trees or subvolumes contradict each other: run bcachefs fsck";

@@ -94,10 +94,14 @@ impl Made {
     }
 }
 
-/// Stages a new subvolume, without its root directory.
+/// Stages a new subvolume, without its root directory. [`Error::SubvolumeUnlinked`] if its name
+/// would be in one that has none any more, and would go with it.
 ///
 /// C: `bch2_subvolume_create()`.
 pub fn create<H: Hooks>(t: &mut Trans<'_, H>, view: &View, new: &New) -> TransResult<Made> {
+    if subvolume(t, new.parent)?.state != SubvolState::Live {
+        return Err(Error::SubvolumeUnlinked.into());
+    }
     let id = free_subvolume(t, view)?;
     let (node, source, tree) = match new.source {
         None => {

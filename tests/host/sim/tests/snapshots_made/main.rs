@@ -252,6 +252,51 @@ fn repairs() {
     }
 }
 
+/// Of one directory there are more versions than go, or change, in one transaction.
+#[test]
+fn many_versions() {
+    use sim::{
+        error::Error,
+        fs::change::{
+            NewFile,
+            Source, //
+        },
+    };
+    const NR: u64 = 150;
+    let power = Power::new();
+    let (fs, media) = mount(disks("engine-small").unwrap(), &power, "");
+    let root = sim::fs::inode::root(&fs.view).unwrap();
+    let dir = NewFile {
+        mode: 0o040755,
+        ..NewFile::default()
+    };
+    let c = fs.changes().unwrap();
+    let top = c.create_subvolume(root, b"top", &dir).unwrap().id;
+    let below = c.create(top, Some(b"below"), &dir).unwrap().id;
+    let name = |nr: u64| format!("s{nr}").into_bytes();
+    for nr in 0..NR {
+        c.create(top, Some(&name(nr)), &dir).unwrap();
+        let made = c.snapshot(root, &name(nr), Source::Root(top), true, (0, nr));
+        made.unwrap();
+    }
+    // Somebody is in it when its name goes.
+    fs.view.count_user(top.subvol, true);
+    c.unlink_subvolume(root, b"top", NR).unwrap();
+    let made = c.create_subvolume(below, b"late", &dir);
+    assert_eq!(made.err(), Some(Error::SubvolumeUnlinked));
+    let made = c.snapshot(below, b"late", Source::Here, false, (0, NR));
+    assert_eq!(made.err(), Some(Error::SubvolumeUnlinked));
+    fs.view.count_user(top.subvol, false);
+    wait_for_reaper(&fs);
+    check_trees(&fs.view, true);
+    for nr in 0..NR {
+        c.unlink_subvolume(root, &name(nr), NR).unwrap();
+    }
+    wait_for_reaper(&fs);
+    fs.go_read_only().unwrap();
+    check_all(&media, "many versions", true);
+}
+
 /// Threads change names, and contents, of what others make snapshots of, and delete them.
 #[test]
 fn threads() {
