@@ -15,6 +15,7 @@ use crate::{
             Ordering, //
         },
         Mutex,
+        MutexGuard,
         Once, //
     },
 };
@@ -34,26 +35,40 @@ impl Moves {
     /// Calls `read`, again if keys were moved meanwhile.
     #[inline]
     pub(super) fn read<T>(&self, mut read: impl FnMut() -> Result<T>) -> Result<T> {
-        let before = self.nr.load(Ordering::Acquire);
-        let found = read()?;
-        if self.nr.load(Ordering::Acquire) == before && before & 1 == 0 {
-            return Ok(found);
+        match self.try_read(&mut read)? {
+            Some(found) => Ok(found),
+            None => self.read_again(read),
         }
-        self.read_again(read)
+    }
+
+    /// `None` if keys were moved meanwhile.
+    #[inline]
+    fn try_read<T>(&self, read: &mut impl FnMut() -> Result<T>) -> Result<Option<T>> {
+        let before = self.nr.load(Ordering::Acquire);
+        if before & 1 != 0 {
+            return Ok(None);
+        }
+        let found = read()?;
+        Ok((self.nr.load(Ordering::Acquire) == before).then_some(found))
     }
 
     #[cold]
     #[inline(never)]
     fn read_again<T>(&self, mut read: impl FnMut() -> Result<T>) -> Result<T> {
         for _ in 0..TRIES {
-            let before = self.nr.load(Ordering::Acquire);
-            let found = read()?;
-            if self.nr.load(Ordering::Acquire) == before && before & 1 == 0 {
+            // What is under way, ends; and readers do not wait for each other.
+            drop(self.moving());
+            if let Some(found) = self.try_read(&mut read)? {
                 return Ok(found);
             }
         }
-        let _moving = self.moving.get().map(Mutex::lock);
+        let _moving = self.moving();
         read()
+    }
+
+    /// As long as this exists, no keys are moved.
+    fn moving(&self) -> Option<MutexGuard<'_, ()>> {
+        self.moving.get().map(Mutex::lock)
     }
 
     /// Calls `change`, which moves keys. It must hold no locks.
@@ -61,7 +76,7 @@ impl Moves {
         if self.moving.get().is_none() {
             self.moving.set(Mutex::try_new(())?);
         }
-        let _moving = self.moving.get().map(Mutex::lock);
+        let _moving = self.moving();
         self.nr.fetch_add(1, Ordering::AcqRel);
         let done = change();
         self.nr.fetch_add(1, Ordering::AcqRel);
