@@ -9,6 +9,7 @@
 #include <linux/fsnotify.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
+#include <linux/sched.h>
 #include <linux/security.h>
 #include <linux/spinlock.h>
 #include <linux/writeback.h>
@@ -167,20 +168,24 @@ void bch_rs_evict_unused(struct super_block *sb,
 			 void *with)
 {
 	struct inode *inode, *before = NULL;
+	bool wanted;
 
 	spin_lock(&sb->s_inode_list_lock);
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
 		if (inode_state_read_once(inode) &
 		    (I_NEW | I_FREEING | I_WILL_FREE))
 			continue;
-		if (!is_wanted(inode, with) || !igrab(inode))
+		wanted = is_wanted(inode, with);
+		if ((!wanted && !need_resched()) || !igrab(inode))
 			continue;
 		spin_unlock(&sb->s_inode_list_lock);
 		/* As long as it is held, it stays in the list. */
 		iput(before);
 		before = inode;
-		d_mark_dontcache(inode);
-		d_prune_aliases(inode);
+		if (wanted) {
+			d_mark_dontcache(inode);
+			d_prune_aliases(inode);
+		}
 		cond_resched();
 		spin_lock(&sb->s_inode_list_lock);
 	}
