@@ -97,10 +97,9 @@ pub fn first_directories(st: &SbState, snapshot: u32, keys: &mut Vec<(BtreeId, K
     keys.push((BtreeId::DIRENTS, key))
 }
 
-/// What all new inodes have.
+/// An inode as it is when it is new, without a number.
 ///
 /// C: `bch2_inode_init()`.
-/// An inode as it is when it is new, without a number.
 pub fn new_inode(st: &SbState) -> Inode {
     let units = TimeUnits::new(st.sb.time_base_lo(), st.sb.time_precision());
     let now = units.raw(Timespec {

@@ -3,8 +3,8 @@
 //! Inodes that have no name and are not used any more: they go with all they have.
 
 use super::{
-    Changes, //
-    Nodes,
+    Changes,
+    Nodes, //
 };
 use crate::{
     alloc::space::Trans,
