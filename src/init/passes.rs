@@ -487,7 +487,7 @@ fn subvolumes(m: &mut Recovery) -> Result {
 fn delete_dead_snapshots(m: &mut Recovery) -> Result {
     let view = m.view.as_ref().ok_or(Error::ReadOnly)?;
     let w = writing(m.engine()?);
-    delete_unused(&w, view)?;
+    delete_unused(&w, view, &|| false)?;
     reap(&w, view, &|| false).map(drop)
 }
 

@@ -73,8 +73,8 @@ pub(super) fn writing(engine: Engine<'_>) -> Writing<'_, Space> {
 fn run(engine: Engine<'_>, view: &View, stop: &Stop) {
     while !stop.requested() && engine.writer.journal.halted().is_none() {
         let w = writing(engine);
-        let reap_all = || reap(&w, view, &|| stop.requested());
-        let done = delete_unused(&w, view).and_then(|_| reap_all());
+        let stop_now = || stop.requested();
+        let done = delete_unused(&w, view, &stop_now).and_then(|_| reap(&w, view, &stop_now));
         let ms = match done {
             Ok(_) => LOOK_MS,
             Err(e) => {

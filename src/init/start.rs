@@ -377,9 +377,9 @@ impl Filesystem {
             let _ = remove_dead(&changes);
             let w = writing(changes.engine);
             let end = monotonic_ns().saturating_add(REAP_NS);
+            let stop = || monotonic_ns() > end;
             // What is not done by then is done by the next mount.
-            let _ = delete_unused(&w, &self.view)
-                .and_then(|_| reap(&w, &self.view, &|| monotonic_ns() > end));
+            let _ = delete_unused(&w, &self.view, &stop).and_then(|_| reap(&w, &self.view, &stop));
         }
         rw.stop(self.view.sb())
     }

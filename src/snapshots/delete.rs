@@ -75,12 +75,17 @@ impl View {
     }
 }
 
-/// Deletes subvolumes that have no name, and of which no inode is in use; how many.
+/// Deletes subvolumes that have no name, and of which no inode is in use; how many. Ends early when
+/// `stop` says so, to be called again later.
 ///
 /// C: `bch2_subvolume_wait_for_pagecache_and_delete()`.
-pub fn delete_unused<H: Hooks>(w: &Writing<'_, H>, view: &View) -> Result<u64> {
+pub fn delete_unused<H: Hooks>(
+    w: &Writing<'_, H>,
+    view: &View,
+    stop: &dyn Fn() -> bool,
+) -> Result<u64> {
     let mut nr = 0u64;
-    while let Some(id) = view.subvols.unused() {
+    while let Some(id) = view.subvols.unused().filter(|_| !stop()) {
         delete_subvolume(w, view, id)?;
         nr = nr.saturating_add(1);
     }

@@ -243,7 +243,8 @@ fn writes_to_what_is_deleted() {
         c.unlink_subvolume(TOP, b"sub", 1).unwrap();
         // Without a name, it is still there.
         assert_eq!(written(file), None);
-        assert_eq!(delete_unused(&writing(&w), &w.view), Ok(1));
+        assert_eq!(delete_unused(&writing(&w), &w.view, &|| true), Ok(0));
+        assert_eq!(delete_unused(&writing(&w), &w.view, &|| false), Ok(1));
         assert_eq!(written(file), Some(Error::SubvolumeDeleted));
     });
 }
