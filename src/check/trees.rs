@@ -32,7 +32,10 @@ use crate::{
             subvolume::Subvolume,
         },
     },
-    snapshots::Writing,
+    snapshots::{
+        Table,
+        Writing, //
+    },
 };
 
 /// Values by id, in ascending order.
@@ -43,6 +46,8 @@ pub(super) struct Trees {
     pub(super) nodes: ById<Snapshot>,
     pub(super) trees: ById<SnapshotTree>,
     pub(super) subvols: ById<Subvolume>,
+    /// Who descends from whom.
+    table: Table,
 }
 
 fn all<T>(
@@ -81,8 +86,13 @@ impl Trees {
     #[inline(never)]
     pub(super) fn read(btrees: &Btrees) -> Result<Self> {
         let (s, t) = (BtreeId::SNAPSHOTS, BtreeId::SNAPSHOT_TREES);
+        let nodes = all(btrees, s, KeyType::SNAPSHOT, Snapshot::decode)?;
+        let parents = nodes.iter().rev().map(|(id, s)| (*id, s.parent, s.tree));
+        // Orphans are found one by one.
+        let (table, _) = Table::of(parents)?;
         Ok(Self {
-            nodes: all(btrees, s, KeyType::SNAPSHOT, Snapshot::decode)?,
+            nodes,
+            table,
             trees: all(btrees, t, KeyType::SNAPSHOT_TREE, SnapshotTree::decode)?,
             subvols: all(
                 btrees,
@@ -96,14 +106,8 @@ impl Trees {
     /// Whether `above` is `id` or above it.
     ///
     /// C: `bch2_snapshot_is_ancestor_early()`.
-    pub(super) fn is_ancestor(&self, mut id: u32, above: u32) -> bool {
-        while id < above {
-            match get(&self.nodes, id) {
-                Some(s) if s.parent > id => id = s.parent,
-                _ => return false,
-            }
-        }
-        id == above
+    pub(super) fn is_ancestor(&self, id: u32, above: u32) -> bool {
+        self.table.is_ancestor(id, above)
     }
 
     /// The root of the tree that `id` is in.

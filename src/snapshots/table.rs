@@ -113,13 +113,23 @@ impl Table {
             }
         }
         // Read in ascending order: the other way round, parents come first.
-        let mut table = Self::try_new()?;
-        for (id, parent, tree) in found.iter().rev() {
-            if !table.add(*id, *parent, *tree)? {
-                btrees.sb().errors.count(FsckError::SNAPSHOT_NODE_MISSING);
-            }
+        let (table, orphans) = Self::of(found.iter().rev().copied())?;
+        for _ in 0..orphans {
+            btrees.sb().errors.count(FsckError::SNAPSHOT_NODE_MISSING);
         }
         Ok(table)
+    }
+
+    /// Of nodes with their parents and trees, in descending order of ids; and how many of them have
+    /// a parent that is not there.
+    pub fn of(nodes: impl Iterator<Item = (u32, u32, u32)>) -> Result<(Self, u32)> {
+        let (mut table, mut orphans) = (Self::try_new()?, 0u32);
+        for (id, parent, tree) in nodes {
+            if !table.add(id, parent, tree)? {
+                orphans = orphans.saturating_add(1);
+            }
+        }
+        Ok((table, orphans))
     }
 
     /// Adds a node whose id is below all others, while nobody reads. Says whether its parent is
