@@ -8,6 +8,7 @@
 //! | `history.rs` | what threads did, and what of it has to be there after a loss of power    |
 //! | `image.rs` | empty filesystems with nodes and blocks of any size                        |
 //! | `model.rs` | [`Model`](model::Model): what the btrees should hold, as plain maps         |
+//! | `mounted.rs` | filesystems as they are mounted                                          |
 //! | `new.rs`   | filesystems that were never mounted                                       |
 //! | `ops.rs`   | random transactions                                                       |
 //! | `pool.rs`  | [`Pool`](pool::Pool): space for nodes                                      |
@@ -19,6 +20,7 @@ pub(crate) mod accept;
 pub(crate) mod history;
 pub(crate) mod image;
 pub(crate) mod model;
+pub(crate) mod mounted;
 pub(crate) mod new;
 pub(crate) mod ops;
 pub(crate) mod pool;

@@ -13,6 +13,12 @@ mod model;
 mod workload;
 
 use engine::{
+    mounted::{
+        contents,
+        look,
+        mount,
+        start, //
+    },
     setting,
     space::disks,
     Random, //
@@ -26,19 +32,12 @@ use sim::{
         check_derived,
         check_sectors, //
     },
-    env::{
-        restart_often,
-        Arc,
-        Vec as EnvVec, //
-    },
-    format::opts::Opts,
+    env::restart_often,
     init::{
         Access,
         Filesystem, //
     },
     sys::block::{
-        BlockDevice,
-        Disk,
         Medium,
         Power,
         PowerCut,
@@ -46,32 +45,6 @@ use sim::{
     },
 };
 use workload::Workload;
-
-fn mount(disks: Vec<Disk>, power: &Power, options: &str) -> (Arc<Filesystem>, Vec<Medium>) {
-    start(Access::Write, disks, power, options)
-}
-
-fn start(
-    access: Access,
-    disks: Vec<Disk>,
-    power: &Power,
-    options: &str,
-) -> (Arc<Filesystem>, Vec<Medium>) {
-    let (mut devs, mut media) = (EnvVec::new(), Vec::new());
-    for (i, disk) in disks.into_iter().enumerate() {
-        let dev = BlockDevice::recorded(&format!("names{i}"), disk, power);
-        media.push(dev.medium());
-        devs.push(dev).unwrap();
-    }
-    let mut opts = Opts::default();
-    opts.parse_list(options).unwrap();
-    let fs = Filesystem::start_for(access, devs, &opts).unwrap();
-    (fs, media)
-}
-
-fn contents(media: &[Medium]) -> Vec<Disk> {
-    media.iter().map(Medium::contents).collect()
-}
 
 /// Where things can be made in the beginning: the roots of subvolumes that may be changed.
 fn writable(fs: &Filesystem) -> Vec<sim::fs::SubvolInum> {
@@ -100,12 +73,7 @@ fn compare(fs: &Filesystem, model: &Model, open: &[sim::fs::SubvolInum]) {
 
 /// What a fresh look at the devices finds wrong.
 fn check_all(media: &[Medium], what: &str) {
-    let (mut devs, disks) = (EnvVec::new(), contents(media));
-    for (i, disk) in disks.into_iter().enumerate() {
-        devs.push(BlockDevice::of_disk(&format!("checked{i}"), disk))
-            .unwrap();
-    }
-    let fs = Filesystem::start(devs, &Opts::default()).unwrap();
+    let fs = look(media);
     let findings = check_derived(&fs.view);
     assert!(findings.is_empty(), "{what}: {findings:#?}");
     let findings = check_sectors(&fs.view);

@@ -23,24 +23,19 @@ mod workload;
 mod world;
 
 use engine::{
+    mounted::{
+        contents,
+        look,
+        mount, //
+    },
     setting,
     space::disks, //
 };
 use sim::{
     check::check_derived,
-    env::{
-        restart_often,
-        Arc,
-        Vec as EnvVec, //
-    },
-    format::opts::Opts,
-    init::{
-        Access,
-        Filesystem, //
-    },
+    env::restart_often,
+    init::Filesystem,
     sys::block::{
-        BlockDevice,
-        Disk,
         Medium,
         Power,
         PowerCut,
@@ -57,31 +52,9 @@ use world::{
     World, //
 };
 
-fn mount(disks: Vec<Disk>, power: &Power, options: &str) -> (Arc<Filesystem>, Vec<Medium>) {
-    let (mut devs, mut media) = (EnvVec::new(), Vec::new());
-    for (i, disk) in disks.into_iter().enumerate() {
-        let dev = BlockDevice::recorded(&format!("snap{i}"), disk, power);
-        media.push(dev.medium());
-        devs.push(dev).unwrap();
-    }
-    let mut opts = Opts::default();
-    opts.parse_list(options).unwrap();
-    let fs = Filesystem::start_for(Access::Write, devs, &opts).unwrap();
-    (fs, media)
-}
-
-fn contents(media: &[Medium]) -> Vec<Disk> {
-    media.iter().map(Medium::contents).collect()
-}
-
 /// What a fresh look at the devices finds wrong.
 fn check_all(media: &[Medium], what: &str, is_reaped: bool) {
-    let (mut devs, disks) = (EnvVec::new(), contents(media));
-    for (i, disk) in disks.into_iter().enumerate() {
-        devs.push(BlockDevice::of_disk(&format!("checked{i}"), disk))
-            .unwrap();
-    }
-    let fs = Filesystem::start(devs, &Opts::default()).unwrap();
+    let fs = look(media);
     let mut findings = check_derived(&fs.view);
     if trees::nr_to_go(&fs.view) != 0 {
         // Where extents have gone to another snapshot, and the inode not yet, nobody but who stays
