@@ -258,16 +258,21 @@ impl Table {
     }
 
     /// The node that the subvolume is at now that was at node `id` at some time since the mount.
-    pub(super) fn latest(&self, mut id: u32) -> u32 {
-        while let Some(node) = self.find(id) {
+    pub(super) fn latest(&self, id: u32) -> u32 {
+        let (mut latest, mut steps) = (id, 0u32);
+        while let Some(node) = self.find(latest) {
             match node.next.load(Ordering::Acquire) {
-                0 => break,
-                // Children have lower ids.
-                next if next < id => id = next,
+                // Those below have lower ids.
+                next if next != 0 && next < latest => latest = next,
                 _ => break,
             }
+            steps = steps.saturating_add(1);
         }
-        id
+        if steps > 1 {
+            // Who asks again does not go all the way.
+            self.goes_on(id, latest);
+        }
+        latest
     }
 
     /// The node `id` goes: nothing is to be written for it any more.
@@ -409,5 +414,11 @@ mod tests {
         assert_eq!(t.latest(u32::MAX - 2), at);
         assert_eq!(t.latest(u32::MAX), u32::MAX);
         assert_eq!(t.lowest(), at);
+        // It goes on from there.
+        t.reserve(1).unwrap();
+        t.insert(at - 1, at, 1).unwrap();
+        t.goes_on(at, at - 1);
+        let all = (0..100).map(|i| u32::MAX - 2 - 2 * i);
+        assert!(all.rev().all(|id| t.latest(id) == at - 1));
     }
 }
