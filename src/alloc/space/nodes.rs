@@ -451,11 +451,20 @@ fn try_bucket(
         data_type,
         dev.member.durability(),
     );
-    Ok(match space.open.lock().take(open, watermark) {
-        Ok(Some(taken)) => Ok(Ok(taken)),
-        Ok(None) => Ok(Err(Skip::Open)),
-        Err(refusal) => Err(refusal),
-    })
+    let taken = match space.open.lock().take(open, watermark) {
+        Ok(Some(taken)) => taken,
+        Ok(None) => return Ok(Ok(Err(Skip::Open))),
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    // Since it was looked at, somebody can have opened it, used it and closed it again. Now nobody
+    // can.
+    let now = bucket_state(engine, dev.idx, bucket);
+    if now.is_ok_and(|now| now == state) {
+        return Ok(Ok(Ok(taken)));
+    }
+    space.open.lock().put(taken);
+    now?;
+    Ok(Ok(Err(Skip::Open)))
 }
 
 #[inline(never)]
