@@ -94,7 +94,8 @@ impl<D: Data> Drop for End<D> {
 
 impl<D: Data> Job<D> {
     /// A job for data of a file, for which space is reserved; the file has `size` bytes then, if it
-    /// had less. On failure the data is told its end.
+    /// had less. On failure the data is told its end. What is dropped before it has
+    /// [begun](Self::begin) ends with an error: there was no memory.
     pub(super) fn start(
         inode: &INode<Bcachefs>,
         data: D,
@@ -102,25 +103,21 @@ impl<D: Data> Job<D> {
         reserved: Reserved,
     ) -> error::Result<Arc<Self>> {
         let fs = &inode.sb().data().fs;
-        let none = Outcome {
+        let nothing = Outcome {
             done: Written::default(),
-            result: Ok(()),
+            result: Err(error::Error::NoMemory),
         };
-        let mut end = End {
+        let end = End {
             data,
-            outcome: Outcome {
-                result: Err(error::Error::NoMemory),
-                ..none
-            },
+            outcome: nothing,
         };
-        let outcome = match SpinLock::try_new(none) {
+        let outcome = match SpinLock::try_new(nothing) {
             Ok(outcome) => outcome,
             Err(e) => {
                 give_back(fs, reserved);
                 return Err(e);
             }
         };
-        end.outcome = none;
         Arc::try_new(Self {
             file: file_id(inode),
             options: WriteOptions::of(fs.view.sb(), &inode.data().inode()),
@@ -131,9 +128,15 @@ impl<D: Data> Job<D> {
             end,
         })
     }
+
+    /// From now on what came of it is what came of its parts.
+    pub(super) fn begin(&self) {
+        self.outcome.lock().result = Ok(());
+    }
 }
 
-fn give_back(fs: &Filesystem, reserved: Reserved) {
+/// Nothing will be written in what was reserved, or it was.
+pub(super) fn give_back(fs: &Filesystem, reserved: Reserved) {
     if let Some(space) = fs.space() {
         space.give_back(reserved);
     }

@@ -10,6 +10,7 @@ use super::{
     file::file_id,
     inode::changes,
     job::{
+        give_back,
         Direct,
         Job,
         Outcome,
@@ -264,20 +265,28 @@ impl FileWrite for Bcachefs {
         let turn = Flow::enter(&mount.writes.flow);
         let reserved = core::mem::take(run.reserved_mut());
         let (pos, len, size) = (run.pos(), run.nr_bytes(), run.size());
+        let failed = |e| pr_err!("{}: writing back: {e}", mount.fs.view.sb().name());
         // Without memory for it, the run is dropped, which ends it with an error.
-        let started = Run::of(run, turn).and_then(|run| {
-            let job = Job::start(inode, run, size, reserved.0)?;
+        let run = match Run::of(run, turn) {
+            Ok(run) => run,
+            Err(e) => {
+                give_back(&mount.fs, reserved.0);
+                return failed(e);
+            }
+        };
+        let started = Job::start(inode, run, size, reserved.0).and_then(|job| {
             mount.writes.queue.spawn(move || {
                 // Until its last part has ended, the inode and the mount are there.
                 let Some(run) = job.end.data.run.as_ref() else {
                     return;
                 };
                 let queue = &run.inode().sb().data().writes.queue;
+                job.begin();
                 write::start(&job, pos / SECTOR, len, queue);
             })
         });
         if let Err(e) = started {
-            pr_err!("{}: writing back: {e}", mount.fs.view.sb().name());
+            failed(e);
         }
     }
 
@@ -286,6 +295,7 @@ impl FileWrite for Bcachefs {
         let (len, reserved) = (data.len(), reserve_now(inode, data.len())?);
         let direct = Direct { data, end: None };
         let job = Job::start(inode, direct, size, reserved).map_err(errno)?;
+        job.begin();
         write::run(&job, pos / SECTOR, len);
         let Outcome { done, result } = *job.outcome.lock();
         inode.add_sectors(done.sectors);
@@ -303,8 +313,9 @@ impl FileWrite for Bcachefs {
             data,
             end: Some(end),
         };
-        // What is dropped before it is started ends with an error.
+        // What is dropped before it has begun ends with an error.
         if let Ok(job) = Job::start(inode, direct, 0, reserved) {
+            job.begin();
             let queue = &inode.sb().data().writes.queue;
             write::start(&job, pos / SECTOR, len, queue);
         }
