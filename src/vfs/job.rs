@@ -256,7 +256,7 @@ impl Data for Run {
 pub(super) struct Direct {
     pub(super) data: Vec<u8>,
     /// Unless the caller waits.
-    pub(super) end: Option<DirectEnd<Bcachefs>>,
+    pub(super) later: Option<(DirectEnd<Bcachefs>, Turn)>,
 }
 
 impl Bytes for Direct {
@@ -276,7 +276,10 @@ impl Data for Direct {
     }
 
     fn end(&mut self, outcome: &Outcome) {
-        if let Some(end) = self.end.take() {
+        if let Some((end, turn)) = self.later.take() {
+            // The end can wait for pages to be written, and those for a turn.
+            self.data = Vec::new();
+            drop(turn);
             end.inode().add_sectors(outcome.done.sectors);
             end.end(outcome.result.map_err(errno));
         }

@@ -73,16 +73,22 @@ const SECTOR: u64 = 512;
 
 /// The most runs that are written at the same time.
 const RUNS_MAX: u32 = 32;
+/// The most bytes of processes that are copied and written while these go on.
+const DIRECT_BYTES_MAX: u32 = 32 << 20;
 
-/// Where runs are written.
+/// Where data is written, and how much of it.
 pub(super) struct Writes {
     queue: WorkQueue,
-    flow: Arc<Flow>,
+    runs: Arc<Flow>,
+    /// The ends of direct writes can wait for runs, which must not have to wait behind them.
+    direct_queue: WorkQueue,
+    direct: Arc<Flow>,
 }
 
-/// How many runs are being written.
+/// How much is being written.
 struct Flow {
     active: AtomicU32,
+    max: u32,
     changed: WaitQueue,
 }
 
@@ -91,33 +97,41 @@ impl Writes {
     pub(super) fn try_new() -> error::Result<Self> {
         Ok(Self {
             queue: WorkQueue::try_new(c"bcachefs_write")?,
-            flow: Arc::try_new(Flow {
-                active: AtomicU32::new(0),
-                changed: WaitQueue::new(),
-            })?,
+            runs: Flow::try_new(RUNS_MAX)?,
+            direct_queue: WorkQueue::try_new(c"bcachefs_direct")?,
+            direct: Flow::try_new(DIRECT_BYTES_MAX)?,
         })
     }
 }
 
 impl Flow {
-    /// Waits until not too many runs are being written.
-    fn enter(flow: &Arc<Self>) -> Turn {
+    fn try_new(max: u32) -> error::Result<Arc<Self>> {
+        Arc::try_new(Self {
+            active: AtomicU32::new(0),
+            max,
+            changed: WaitQueue::new(),
+        })
+    }
+
+    /// Waits until no more than the most is being written with `nr` more.
+    fn enter(flow: &Arc<Self>, nr: u32) -> Turn {
+        let nr = nr.min(flow.max);
         flow.changed.wait(|| {
-            let more = |nr: u32| (nr < RUNS_MAX).then_some(nr.wrapping_add(1));
+            let more = |active: u32| active.checked_add(nr).filter(|all| *all <= flow.max);
             flow.active
                 .fetch_update(Ordering::AcqRel, Ordering::Relaxed, more)
                 .is_ok()
         });
-        Turn(flow.clone())
+        Turn(flow.clone(), nr)
     }
 }
 
-/// One of the runs that are being written.
-pub(super) struct Turn(Arc<Flow>);
+/// A part of what is being written.
+pub(super) struct Turn(Arc<Flow>, u32);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::AcqRel);
+        self.0.active.fetch_sub(self.1, Ordering::AcqRel);
         self.0.changed.wake_all();
     }
 }
@@ -262,7 +276,7 @@ impl FileWrite for Bcachefs {
 
     fn write_back(inode: &INode<Self>, mut run: Box<DirtyRun<Self>>) {
         let mount = inode.sb().data();
-        let turn = Flow::enter(&mount.writes.flow);
+        let turn = Flow::enter(&mount.writes.runs, 1);
         let reserved = core::mem::take(run.reserved_mut());
         let (pos, len, size) = (run.pos(), run.nr_bytes(), run.size());
         let failed = |e| pr_err!("{}: writing back: {e}", mount.fs.view.sb().name());
@@ -293,7 +307,7 @@ impl FileWrite for Bcachefs {
     fn write_direct(inode: &INode<Self>, pos: u64, data: Vec<u8>, size: u64) -> Result {
         let _scope = NoFs::enter();
         let (len, reserved) = (data.len(), reserve_now(inode, data.len())?);
-        let direct = Direct { data, end: None };
+        let direct = Direct { data, later: None };
         let job = Job::start(inode, direct, size, reserved).map_err(errno)?;
         job.begin();
         write::run(&job, pos / SECTOR, len);
@@ -309,15 +323,18 @@ impl FileWrite for Bcachefs {
             Ok(reserved) => reserved,
             Err(e) => return end.end(Err(e)),
         };
+        let writes = &inode.sb().data().writes;
+        let turn = Flow::enter(&writes.direct, num::sat_u32(len));
         let direct = Direct {
             data,
-            end: Some(end),
+            later: Some((end, turn)),
         };
+        // The size on disk is less as long as what made the file longer was not written back.
+        let size = pos.saturating_add(u64_of(len));
         // What is dropped before it has begun ends with an error.
-        if let Ok(job) = Job::start(inode, direct, 0, reserved) {
+        if let Ok(job) = Job::start(inode, direct, size, reserved) {
             job.begin();
-            let queue = &inode.sb().data().writes.queue;
-            write::start(&job, pos / SECTOR, len, queue);
+            write::start(&job, pos / SECTOR, len, &writes.direct_queue);
         }
     }
 

@@ -447,6 +447,35 @@ def safe_after_fsync(name, seed, nr):
     return wrong
 
 
+def queued(name, nr):
+    """Direct writes of nr MiB at once, which is more than is copied at a time, in front of an end of the file
+    that is not on disk yet. They are safe when the journal is, and then it has the file as long as they are."""
+    files, wrong = common.unpack(name), []
+    rw.unlocked(name, files)
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        path, other = os.path.join(common.MNT, 'queued'), os.open(regular_files(common.MNT, 1)[0], os.O_RDWR)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT)
+        direct = os.open(path, os.O_RDWR | os.O_DIRECT)
+        os.pwrite(fd, b'end', nr << 20)
+        pieces = [(i << 20, mmap.mmap(-1, 1 << 20)) for i in range(nr)]
+        for _, m in pieces:
+            m[:] = os.urandom(1 << 20)
+        if submit(direct, pieces) != [1 << 20] * nr:
+            wrong.append('not all was written')
+        os.fsync(other)
+        emergency.by_ioctl(emergency.NO_FLUSH)
+        for f in fd, direct, other:
+            os.close(f)
+        umount()
+        mount(dev.source, flags=0)
+        with open(path, 'rb') as f:
+            wrong += [f'MiB {at >> 20} differs' for at, m in pieces if os.pread(f.fileno(), 1 << 20, at) != m[:]]
+        umount()
+        wrong += rw.fsck(dev.devices)
+    return wrong
+
+
 def full(name):
     """The last byte there is can be written, and what was written is there; with space again, writing
     goes on."""
@@ -560,6 +589,7 @@ def main():
               for n, o in COMPRESSED.items()]
     tests += [(f'{n}: what fsync said is safe', safe_after_fsync, n, seed, nr // 2) for n in IMAGES[:2]]
     tests += [('v113-snap: a snapshot that is read-only', read_only_snapshot, 'v113-snap')]
+    tests += [(f'{n}: direct writes that are queued', queued, n, 36) for n in IMAGES[:1]]
     tests += [(f'{n}: until it is full', full, n) for n in IMAGES[:1]]
     tap.check_each(log, tests, SECONDS)
     tap.done()
