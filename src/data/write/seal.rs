@@ -7,7 +7,10 @@ use super::{
         copy,
         Bytes, //
     },
-    op::Op,
+    op::{
+        Op,
+        SECTOR, //
+    },
     squeeze::{
         Shape,
         Squeezed, //
@@ -33,9 +36,6 @@ use crate::{
         },
     },
 };
-
-/// Bytes in a sector.
-const SECTOR: usize = 512;
 
 /// Data that has one checksum.
 pub(super) struct Part {

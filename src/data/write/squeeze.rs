@@ -3,7 +3,10 @@
 //! Compression of what is written.
 
 use super::{
-    bytes::Bytes,
+    bytes::{
+        copy,
+        Bytes, //
+    },
     op::{
         Op,
         SECTOR, //
@@ -123,10 +126,7 @@ impl Op<'_> {
         let (mut at, len) = (0usize, len.min(AHEAD_MAX));
         while at < len {
             let now = step.min(len.saturating_sub(at));
-            let mut plain = Vec::with_capacity(now)?;
-            for piece in from.pieces(skip.saturating_add(at), now) {
-                plain.extend_from_slice(piece)?;
-            }
+            let plain = copy(from, skip.saturating_add(at), now)?;
             // It has to save a block at least.
             let room = now.saturating_sub(block);
             let mut out = Vec::from_elem(0u8, room)?;
@@ -136,6 +136,10 @@ impl Op<'_> {
             };
             let padded = round_up_pow2(u64_of(stored), u64_of(block)).ok_or(Error::Overflow)?;
             let padded = usize_of(padded);
+            // A compressor may have had something there on its way.
+            if let Some(rest) = out.get_mut(stored..padded) {
+                rest.fill(0);
+            }
             let (bytes, compression) = match stored {
                 0 => (&*plain, CompressionType::INCOMPRESSIBLE),
                 _ => (out.get(..padded).unwrap_or(&out), how.kind),
