@@ -16,7 +16,8 @@ use super::{
 use crate::{
     algo::merge_extents::{
         merged,
-        Limits, //
+        Limits,
+        SIZE_MAX, //
     },
     btree::KeyBuf,
     env::{
@@ -36,9 +37,6 @@ use crate::{
         key_type::KeyType, //
     },
 };
-
-/// The largest extent that two are merged to, in sectors. C: `KEY_SIZE_MAX`.
-const MERGED_MAX: u32 = u32::MAX >> 1;
 
 /// Which snapshots come from which: what the btrees themselves do not know.
 pub trait Ancestry {
@@ -356,7 +354,7 @@ impl<H: Hooks> Trans<'_, H> {
             .iter()
             .all(|k| k.k.key_type == KeyType::SET && k.value().is_empty());
         let size = old.k.size.saturating_add(new.k.size);
-        if !both || old.k.size == 0 || size > MERGED_MAX {
+        if !both || old.k.size == 0 || size > SIZE_MAX {
             return Ok(());
         }
         if old.k.p.offset == new.k.start_offset() {
