@@ -180,11 +180,11 @@ impl<T: Landing> Flight<T> {
                             private,
                         );
                     }
-                    let added = bindings::bch_rs_bio_add(bio, rest.as_ptr().cast(), rest.len());
+                    let at = rest.as_ptr().cast();
+                    let added = bindings::bch_rs_bio_add(bio, at, rest.len());
+                    left = left.saturating_sub(bindings::bch_rs_bio_vecs(at, added));
                     rest = rest.get(added..).unwrap_or(&[]);
                     sector = sector.saturating_add(num::u64_of(added / SECTOR_BYTES));
-                    left = left
-                        .saturating_sub(bindings::bch_rs_bio_vecs(piece.as_ptr().cast(), added));
                     if added == 0 {
                         self.submit(core::mem::replace(&mut bio, ptr::null_mut()));
                     }
