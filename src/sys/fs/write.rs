@@ -145,6 +145,10 @@ pub(super) fn round_down<T: FileWrite>(inode: &INode<T>, pos: u64) -> u64 {
     num::round_down_pow2(pos, block_bytes(inode))
 }
 
+/// Bytes that space is reserved for at a time. All of them are gone over again when a block was
+/// written back meanwhile, so it is not as much as somebody writes.
+const RESERVE_BYTES: u64 = 8 << 20;
+
 /// `->iomap_begin`: reserves space.
 ///
 /// # Safety
@@ -163,7 +167,8 @@ unsafe extern "C" fn begin<T: FileWrite>(
     // SAFETY: iomap passes an inode of ours and a mapping to fill in.
     let (inode, map) = unsafe { (INode::<T>::from_raw(inode), &mut *iomap) };
     let start = num::u64_of_bits(pos);
-    let mut end = start.saturating_add(num::u64_of_bits(len));
+    let step = num::round_down_pow2(start, RESERVE_BYTES).saturating_add(RESERVE_BYTES);
+    let mut end = start.saturating_add(num::u64_of_bits(len)).min(step);
     let zeroes = flags & bindings::IOMAP_ZERO != 0;
     map.type_ = MAP_MAPPED;
     map.addr = u64::MAX;
