@@ -10,59 +10,71 @@ import os
 import common
 import first
 import sysfs
-from common import Log, Loop, Mounted, Tap, mount, umount
+from common import Log, Loop, Mounted, Tap, mount, own, umount
 
 IMAGE, SECONDS = 'v113-csum-xxhash', 60
 QUERY_UUID = 0x8010bc01
 
 
-def refused(want, f, *args):
-    """What is wrong when `f` does not fail with the errno `want`."""
+def refused(code, want, f, *args):
+    """What is wrong when `f` does not fail with the errno `want`, which is that of `code`."""
     try:
         f(*args)
     except OSError as x:
-        return [] if x.errno == want else [f'{x}, not {errno.errorcode[want]}']
-    return [f'no {errno.errorcode[want]}']
+        return [] if x.errno == want else [f'{x}, not {errno.errorcode[want]} ({code})']
+    return [f'no {errno.errorcode[want]} ({code})']
 
 
-def mounted_twice():
-    """RemountShared: read-write, while it is mounted read-only elsewhere."""
+def mount_refused(code, want, dev, where=common.MNT):
+    """The same of a mount for writing, which says the code."""
     log = Log()
-    with Loop(common.unpack(IMAGE)) as dev, Mounted(dev.source):
-        log.take()
-        wrong = refused(errno.EROFS, mount, dev.source, '', common.MNT + '-other', 0)
-        # Which the VFS may notice by itself.
-        said = log.take()
-        if wrong == ['no EROFS']:
-            umount(common.MNT + '-other')
-        elif not wrong and said and not any('RemountShared' in x for x in said):
-            wrong += said
+    wrong = refused(code, want, mount, dev.source, '', where, 0)
+    said = own(log.take())
+    if not wrong and not any(f'({code})' in x for x in said):
+        wrong += [f'nothing says {code}', *said]
+    if os.path.ismount(where) and wrong:
+        umount(where)
     return wrong
 
 
+def mounted_twice():
+    """Read-write, while it is mounted read-only elsewhere."""
+    with Loop(common.unpack(IMAGE)) as dev, Mounted(dev.source):
+        return mount_refused('RemountShared', errno.EROFS, dev, common.MNT + '-other')
+
+
+def not_writable():
+    """A device that can not be opened for writing."""
+    with Loop(common.unpack(IMAGE), '-r') as dev:
+        return mount_refused('DeviceNotWritable', errno.EROFS, dev)
+
+
 def options_of_inodes():
-    """InodeOptionUnsupported: options are read as attributes, and not set."""
+    """Options of inodes are read as attributes, and not set."""
     with Loop(common.unpack(IMAGE)) as dev:
         mount(dev.source, flags=0)
-        path = f'{common.MNT}/new'
+        path, name = f'{common.MNT}/new', 'bcachefs.compression'
         os.close(os.open(path, os.O_CREAT | os.O_RDWR))
-        wrong = refused(errno.EOPNOTSUPP, os.setxattr, path, 'bcachefs.compression', b'zstd')
+        # There are such attributes: the VFS has the same errno for those it does not know.
+        wrong = refused('XattrNotFound', errno.ENODATA, os.getxattr, path, name)
+        wrong += refused('InodeOptionUnsupported', errno.EOPNOTSUPP, os.setxattr, path, name, b'zstd')
         umount()
     return wrong
 
 
 def large_blocks():
-    """DataBlockSize: what has larger blocks than pages is not written."""
+    """Files with larger blocks than pages are not written; directories have none."""
     first.KINDS['large-blocks'] = ((128,), '--block_size=16k --bucket=256k DEV')
     with Loop(first.make('large-blocks')) as dev:
         mount(dev.source, flags=0)
-        wrong = refused(errno.EOPNOTSUPP, os.open, f'{common.MNT}/new', os.O_CREAT | os.O_RDWR)
+        os.mkdir(f'{common.MNT}/dir')
+        wrong = refused('DataBlockSize', errno.EOPNOTSUPP, os.open, f'{common.MNT}/dir/new', os.O_CREAT | os.O_RDWR)
         umount()
     return wrong
 
 
 def not_mounted_any_more():
-    """IoctlUnmounted: the control device is open longer than the filesystem is mounted."""
+    """The control device is open longer than the filesystem is mounted."""
     with Loop(common.unpack(IMAGE)) as dev:
         before = set(os.listdir(sysfs.TOP))
         mount(dev.source)
@@ -71,7 +83,7 @@ def not_mounted_any_more():
         try:
             fcntl.ioctl(fd, QUERY_UUID, bytearray(16))
             umount()
-            return refused(errno.ENODEV, fcntl.ioctl, fd, QUERY_UUID, bytearray(16))
+            return refused('IoctlUnmounted', errno.ENODEV, fcntl.ioctl, fd, QUERY_UUID, bytearray(16))
         finally:
             os.close(fd)
 
@@ -79,7 +91,7 @@ def not_mounted_any_more():
 def main():
     tap, log = Tap(), Log()
     tap.check_each(log, [(f.__doc__.split('\n')[0], f) for f in (
-        mounted_twice, options_of_inodes, large_blocks, not_mounted_any_more)], SECONDS)
+        mounted_twice, not_writable, options_of_inodes, large_blocks, not_mounted_any_more)], SECONDS)
     tap.done()
 
 

@@ -182,18 +182,21 @@ mod tests {
 
     #[test]
     fn flags_that_user_space_sets() {
-        let set = |mode, on| {
+        let set_with = |mode, on, project| {
             let mut inode = Inode {
                 mode,
                 flags: InodeFlags::UNLINKED.with(InodeFlags::SYNC),
                 ..Inode::default()
             };
-            let project = Some((7, true));
+            let project = Some((project, true));
             Flags { on, project }.set(&mut inode, 5).map(|()| inode)
         };
+        let set = |mode, on| set_with(mode, on, 7);
         let inode = set(0o100644, InodeFlags::APPEND).unwrap();
         assert_eq!(inode.flags, InodeFlags::UNLINKED.with(InodeFlags::APPEND));
         assert_eq!((inode.project, inode.fields_set, inode.ctime), (8, 4, 5));
+        let last = set_with(0o100644, InodeFlags::APPEND, u32::MAX);
+        assert_eq!(last, Err(Error::ProjectTooLarge));
         let link = 0o120777;
         assert_eq!(set(link, InodeFlags::APPEND), Err(Error::FlagsNotForKind));
         assert!(set(link, InodeFlags::NOATIME).is_ok());

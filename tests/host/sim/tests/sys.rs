@@ -48,8 +48,12 @@ fn what_was_written_is_read() {
 }
 
 #[test]
-fn writes_that_can_not_be() {
+fn transfers_that_can_not_be() {
     let dev = device(8);
+    let read = |sector, len| dev.read(sector, &mut vec![0; len]);
+    assert_eq!(read(7, 512), Ok(()));
+    assert_eq!(read(7, 1024), Err(Error::DeviceReadPastEnd));
+    assert_eq!(read(u64::MAX, 512), Err(Error::DeviceReadPastEnd));
     let write = |sector, len| dev.write(sector, &vec![0; len], Durability::Cached);
     assert_eq!(write(0, 511), Err(Error::DeviceWriteUnaligned));
     assert_eq!(write(8, 512), Err(Error::DeviceWritePastEnd));

@@ -156,13 +156,22 @@ fn roots() {
     // More was written to it than is there.
     let mut iter = btrees.iter(btree, 1, Bpos::MIN);
     let leaf = iter.next().unwrap().unwrap();
-    let bytes = disk.change_value_at(btree, 1, &leaf, |v| {
-        let whole = disk.fs.view.sb().sb.node_sectors();
-        v[16..18].copy_from_slice(&whole.to_le_bytes());
-    });
+    let whole = disk.fs.view.sb().sb.node_sectors();
+    for (written, want) in [
+        (whole, Error::NodeIncomplete),
+        (whole + 1, Error::NodeTooBig),
+    ] {
+        let bytes = disk.change_value_at(btree, 1, &leaf, |v| {
+            v[16..18].copy_from_slice(&written.to_le_bytes());
+        });
+        let fs = disk.start(bytes).unwrap();
+        assert_eq!(looked_up(&fs.view.btrees, btree), Some(want));
+    }
+    // It begins behind its end.
+    let bytes = disk.change_value_at(btree, 1, &leaf, |v| v[20..40].fill(0xff));
     let fs = disk.start(bytes).unwrap();
     let e = looked_up(&fs.view.btrees, btree);
-    assert_eq!(e, Some(Error::NodeIncomplete));
+    assert_eq!(e, Some(Error::NodeChildInvalid));
 
     // Two pointers to one node.
     let mut iter = btrees.iter(btree, 1, pointers[2].0);
