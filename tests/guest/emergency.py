@@ -45,9 +45,8 @@ class Failing:
 
     def __init__(self, device):
         self.switch = f'/sys/block/{os.path.basename(device)}/make-it-fail'
-        for setting, value in (('verbose', 0), ('interval', 1), ('probability', 100), ('space', 0), ('times', -1)):
-            with open(f'{faults.DEBUG}/fail_make_request/{setting}', 'w', encoding='ascii') as f:
-                f.write(str(value))
+        for name, value in (('verbose', 0), ('interval', 1), ('probability', 100), ('space', 0), ('times', -1)):
+            faults.setting(f'fail_make_request/{name}', value)
 
     def set(self, on):
         with open(self.switch, 'w', encoding='ascii') as f:

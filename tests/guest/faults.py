@@ -237,6 +237,7 @@ def faults(kind, phase, number, first):
 def main():
     number = int(sys.argv[1]) if len(sys.argv) > 1 else NUMBER
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    mutate.not_leaks()
     tap, log = Tap(), Log()
     if not os.path.isdir(f'{DEBUG}/failslab'):
         os.system(f'mount -t debugfs none {DEBUG} 2>/dev/null')

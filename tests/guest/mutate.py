@@ -219,19 +219,31 @@ def findings(devices):
     return out.count('not fixing')
 
 
+def not_leaks():
+    """To be called first. In User Mode Linux kmemleak does not look into the kernel's .bss, and takes what is
+    only known there for lost: such as the text of /proc/filesystems, which the first to read it after a
+    filesystem was registered allocates. That is to be somebody whom leaks() leaves out."""
+    subprocess.run(['bash', '-c', 'read -r < /proc/filesystems'], check=False)
+
+
 def leaks():
     """What kmemleak says, where the kernel has that, besides what was allocated in booting and in inserting
     the module. User Mode Linux does not say by what function."""
-    try:
+    def tell(command):
         with open(KMEMLEAK, 'w', encoding='ascii') as f:
-            f.write('scan')
-        with open(KMEMLEAK, encoding='ascii') as f:
-            found = f.read()
-        with open(KMEMLEAK, 'w', encoding='ascii') as f:
-            f.write('clear')
-    except OSError:
+            f.write(command)
+
+    if not os.path.exists(KMEMLEAK):
         return []
-    return [x for x in found.split('unreferenced object') if x.strip() and not re.search('comm "(modprobe|insmod|swapper|init|bash)', x)]
+    # It passes over what is younger than five seconds, and what it has not seen before.
+    time.sleep(6)
+    tell('scan')
+    tell('scan')
+    with open(KMEMLEAK, encoding='ascii') as f:
+        found = f.read()
+    tell('clear')
+    early = re.compile('comm "(modprobe|insmod|swapper|init|bash)')
+    return [x for x in found.split('unreferenced object') if x.strip() and not early.search(x)]
 
 
 def one(image, source, sure, write, rng):
@@ -289,6 +301,7 @@ def main():
     p.add_argument('--seconds', type=float, default=float('inf'))
     args = p.parse_args()
     count, seed = args.count, args.seed
+    not_leaks()
     tap, log = Tap(), Log()
     names = images_of(args.kinds) or (images_of('-') if args.kinds == 'default' else [])
     if args.write:

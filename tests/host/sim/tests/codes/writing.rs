@@ -27,6 +27,7 @@ use sim::{
         write::{
             resume_operations,
             share,
+            shift,
             write,
             WriteOptions,
             Written as Done, //
@@ -293,6 +294,16 @@ fn data_that_can_not_be_shared() {
         &[0; 16],
     );
     assert_eq!(shared(&over), Some(Error::ReflinkFull));
+}
+
+#[test]
+fn data_that_can_not_be_moved() {
+    let mut over = with_file();
+    let (kind, at) = (KeyType::EXTENT, extent_at(24));
+    over.add(BtreeId::EXTENTS, kind, at, 24, &[0; 8]);
+    let w = over.write(EMPTY);
+    let e = shift(w.engine(), &w.view, (ID, 1), (16, 8), true).err();
+    assert_eq!(e, Some(Error::DataCutToMove));
 }
 
 /// What is in the way of a name or an attribute can not be decoded.
