@@ -87,13 +87,16 @@ impl StateCell {
     /// Goes emergency read-only because of `e`. The first error is kept and reported; says
     /// whether this was it.
     pub fn emergency(&self, e: Error) -> bool {
-        let before = self
-            .state
-            .swap(State::EmergencyReadOnly.to_raw(), Ordering::AcqRel);
-        if before == State::EmergencyReadOnly.to_raw() {
-            return false;
+        {
+            // Who sees the state finds its reason.
+            let mut first = self.first_error.lock();
+            if first.is_some() {
+                return false;
+            }
+            *first = Some(e);
+            let emergency = State::EmergencyReadOnly.to_raw();
+            self.state.store(emergency, Ordering::Release);
         }
-        *self.first_error.lock() = Some(e);
         pr_err!("going emergency read-only: {e}");
         true
     }

@@ -186,6 +186,9 @@ impl Shared {
     /// C: `bch2_journal_halt()`, `bch2_fatal_error()`.
     #[cold]
     pub fn halt(&self, e: Error) {
+        // Who is told of the error finds the state changed.
+        self.st.state.emergency(e);
+        let e = self.st.state.first_error().unwrap_or(e);
         let first = self.locked(|s| {
             if s.halted.is_some() {
                 return None;
@@ -204,7 +207,6 @@ impl Shared {
         if let Some((seq, flushed)) = first {
             let name = self.st.name();
             pr_err!("{name}: the journal stops at entry {seq}, {flushed} is safe: {e}");
-            self.st.state.emergency(e);
         }
         self.work.wake_all();
         self.wake_timer();
