@@ -7,10 +7,12 @@
 mod engine;
 
 use engine::{
-    new::{
-        devices,
-        made, //
+    mounted::{
+        contents,
+        look,
+        start, //
     },
+    new::made,
     setting,
     space::disks,
     Random, //
@@ -26,8 +28,7 @@ use sim::{
         bkey::Bkey,
         bpos::Bpos,
         btree_id::BtreeId,
-        key_type::KeyType,
-        opts::Opts, //
+        key_type::KeyType, //
     },
     init::{
         Access,
@@ -35,7 +36,6 @@ use sim::{
         State, //
     },
     journal::live::Watermark,
-    sys::block::Power,
 };
 use std::time::{
     Duration,
@@ -80,36 +80,35 @@ fn insert(fs: &Filesystem, nr: u64) {
     }
 }
 
-fn delete_all(fs: &Filesystem) {
+/// Deletes all keys, each by a call of `again` with what does it.
+fn delete_all(
+    fs: &Filesystem,
+    again: impl Fn(&dyn Fn() -> Result<Option<KeyBuf>, Error>) -> Option<KeyBuf>,
+) {
     let engine = fs.read_write().unwrap().engine();
     let mut start = Bpos::new(0, 0, u32::MAX);
-    loop {
-        let found = soon(fs, || {
-            engine.run_in_reserve(|t| {
-                let found = t.next(BTREE, start, LAST)?;
-                if let Some(found) = &found {
-                    t.delete(BTREE, found.k.p)?;
-                    t.commit()?;
-                }
-                Ok(found)
-            })
-        });
-        match found {
-            Some(found) => start = found.k.p.successor(),
-            None => break,
-        }
+    while let Some(found) = again(&|| {
+        engine.run_in_reserve(|t| {
+            let found = t.next(BTREE, start, LAST)?;
+            if let Some(found) = &found {
+                t.delete(BTREE, found.k.p)?;
+                t.commit()?;
+            }
+            Ok(found)
+        })
+    }) {
+        start = found.k.p.successor();
     }
 }
 
 fn busy(name: &str, sizes: Option<(u64, u16)>) {
-    let (devs, media) = devices(made(name, sizes), &Power::new());
-    let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
-    let start = Instant::now();
+    let (fs, media) = start(Access::Write, made(name, sizes), "").unwrap();
+    let since = Instant::now();
     let rounds = setting("BCACHEFS_RS_ROUNDS", 4);
     for round in 0..rounds {
         let begin = Instant::now();
         insert(&fs, 20_000);
-        delete_all(&fs);
+        delete_all(&fs, |one| soon(&fs, one));
         let took = begin.elapsed();
         println!("{name} {sizes:?} {round}: {took:?}");
         // Some hundred times what it takes: nobody hangs.
@@ -118,11 +117,9 @@ fn busy(name: &str, sizes: Option<(u64, u16)>) {
     assert_eq!(fs.state().get(), State::ReadWrite);
     fs.go_read_only().unwrap();
     drop(fs);
-    let contents = media.iter().map(|m| m.contents()).collect();
-    let fs = Filesystem::start(devices(contents, &Power::new()).0, &Opts::default()).unwrap();
-    let findings = check_derived(&fs.view);
+    let findings = check_derived(&look(&media).view);
     assert!(findings.is_empty(), "{findings:#?}");
-    println!("{name} {sizes:?}: {:?}", start.elapsed());
+    println!("{name} {sizes:?}: {:?}", since.elapsed());
 }
 
 #[test]
@@ -162,32 +159,14 @@ fn fill(fs: &Filesystem, seed: u64) -> u64 {
 fn what_is_full_can_be_emptied() {
     for seed in 0..setting("BCACHEFS_RS_ROUNDS", 1) {
         for name in ["engine-unequal", "engine-small"] {
-            let (devs, media) = devices(disks(name).unwrap(), &Power::new());
-            let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
+            let (fs, media) = start(Access::Write, disks(name).unwrap(), "").unwrap();
             // Who tries again may take what others left in reserve.
             let nr: u64 = (0..4).map(|again| fill(&fs, seed << 8 | again)).sum();
             fs.go_read_only().unwrap();
             drop(fs);
-            let contents = media.iter().map(|m| m.contents()).collect();
-            let devs = devices(contents, &Power::new()).0;
-            let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
+            let (fs, _) = start(Access::Write, contents(&media), "").unwrap();
             println!("{name} {seed}: {nr} keys");
-            let engine = fs.read_write().unwrap().engine();
-            let mut start = Bpos::new(0, 0, u32::MAX);
-            loop {
-                let found = engine.run_in_reserve(|t| {
-                    let found = t.next(BTREE, start, LAST)?;
-                    if let Some(found) = &found {
-                        t.delete(BTREE, found.k.p)?;
-                        t.commit()?;
-                    }
-                    Ok(found)
-                });
-                match found.unwrap() {
-                    Some(found) => start = found.k.p.successor(),
-                    None => break,
-                }
-            }
+            delete_all(&fs, |one| one().unwrap());
             insert(&fs, 1000);
             fs.go_read_only().unwrap();
         }

@@ -7,6 +7,11 @@
 mod engine;
 
 use engine::{
+    mounted::{
+        contents,
+        look,
+        start, //
+    },
     space::disks,
     Stop, //
 };
@@ -22,10 +27,6 @@ use sim::{
         },
         FileId, //
     },
-    env::{
-        Arc,
-        Vec as EnvVec, //
-    },
     error::{
         Error,
         Result as BchResult, //
@@ -37,7 +38,6 @@ use sim::{
         data_type::DataType,
         jset::EntryType,
         key_type::KeyType,
-        opts::Opts,
         values::alloc::Alloc, //
     },
     fs::{
@@ -54,12 +54,9 @@ use sim::{
         Watermark, //
     },
     sys::block::{
-        BlockDevice,
-        Disk,
         Durability,
         Kind,
-        Medium,
-        Power, //
+        Medium, //
     },
 };
 use std::{
@@ -186,19 +183,6 @@ fn raced(fs: &Filesystem) -> BchResult {
     st.change_super(|_| Ok(true))
 }
 
-fn start(disks: Vec<Disk>, options: &str) -> (Arc<Filesystem>, Vec<Medium>) {
-    let (mut devs, mut media) = (EnvVec::new(), Vec::new());
-    for disk in disks {
-        let dev = BlockDevice::recorded("emergency", disk, &Power::new());
-        media.push(dev.medium());
-        devs.push(dev).unwrap();
-    }
-    let mut opts = Opts::default();
-    opts.parse_list(options).unwrap();
-    let fs = Filesystem::start_for(Access::Write, devs, &opts).unwrap();
-    (fs, media)
-}
-
 /// Changes keys, names and data until that fails.
 fn change(fs: &Filesystem, thread: u64, done: &AtomicU64) -> Error {
     let one = |nr: u64| -> BchResult {
@@ -264,7 +248,7 @@ fn watch(what: &'static str, stop: &AtomicBool) {
 
 fn ends(case: &Case) {
     let what = case.what;
-    let (fs, media) = start(disks(IMAGE).unwrap(), case.options);
+    let (fs, media) = start(Access::Write, disks(IMAGE).unwrap(), case.options).unwrap();
     // What has to be there.
     let c = fs.changes().unwrap();
     let root = inode::root(&fs.view).unwrap();
@@ -326,20 +310,13 @@ fn ends(case: &Case) {
     assert_eq!(media[0].nr_users(), 1, "{what}: something holds the device");
     media[0].heal();
 
-    let left = media.iter().map(Medium::contents).collect();
-    let (fs, media) = start(left, "");
+    let (fs, media) = start(Access::Write, contents(&media), "").unwrap();
     let mut found = [0; 4096];
     read_sync(&fs.view, file, 0, &mut found).unwrap();
     assert_eq!(found, [9; 4096], "{what}");
     fs.go_read_only().unwrap();
     drop(fs);
-    let mut devs = EnvVec::new();
-    for m in &media {
-        devs.push(BlockDevice::of_disk("checked", m.contents()))
-            .unwrap();
-    }
-    let fs = Filesystem::start(devs, &Opts::default()).unwrap();
-    let findings = check_derived(&fs.view);
+    let findings = check_derived(&look(&media).view);
     assert!(findings.is_empty(), "{what}: {findings:#?}");
     println!("{what}: {first:?} after {} operations", done.into_inner());
 }

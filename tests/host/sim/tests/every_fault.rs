@@ -9,6 +9,10 @@
 mod engine;
 
 use engine::{
+    mounted::{
+        contents,
+        look, //
+    },
     new::{
         devices,
         made, //
@@ -139,10 +143,6 @@ fn base(name: &str, crashed: bool) -> Vec<Disk> {
         true => unclean,
         false => contents(&media),
     }
-}
-
-fn contents(media: &[Medium]) -> Vec<Disk> {
-    media.iter().map(Medium::contents).collect()
 }
 
 /// How far one attempt got.
@@ -286,9 +286,7 @@ fn check(disks: Vec<Disk>, got: Got, what: &str) {
     set(&fs, OLD..OLD + 10, 4).unwrap();
     fs.go_read_only().unwrap();
     drop(fs);
-    let (devs, _) = devices(contents(&media), &Power::new());
-    let fs = Filesystem::start(devs, &Opts::default()).unwrap();
-    let findings = check_derived(&fs.view);
+    let findings = check_derived(&look(&media).view);
     assert!(findings.is_empty(), "{what}: {findings:#?}");
 }
 
@@ -471,9 +469,7 @@ fn all_at_once(kind: Kind, after: u64) {
     }
     fs.go_read_only().unwrap();
     drop(fs);
-    let (devs, _) = devices(contents(&media), &Power::new());
-    let fs = Filesystem::start(devs, &Opts::default()).unwrap();
-    let findings = check_derived(&fs.view);
+    let findings = check_derived(&look(&media).view);
     assert!(findings.is_empty(), "{what}: {findings:#?}");
 }
 

@@ -2,18 +2,18 @@
 
 //! Error codes that nothing else raises: for each, what leads to it, and that it is this one.
 //!
-//! | file          | codes of                                                         |
-//! |---------------|------------------------------------------------------------------|
-//! | `deep.rs`     | a btree with too many levels                                      |
-//! | `files.rs`    | the check of files and directories                                |
-//! | `journal.rs`  | the journal, read and written                                     |
-//! | `mounting.rs` | superblocks, options, what a mount is refused with                |
-//! | `names.rs`    | names, inodes and attributes                                      |
-//! | `nodes.rs`    | btree nodes as they are on disk                                   |
-//! | `overlay.rs`  | [`Overlay`](overlay::Overlay): keys that no validator has seen     |
-//! | `reading.rs`  | keys that are read                                                |
-//! | `snapshots.rs` | snapshot trees and subvolumes                                    |
-//! | `writing.rs`  | keys that are changed, and what is derived from them              |
+//! | file           | codes of                                                          |
+//! |----------------|-------------------------------------------------------------------|
+//! | `deep.rs`      | a btree with too many levels                                      |
+//! | `files.rs`     | the check of files and directories                                |
+//! | `journal.rs`   | the journal, read and written                                     |
+//! | `mounting.rs`  | superblocks, options, what a mount is refused with                |
+//! | `names.rs`     | names, inodes and attributes                                      |
+//! | `nodes.rs`     | btree nodes as they are on disk                                   |
+//! | `overlay.rs`   | [`Overlay`](overlay::Overlay): keys that no validator has seen    |
+//! | `reading.rs`   | keys that are read                                                |
+//! | `snapshots.rs` | snapshot trees and subvolumes                                     |
+//! | `writing.rs`   | keys that are changed, and what is derived from them              |
 
 mod deep;
 #[allow(dead_code)] // not all of it is used here
@@ -31,28 +31,19 @@ mod reading;
 mod snapshots;
 mod writing;
 
-use engine::space::disks;
-use sim::{
-    env::{
-        Arc,
-        Vec as EnvVec, //
+use engine::{
+    mounted::{
+        contents,
+        start, //
     },
-    error::Result,
+    space::disks, //
+};
+use sim::{
     format::{
         csum::CsumType,
-        opts::Opts,
         sb::Superblock, //
     },
-    init::{
-        Access,
-        Filesystem, //
-    },
-    sys::block::{
-        BlockDevice,
-        Disk,
-        Medium,
-        Power, //
-    },
+    sys::block::Disk, //
 };
 
 /// The devices of an image; `None` when there is no such image, which is said.
@@ -62,26 +53,6 @@ fn image(name: &str) -> Option<Vec<Disk>> {
         println!("skipped: no image {name} (BCACHEFS_RS_IMAGES)");
     }
     found
-}
-
-fn start(
-    access: Access,
-    disks: Vec<Disk>,
-    options: &str,
-) -> Result<(Arc<Filesystem>, Vec<Medium>)> {
-    let (mut devs, mut media) = (EnvVec::new(), Vec::new());
-    for (nr, disk) in disks.into_iter().enumerate() {
-        let dev = BlockDevice::recorded(&format!("codes{nr}"), disk, &Power::new());
-        media.push(dev.medium());
-        devs.push(dev)?;
-    }
-    let mut opts = Opts::default();
-    opts.parse_list(options)?;
-    Filesystem::start_for(access, devs, &opts).map(|fs| (fs, media))
-}
-
-fn contents(media: &[Medium]) -> Vec<Disk> {
-    media.iter().map(Medium::contents).collect()
 }
 
 /// All of a disk, to be changed.

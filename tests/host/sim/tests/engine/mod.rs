@@ -8,7 +8,7 @@
 //! | `history.rs` | what threads did, and what of it has to be there after a loss of power    |
 //! | `image.rs` | empty filesystems with nodes and blocks of any size                        |
 //! | `model.rs` | [`Model`](model::Model): what the btrees should hold, as plain maps         |
-//! | `mounted.rs` | filesystems as they are mounted                                          |
+//! | `mounted.rs` | filesystems as they are mounted, on devices that log what is written     |
 //! | `new.rs`   | filesystems that were never mounted                                       |
 //! | `ops.rs`   | random transactions                                                       |
 //! | `pool.rs`  | [`Pool`](pool::Pool): space for nodes                                      |

@@ -2,11 +2,13 @@
 
 //! Filesystems as they are mounted, on devices whose writes are recorded.
 
+use super::new::devices;
 use sim::{
     env::{
         Arc,
         Vec as EnvVec, //
     },
+    error::Result,
     format::opts::Opts,
     init::{
         Access,
@@ -20,34 +22,37 @@ use sim::{
     },
 };
 
-/// Mounts `disks`, for writing.
+/// Mounts `disks`, for writing, behind a power supply of several.
 pub(crate) fn mount(
     disks: Vec<Disk>,
     power: &Power,
     options: &str,
 ) -> (Arc<Filesystem>, Vec<Medium>) {
-    start(Access::Write, disks, power, options)
+    powered(Access::Write, disks, power, options).unwrap()
 }
 
 /// Mounts `disks`.
 pub(crate) fn start(
     access: Access,
     disks: Vec<Disk>,
-    power: &Power,
     options: &str,
-) -> (Arc<Filesystem>, Vec<Medium>) {
-    let (mut devs, mut media) = (EnvVec::new(), Vec::new());
-    for (i, disk) in disks.into_iter().enumerate() {
-        let dev = BlockDevice::recorded(&format!("disk{i}"), disk, power);
-        media.push(dev.medium());
-        devs.push(dev).unwrap();
-    }
-    let mut opts = Opts::default();
-    opts.parse_list(options).unwrap();
-    let fs = Filesystem::start_for(access, devs, &opts).unwrap();
-    (fs, media)
+) -> Result<(Arc<Filesystem>, Vec<Medium>)> {
+    powered(access, disks, &Power::new(), options)
 }
 
+fn powered(
+    access: Access,
+    disks: Vec<Disk>,
+    power: &Power,
+    options: &str,
+) -> Result<(Arc<Filesystem>, Vec<Medium>)> {
+    let (devs, media) = devices(disks, power);
+    let mut opts = Opts::default();
+    opts.parse_list(options)?;
+    Filesystem::start_for(access, devs, &opts).map(|fs| (fs, media))
+}
+
+/// What is on them now.
 pub(crate) fn contents(media: &[Medium]) -> Vec<Disk> {
     media.iter().map(Medium::contents).collect()
 }

@@ -190,7 +190,7 @@ fn remounts() {
             fs.sync().unwrap();
             let disks = contents(&media);
             drop(fs);
-            (fs, media) = start(Access::Read, disks, &power, "");
+            (fs, media) = start(Access::Read, disks, "").unwrap();
             compare(&fs, &w.model, &w.open);
         } else {
             fs.go_read_only().unwrap();
