@@ -463,6 +463,7 @@ def queued(name, nr):
             m[:] = os.urandom(1 << 20)
         if submit(direct, pieces) != [1 << 20] * nr:
             wrong.append('not all was written')
+        os.pwrite(other, b'x', 0)
         os.fsync(other)
         emergency.by_ioctl(emergency.NO_FLUSH)
         for f in fd, direct, other:
@@ -589,7 +590,7 @@ def main():
               for n, o in COMPRESSED.items()]
     tests += [(f'{n}: what fsync said is safe', safe_after_fsync, n, seed, nr // 2) for n in IMAGES[:2]]
     tests += [('v113-snap: a snapshot that is read-only', read_only_snapshot, 'v113-snap')]
-    tests += [(f'{n}: direct writes that are queued', queued, n, 36) for n in IMAGES[:1]]
+    tests += [('v113-threedev: direct writes that are queued', queued, 'v113-threedev', 36)]
     tests += [(f'{n}: until it is full', full, n) for n in IMAGES[:1]]
     tap.check_each(log, tests, SECONDS)
     tap.done()
