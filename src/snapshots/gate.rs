@@ -18,6 +18,7 @@ use crate::{
     sys::{
         sync::{
             atomic::{
+                fence,
                 AtomicBool,
                 AtomicU32,
                 AtomicU64,
@@ -103,11 +104,12 @@ impl Gate {
     /// C: `down_read(&c->snapshot_create_lock)`.
     pub fn op(&self) -> Op<'_> {
         loop {
-            self.opened.wait(|| !self.closing.load(Ordering::SeqCst));
-            self.ops.fetch_add(1, Ordering::SeqCst);
+            self.opened.wait(|| !self.closing.load(Ordering::Acquire));
+            self.ops.fetch_add(1, Ordering::AcqRel);
             let op = Op(self);
             // Who closes it sees the one, or this sees the other.
-            if !self.closing.load(Ordering::SeqCst) {
+            fence(Ordering::SeqCst);
+            if !self.closing.load(Ordering::Acquire) {
                 return op;
             }
         }
@@ -122,8 +124,10 @@ impl Gate {
 
     /// The same, by who has [held the trees](Self::hold_trees) so far.
     pub(super) fn close_held<'a>(&'a self, trees: MutexGuard<'a, ()>) -> Closed<'a> {
-        self.closing.store(true, Ordering::SeqCst);
-        self.opened.wait(|| self.ops.load(Ordering::SeqCst) == 0);
+        self.closing.store(true, Ordering::Release);
+        // As in `op`.
+        fence(Ordering::SeqCst);
+        self.opened.wait(|| self.ops.load(Ordering::Acquire) == 0);
         self.epoch.fetch_add(1, Ordering::AcqRel);
         Closed {
             gate: self,
@@ -140,14 +144,14 @@ impl Gate {
 impl Drop for Closed<'_> {
     fn drop(&mut self) {
         self.gate.epoch.fetch_add(1, Ordering::AcqRel);
-        self.gate.closing.store(false, Ordering::SeqCst);
+        self.gate.closing.store(false, Ordering::Release);
         self.gate.opened.wake_all();
     }
 }
 
 impl Drop for Op<'_> {
     fn drop(&mut self) {
-        self.0.ops.fetch_sub(1, Ordering::SeqCst);
+        self.0.ops.fetch_sub(1, Ordering::AcqRel);
         self.0.opened.wake_all();
     }
 }

@@ -32,8 +32,47 @@ pub mod sys {
         }
     }
 
-    /// Atomic variables.
+    /// Atomic variables, and locks.
     pub mod sync {
-        pub use loom::sync::atomic;
+        pub use loom::sync::{
+            atomic,
+            MutexGuard, //
+        };
+
+        /// A lock that sleeps. Loom has nobody panic with it held.
+        #[derive(Debug)]
+        pub struct Mutex<T>(loom::sync::Mutex<T>);
+
+        impl<T> Mutex<T> {
+            /// Not locked.
+            pub fn try_new(value: T) -> crate::error::Result<Self> {
+                Ok(Self(loom::sync::Mutex::new(value)))
+            }
+
+            /// Waits for it.
+            pub fn lock(&self) -> MutexGuard<'_, T> {
+                self.0
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+            }
+        }
     }
 }
+
+/// What transactions answer.
+pub mod btree {
+    /// To who changes files.
+    pub mod trans {
+        /// Why a transaction was not committed.
+        #[derive(Debug)]
+        pub enum TransError {
+            /// It starts over.
+            Restart,
+        }
+
+        /// What a step of a transaction returns.
+        pub type TransResult<T = ()> = Result<T, TransError>;
+    }
+}
+
+pub mod snapshots;
