@@ -21,6 +21,7 @@ use crate::engine::{
 use sim::{
     alloc::space::discard_buckets,
     btree::write_back,
+    error::Error,
     journal::live::Watermark,
     sys::sync::delays, //
 };
@@ -172,7 +173,11 @@ impl Workload {
         let journal = &fs.writer.journal;
         for _ in 0..self.transactions {
             let changes = kind.changes(&mut model, &mut r);
-            let seq = fs.try_run(&changes).unwrap();
+            let seq = match fs.try_run(&changes) {
+                // Others have reserved all there is.
+                Err(Error::DiskReservation) => break,
+                done => done.unwrap(),
+            };
             history.done(seq, changes);
             if r.one_in(12) {
                 journal.flush().unwrap();
