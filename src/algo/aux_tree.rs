@@ -240,9 +240,7 @@ impl AuxTree {
 
     /// Bytes of memory the tree takes.
     pub fn bytes(&self) -> usize {
-        self.elements
-            .len()
-            .saturating_mul(core::mem::size_of::<Element>())
+        self.elements.memory_bytes()
     }
 }
 

@@ -74,6 +74,19 @@ impl<T> Vec<T> {
     pub fn clear(&mut self) {
         self.0.clear();
     }
+
+    /// Gives memory back, if there is much that is not used.
+    pub fn shrink(&mut self)
+    where
+        T: Copy,
+    {
+        self.0.shrink_to_fit();
+    }
+
+    /// Bytes of memory that its room takes.
+    pub fn memory_bytes(&self) -> usize {
+        self.0.capacity().saturating_mul(size_of::<T>())
+    }
 }
 
 impl<T: Clone> Vec<T> {

@@ -44,19 +44,52 @@ impl<T> Vec<T> {
         Ok(Self(KVVec::with_capacity(n, GFP_KERNEL)?))
     }
 
-    /// Makes room for `n` more elements.
+    /// Makes room for `n` more elements: for as many as are in the memory that is given for them.
     pub fn reserve(&mut self, n: usize) -> Result {
-        Ok(self.0.reserve(n, GFP_KERNEL)?)
+        let (len, capacity) = (self.0.len(), self.0.capacity());
+        let want = len.saturating_add(n);
+        if want <= capacity {
+            return Ok(());
+        }
+        let bytes = given(
+            want.max(capacity.saturating_mul(2))
+                .saturating_mul(size_of::<T>()),
+        );
+        let fits = bytes.checked_div(size_of::<T>()).unwrap_or(0).max(want);
+        Ok(self.0.reserve(fits.saturating_sub(len), GFP_KERNEL)?)
+    }
+
+    /// Gives memory back, if there is much that is not used; not when that takes memory which is
+    /// not there.
+    pub fn shrink(&mut self)
+    where
+        T: Copy,
+    {
+        let less = given(self.0.len().saturating_mul(size_of::<T>()));
+        if less < self.memory_bytes() {
+            let mut new = Self::new();
+            if new.extend_from_slice(self).is_ok() {
+                *self = new;
+            }
+        }
+    }
+
+    /// Bytes of memory that its room takes.
+    pub fn memory_bytes(&self) -> usize {
+        given(self.0.capacity().saturating_mul(size_of::<T>()))
     }
 
     /// Appends `value`.
     pub fn push(&mut self, value: T) -> Result {
-        Ok(self.0.push(value, GFP_KERNEL)?)
+        self.reserve(1)?;
+        self.0
+            .push_within_capacity(value)
+            .map_err(|_| Error::NoMemory)
     }
 
     /// Inserts `value` before position `at`; `at` beyond the end appends.
     pub fn insert(&mut self, at: usize, value: T) -> Result {
-        self.0.reserve(1, GFP_KERNEL)?;
+        self.reserve(1)?;
         let at = at.min(self.0.len());
         self.0
             .insert_within_capacity(at, value)
@@ -84,9 +117,18 @@ impl<T> Vec<T> {
     }
 }
 
+/// Bytes that `kmalloc()` gives for so many: it has powers of two, and few sizes in between.
+fn given(bytes: usize) -> usize {
+    match bytes {
+        0 => 0,
+        _ => bytes.checked_next_power_of_two().unwrap_or(bytes),
+    }
+}
+
 impl<T: Clone> Vec<T> {
     /// Appends copies of all elements of `other`.
     pub fn extend_from_slice(&mut self, other: &[T]) -> Result {
+        self.reserve(other.len())?;
         Ok(self.0.extend_from_slice(other, GFP_KERNEL)?)
     }
 
@@ -97,7 +139,7 @@ impl<T: Clone> Vec<T> {
             return Ok(());
         };
         // Not by the kernel crate's `resize()`, which has a bounds check that can panic.
-        self.0.reserve(more, GFP_KERNEL)?;
+        self.reserve(more)?;
         let mut filled = 0usize;
         for slot in self.0.spare_capacity_mut().iter_mut().take(more) {
             slot.write(value.clone());

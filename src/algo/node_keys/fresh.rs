@@ -252,7 +252,7 @@ impl FreshSet {
 
     /// Bytes of memory the set takes.
     pub(super) fn bytes(&self) -> u64 {
-        let words = self.words.len().saturating_mul(8);
+        let words = self.words.memory_bytes();
         u64_of(words.saturating_add(self.order.bytes()))
     }
 }

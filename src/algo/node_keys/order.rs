@@ -400,9 +400,8 @@ impl Order {
 
     /// Bytes of memory it takes.
     pub(super) fn bytes(&self) -> usize {
-        let runs = self.runs.len().saturating_mul(size_of::<Run>());
-        let firsts = self.firsts.len().saturating_mul(size_of::<First>());
-        runs.saturating_add(firsts)
+        let runs = self.runs.memory_bytes();
+        runs.saturating_add(self.firsts.memory_bytes())
     }
 }
 

@@ -43,7 +43,8 @@ pub(super) struct WrittenSet {
 
 impl WrittenSet {
     /// A set of `words`, none of them deleted.
-    pub(super) fn build(format: &KeyFormat, words: Vec<u64>) -> Result<Self> {
+    pub(super) fn build(format: &KeyFormat, mut words: Vec<u64>) -> Result<Self> {
+        words.shrink();
         Ok(Self {
             // INVARIANT: The caller has merged sets, which keeps these properties.
             tree: AuxTree::build(format, &words)?,
@@ -185,8 +186,7 @@ impl WrittenSet {
 
     /// Bytes of memory the keys and their search tree take.
     pub(super) fn bytes(&self) -> u64 {
-        let words = self.words.len().saturating_mul(8);
-        let others = self.tree.bytes().saturating_add(self.live.len());
-        u64_of(words.saturating_add(others))
+        let others = self.tree.bytes().saturating_add(self.live.memory_bytes());
+        u64_of(self.words.memory_bytes().saturating_add(others))
     }
 }
