@@ -218,7 +218,7 @@ impl Btrees {
     }
 
     /// The pointer to the root of a btree that could not be read.
-    pub(super) fn broken_root_pointer(&self, btree: BtreeId) -> Option<NodePtr> {
+    pub fn broken_root_pointer(&self, btree: BtreeId) -> Option<NodePtr> {
         let mut broken = self.broken.iter();
         broken.find(|ptr| ptr.btree == btree).copied()
     }
@@ -458,7 +458,10 @@ impl Btrees {
         match reader.read(ptr) {
             Err(e) if e.is_corruption() && self.is_salvaging() => {
                 reader.salvage = true;
-                reader.read(ptr).map_err(|_| e)
+                // What is a passing trouble does not make a node a lost one.
+                reader
+                    .read(ptr)
+                    .map_err(|again| if again.is_corruption() { e } else { again })
             }
             read => read,
         }

@@ -127,7 +127,7 @@ impl Reader<'_> {
     /// C: `bch2_btree_node_read()`, `btree_node_read_work()`.
     #[inline(never)]
     pub(super) fn read(&self, ptr: &NodePtr) -> Result<Arc<Node>> {
-        let mut last = None;
+        let mut last: Option<Error> = None;
         for last_resort in [false, true] {
             let here = |copy: Ptr| Some((copy, self.st.dev(copy.dev)?));
             let copies = ptr.copies().filter_map(here);
@@ -144,7 +144,8 @@ impl Reader<'_> {
                     Err(e @ Error::NoMemory) => return Err(e),
                     Err(e) => {
                         self.bad_copy(dev, e);
-                        last = Some(e);
+                        // A copy that could not be looked at may be good: the node is not lost.
+                        last = last.filter(|l| !l.is_corruption()).or(Some(e));
                     }
                 }
             }

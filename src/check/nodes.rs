@@ -34,6 +34,7 @@ use crate::{
             within,
             FoundNode, //
         },
+        ptr::NodePtr,
         Btrees,
         LostNode,
         ScanFor,
@@ -230,9 +231,15 @@ fn must(outcome: Outcome) -> Result {
     }
 }
 
+/// Whether there is a copy of a node on a device that is missing: that one may be good.
+fn is_missing(btrees: &Btrees, ptr: &NodePtr) -> bool {
+    ptr.copies().any(|c| btrees.sb().dev(c.dev).is_none())
+}
+
 /// A root can not be read: is the btree to be made anew? Not if it is on a device that is missing.
 fn root_is_lost(btrees: &Btrees, report: &mut Report, btree: BtreeId, e: Error) -> Result<bool> {
-    if e == Error::NodeNoDevice || !e.is_corruption() {
+    let root = btrees.broken_root_pointer(btree);
+    if root.is_some_and(|root| is_missing(btrees, &root)) || !e.is_corruption() {
         pr_err!("{}: the root of btree {btree}: {e}", btrees.sb().name());
         return Ok(false);
     }
@@ -254,7 +261,7 @@ fn salvage(
     survey: Survey,
 ) -> Result<Option<Survey>> {
     let st = btrees.sb();
-    let missing = |l: &&LostNode| l.error == Error::NodeNoDevice;
+    let missing = |l: &&LostNode| is_missing(btrees, &l.ptr);
     if let Some(lost) = survey.lost.iter().find(missing) {
         pr_err!(
             "{}: btree node ({}) is on a missing device",
