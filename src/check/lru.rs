@@ -4,10 +4,7 @@
 //! buckets, both ways.
 
 use super::{
-    derived::{
-        fix,
-        Fix, //
-    },
+    derived::Fixes,
     rounds::Rounds,
     Report, //
 };
@@ -17,21 +14,15 @@ use crate::{
             geometry,
             Engine, //
         },
-        trigger::{
-            Derived,
-            KeyChange, //
-        },
+        trigger::Derived,
     },
     btree::{
         flush_write_buffer,
         Btrees, //
     },
-    env::{
-        units::{
-            BucketNr,
-            DevIdx, //
-        },
-        Vec, //
+    env::units::{
+        BucketNr,
+        DevIdx, //
     },
     error::{
         fsck::FsckError,
@@ -56,9 +47,6 @@ use crate::{
     },
 };
 
-/// What is noted in one round, for it needs memory.
-const FOUND_MAX: usize = 1 << 16;
-
 /// Where a bucket should be in LRUs.
 fn places(btrees: &Btrees, dev: DevIdx, bucket: BucketNr, state: &Alloc) -> [Option<Bpos>; 2] {
     let size = geometry(btrees.sb(), dev).map_or(0, |g| g.bucket_sectors);
@@ -70,17 +58,6 @@ fn places(btrees: &Btrees, dev: DevIdx, bucket: BucketNr, state: &Alloc) -> [Opt
     ]
 }
 
-fn note(found: &mut Vec<Fix>, id: FsckError, start: Bpos, to: Derived) -> Result {
-    if found.len() >= FOUND_MAX {
-        return Ok(());
-    }
-    let btree = BtreeId::LRU;
-    found.push(Fix {
-        id,
-        change: KeyChange { btree, start, to },
-    })
-}
-
 /// Deletes entries that no bucket has.
 ///
 /// C: `bch2_check_lrus()`.
@@ -90,14 +67,14 @@ pub fn check_lrus(engine: Engine<'_>, report: &mut Report) -> Result {
     let mut rounds = Rounds::new();
     while rounds.go_on()? {
         flush_write_buffer(btrees, engine.writer)?;
-        let mut found = Vec::new();
+        let mut found = Fixes::new(engine, report, BtreeId::LRU);
         let mut iter = btrees.iter(BtreeId::LRU, 0, Bpos::MIN);
         while let Some(k) = iter.advance()? {
             if !is_wanted(btrees, k.p)? {
-                note(&mut found, FsckError::LRU_ENTRY_BAD, k.p, Derived::Absent)?;
+                found.note(FsckError::LRU_ENTRY_BAD, k.p, Derived::Absent)?;
             }
         }
-        rounds.fixed(fix(engine, report, &found)?);
+        rounds.fixed(found.end()?);
     }
     Ok(())
 }
@@ -125,7 +102,7 @@ pub fn check_alloc_to_lru_refs(engine: Engine<'_>, report: &mut Report) -> Resul
     let mut rounds = Rounds::new();
     while rounds.go_on()? {
         flush_write_buffer(btrees, engine.writer)?;
-        let mut found = Vec::new();
+        let mut found = Fixes::new(engine, report, BtreeId::LRU);
         let mut iter = btrees.iter(BtreeId::ALLOC, 0, Bpos::MIN);
         let mut lru = btrees.iter(BtreeId::LRU, 0, Bpos::MIN);
         while let Some(key) = iter.next()? {
@@ -139,11 +116,11 @@ pub fn check_alloc_to_lru_refs(engine: Engine<'_>, report: &mut Report) -> Resul
                 lru.seek(pos);
                 if lru.advance()?.is_none_or(|k| k.p != pos) {
                     let id = FsckError::ALLOC_KEY_TO_MISSING_LRU_ENTRY;
-                    note(&mut found, id, pos, Derived::Set)?;
+                    found.note(id, pos, Derived::Set)?;
                 }
             }
         }
-        rounds.fixed(fix(engine, report, &found)?);
+        rounds.fixed(found.end()?);
     }
     Ok(())
 }

@@ -323,6 +323,7 @@ errors! {
     CheckUnusableBucket, Key, EUCLEAN, "the state of a bucket is damaged: run bcachefs fsck";
     CheckUnusableIndex, Key, EUCLEAN, "a bucket that is in an index has a damaged key: run bcachefs fsck";
     CheckPointers, Coherency, EUCLEAN, "what space is used for can not be counted, because pointers do not fit their buckets: run bcachefs fsck";
+    CheckSameSpace, Coherency, EUCLEAN, "two keys have pointers to the same space: run bcachefs fsck";
     CheckTopology, Topology, EUCLEAN, "a btree has lost nodes that can not be made of others: run bcachefs fsck";
     CheckMustRepair, Coherency, EUCLEAN, "a btree can not be used as it is, and may not be repaired: mount with -o fsck,fix_errors=yes, or run bcachefs fsck";
     CheckHashFull, NoSpace, ENOSPC, "no place is left for a name at its hash";
