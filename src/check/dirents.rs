@@ -67,7 +67,7 @@ pub fn check_dirents(files: &mut Files<'_>) -> Result {
         let k = key.k;
         if k.p.inode != dir.inum {
             check_subdirs(files, &dir)?;
-            check_without(files, (dir.inum, k.p.inode))?;
+            files.for_each_inode((dir.inum, k.p.inode), check_without)?;
             dir = open(files, k.p.inode)?;
         }
         if files.is_of_no_snapshot(btree, &k)? {
@@ -83,31 +83,31 @@ pub fn check_dirents(files: &mut Files<'_>) -> Result {
         dir.recount |= files.report.repaired != before;
     }
     check_subdirs(files, &dir)?;
-    check_without(files, (dir.inum, u64::MAX))
+    files.for_each_inode((dir.inum, u64::MAX), check_without)
 }
 
-/// Directories with numbers between these have no entries.
-#[inline(never)]
-fn check_without(files: &mut Files<'_>, (after, before): (u64, u64)) -> Result {
-    let btrees = files.engine.btrees;
-    let start = Bpos::new(0, after.saturating_add(1), 0);
-    let end = Bpos::new(0, before, 0);
-    let mut keys = btrees.iter(BtreeId::INODES, 0, start).until(end);
-    while let Some(key) = keys.next()?.filter(|k| k.k.p < end) {
-        let inode = Inode::decode(&key).ok().flatten();
-        let Some(inode) = inode.filter(|i| i.is_dir() && i.nlink != 0) else {
-            continue;
-        };
-        let (inum, id, says) = (inode.inum, inode.snapshot, inode.nlink);
-        if files.found(
-            FsckError::INODE_DIR_WRONG_NLINK,
-            format_args!("directory {inum}:{id} with wrong i_nlink: got {says}, should be 0"),
-        )? {
+/// A directory without entries, if it is one.
+fn check_without(files: &mut Files<'_>, inode: &Inode) -> Result {
+    match inode.is_dir() && wrong_subdirs(files, inode, 0)? {
+        true => {
             let nlink = 0;
-            files.change_inode(&inode, &Inode { nlink, ..inode })?;
+            files
+                .change_inode(inode, &Inode { nlink, ..*inode })
+                .map(drop)
         }
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether a directory that has `found` subdirectories is to be changed, as it says something else.
+#[inline(never)]
+fn wrong_subdirs(files: &mut Files<'_>, dir: &Inode, found: u32) -> Result<bool> {
+    let (inum, id, says) = (dir.inum, dir.snapshot, dir.nlink);
+    Ok(says != found
+        && files.found(
+            FsckError::INODE_DIR_WRONG_NLINK,
+            format_args!("directory {inum}:{id} with wrong i_nlink: got {says}, should be {found}"),
+        )?)
 }
 
 fn open(files: &Files<'_>, inum: u64) -> Result<Dir> {
@@ -178,13 +178,7 @@ fn check_subdirs(files: &mut Files<'_>, dir: &Dir) -> Result {
         }
         // Repairs may have changed something behind.
         let found = count_subdirs(files, inum, id)?;
-        if says == found {
-            continue;
-        }
-        if files.found(
-            FsckError::INODE_DIR_WRONG_NLINK,
-            format_args!("directory {inum}:{id} with wrong i_nlink: got {says}, should be {found}"),
-        )? {
+        if wrong_subdirs(files, version, found)? {
             let nlink = found;
             // What was repaired of it meanwhile is kept.
             let now = files.versions(inum)?;

@@ -45,6 +45,8 @@ struct File {
     /// Sectors that each version has.
     sectors: Vec<u64>,
     ends: Ends,
+    /// Something was cut: it is gone through again when all of it was looked at.
+    is_cut: bool,
 }
 
 /// Checks extents and the numbers of sectors of files, and repairs them.
@@ -54,13 +56,26 @@ pub fn check_extents(files: &mut Files<'_>) -> Result {
     let (mut seen, mut file) = (Seen::default(), File::default());
     let mut again = Again::default();
     let mut keys = btrees.iter(BtreeId::EXTENTS, 0, Bpos::new(ROOT_INUM, 0, 0));
-    while let Some(key) = keys.next()? {
+    loop {
+        let key = keys.next()?;
+        let inum = key.as_ref().map(|key| key.k.p.inode);
+        if inum != Some(file.inum) {
+            if file.is_cut {
+                again.go_on()?;
+                file = open(files, file.inum)?;
+                seen = Seen::default();
+                keys.seek(Bpos::new(file.inum, 0, 0));
+                continue;
+            }
+            check_sectors(files, &file)?;
+            let between = (file.inum, inum.unwrap_or(u64::MAX));
+            files.for_each_inode(between, check_without)?;
+            again = Again::default();
+        }
+        let Some(key) = key else { return Ok(()) };
         let k = key.k;
         if k.p.inode != file.inum {
-            check_sectors(files, &file)?;
-            check_without(files, (file.inum, k.p.inode))?;
             file = open(files, k.p.inode)?;
-            again = Again::default();
         }
         if files.is_of_no_snapshot(BtreeId::EXTENTS, &k)? {
             continue;
@@ -70,42 +85,16 @@ pub fn check_extents(files: &mut Files<'_>) -> Result {
             continue;
         }
         let key = KeyBuf::copy_of(&key)?;
-        if !check(files, &key, &mut file, &seen)? {
-            // Something of the file was cut: it is gone through again.
-            again.go_on()?;
-            file = open(files, k.p.inode)?;
-            keys.seek(Bpos::new(k.p.inode, 0, 0));
-            seen = Seen::default();
-        }
+        file.is_cut |= !check(files, &key, &mut file, &seen)?;
     }
-    check_sectors(files, &file)?;
-    check_without(files, (file.inum, u64::MAX))
 }
 
-/// Files with numbers between these have no extents.
-#[inline(never)]
-fn check_without(files: &mut Files<'_>, (after, before): (u64, u64)) -> Result {
-    let btrees = files.engine.btrees;
-    let start = Bpos::new(0, after.saturating_add(1), 0);
-    let end = Bpos::new(0, before, 0);
-    let mut keys = btrees.iter(BtreeId::INODES, 0, start).until(end);
-    while let Some(key) = keys.next()?.filter(|k| k.k.p < end) {
-        let Ok(Some(inode)) = Inode::decode(&key) else {
-            continue;
-        };
-        if inode.sectors == 0 || inode.flags.has(InodeFlags::I_SECTORS_DIRTY) {
-            continue;
-        }
-        let (inum, id, says) = (inode.inum, inode.snapshot, inode.sectors);
-        if files.found(
-            FsckError::INODE_I_SECTORS_WRONG,
-            format_args!("inode {inum}:{id} has wrong i_sectors ({says}, should be 0)"),
-        )? {
-            let sectors = 0;
-            files.change_inode(&inode, &Inode { sectors, ..inode })?;
-        }
+/// A file without extents.
+fn check_without(files: &mut Files<'_>, inode: &Inode) -> Result {
+    if inode.flags.has(InodeFlags::I_SECTORS_DIRTY) {
+        return Ok(());
     }
-    Ok(())
+    set_sectors(files, inode, 0)
 }
 
 fn open(files: &Files<'_>, inum: u64) -> Result<File> {
@@ -206,22 +195,22 @@ fn check_sectors(files: &mut Files<'_>, file: &File) -> Result {
         }
         // Repairs may have changed something behind.
         let found = count_sectors(files, inum, id)?;
-        if says == found {
-            continue;
-        }
-        if files.found(
+        set_sectors(files, version, found)?;
+    }
+    Ok(())
+}
+
+/// An inode has to say that it has so many sectors.
+#[inline(never)]
+fn set_sectors(files: &mut Files<'_>, inode: &Inode, sectors: u64) -> Result {
+    let (inum, id, says) = (inode.inum, inode.snapshot, inode.sectors);
+    if says != sectors
+        && files.found(
             FsckError::INODE_I_SECTORS_WRONG,
-            format_args!("inode {inum}:{id} has wrong i_sectors ({says}, should be {found})"),
-        )? {
-            let sectors = found;
-            files.change_inode(
-                version,
-                &Inode {
-                    sectors,
-                    ..*version
-                },
-            )?;
-        }
+            format_args!("inode {inum}:{id} has wrong i_sectors ({says}, should be {sectors})"),
+        )?
+    {
+        files.change_inode(inode, &Inode { sectors, ..*inode })?;
     }
     Ok(())
 }

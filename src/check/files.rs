@@ -143,6 +143,25 @@ impl Files<'_> {
         Ok(versions)
     }
 
+    /// Calls `each` with all inodes that have numbers between these, in all their versions.
+    #[inline(never)]
+    pub(super) fn for_each_inode(
+        &mut self,
+        (after, before): (u64, u64),
+        each: fn(&mut Self, &Inode) -> Result,
+    ) -> Result {
+        let btrees = self.engine.btrees;
+        let start = Bpos::new(0, after.saturating_add(1), 0);
+        let end = Bpos::new(0, before, 0);
+        let mut keys = btrees.iter(BtreeId::INODES, 0, start).until(end);
+        while let Some(key) = keys.next()?.filter(|k| k.k.p < end) {
+            if let Ok(Some(inode)) = Inode::decode(&key) {
+                each(self, &inode)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts `new` in the place of `old`, if that is still there.
     #[inline(never)]
     pub(super) fn change_inode(&self, old: &Inode, new: &Inode) -> Result<bool> {

@@ -80,6 +80,7 @@ pub fn check_indirect_extents(files: &mut Files<'_>) -> Result {
 /// C: the end of `gc_trigger_reflink_p_segment()`.
 #[inline(never)]
 pub fn check_shared_pointers(btrees: &Btrees, report: &mut Report) -> Result {
+    // Where there is something, in order.
     let mut shared: Vec<(u64, u64)> = Vec::new();
     let mut keys = btrees.iter(BtreeId::REFLINK, 0, Bpos::MIN);
     while let Some(k) = keys.advance()? {
@@ -87,7 +88,12 @@ pub fn check_shared_pointers(btrees: &Btrees, report: &mut Report) -> Result {
             k.key_type,
             KeyType::REFLINK_V | KeyType::INDIRECT_INLINE_DATA
         ) {
-            shared.push((k.start_offset(), k.p.offset))?;
+            let (start, end) = (k.start_offset(), k.p.offset);
+            // Most are next to each other: one range of many takes no more memory.
+            match shared.last_mut().filter(|last| last.1 == start) {
+                Some(last) => last.1 = end,
+                None => shared.push((start, end))?,
+            }
         }
     }
     let mut amendments = Amendments::default();

@@ -20,7 +20,6 @@ use super::{
 use crate::{
     algo::str_hash::HashInfo,
     btree::KeyBuf,
-    env::Vec,
     error::{
         fsck::FsckError,
         Error,
@@ -37,12 +36,11 @@ use crate::{
 #[inline(never)]
 pub fn check_directory_structure(files: &mut Files<'_>) -> Result {
     let btrees = files.engine.btrees;
-    let mut path = Vec::new();
     let mut keys = btrees.iter(BtreeId::INODES, 0, Bpos::MIN);
     while let Some(key) = keys.next()? {
         match Inode::decode(&key) {
             Ok(Some(inode)) if inode.is_dir() && !is_unlinked(&inode) => {
-                check_path(files, inode, &mut path)?;
+                check_path(files, inode)?;
             }
             _ => (),
         }
@@ -50,24 +48,30 @@ pub fn check_directory_structure(files: &mut Files<'_>) -> Result {
     Ok(())
 }
 
-/// C: `check_path()`.
+/// C: `check_path()`, which compares each with all below.
 #[inline(never)]
-fn check_path(files: &mut Files<'_>, mut inode: Inode, path: &mut Vec<(u64, u32)>) -> Result {
-    path.clear();
+fn check_path(files: &mut Files<'_>, mut inode: Inode) -> Result {
     let mut snapshot = inode.snapshot;
+    // Brent's way to find a loop: who comes to a mark again is in one. It goes along, less and less
+    // often.
+    let (mut mark, mut steps, mut until) = ((inode.inum, snapshot), 0u64, 1u64);
     while inode.subvol == 0 {
         // Without a name it gets one elsewhere, unless that was not wanted.
         if named(files, &Inode { snapshot, ..inode })? != Named::Yes {
             return Ok(());
         }
-        path.push((inode.inum, snapshot))?;
+        if steps == until {
+            (mark, steps) = ((inode.inum, snapshot), 0);
+            until = until.saturating_mul(2);
+        }
+        steps = steps.saturating_add(1);
         let versions = files.versions(inode.dir)?;
         let Some(parent) = versions.of(files.table(), snapshot) else {
             return Ok(());
         };
         inode = *parent;
         snapshot = parent.snapshot;
-        if path.contains(&(inode.inum, snapshot)) {
+        if (inode.inum, snapshot) == mark {
             let inum = inode.inum;
             if files.found(
                 FsckError::DIR_LOOP,

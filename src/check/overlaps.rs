@@ -66,19 +66,19 @@ impl Ends {
     /// C: `extent_ends_at()`.
     pub(super) fn add(&mut self, key: &KeyBuf, seen: &Seen) -> Result {
         let snapshot = key.k.p.snapshot;
-        let new = End {
-            snapshot,
-            offset: key.k.p.offset,
-            seen: seen.try_clone()?,
-        };
+        let offset = key.k.p.offset;
         let at = self.0.partition_point(|e| e.snapshot < snapshot);
-        match self.0.get_mut(at).filter(|e| e.snapshot == snapshot) {
-            Some(end) => {
-                *end = new;
-                Ok(())
-            }
-            None => self.0.insert(at, new),
+        if let Some(end) = self.0.get_mut(at).filter(|e| e.snapshot == snapshot) {
+            end.offset = offset;
+            return end.seen.copy_from(seen);
         }
+        let mut new = End {
+            snapshot,
+            offset,
+            seen: Seen::default(),
+        };
+        new.seen.copy_from(seen)?;
+        self.0.insert(at, new)
     }
 }
 

@@ -59,12 +59,10 @@ impl Seen {
         }
     }
 
-    /// A copy of it, to go back to later.
-    pub(super) fn try_clone(&self) -> Result<Self> {
-        let mut ids = Vec::with_capacity(self.ids.len())?;
-        for id in &self.ids {
-            ids.push(*id)?;
-        }
-        Ok(Self { pos: self.pos, ids })
+    /// Becomes a copy of `other`, to go back to later.
+    pub(super) fn copy_from(&mut self, other: &Self) -> Result {
+        self.pos = other.pos;
+        self.ids.clear();
+        self.ids.extend_from_slice(&other.ids)
     }
 }
