@@ -184,6 +184,30 @@ const fn step(stable: u8, run: fn(&mut Recovery) -> Result) -> Step<Recovery> {
 }
 
 impl Recovery {
+    /// What is known before the first pass.
+    pub(super) fn try_new(
+        plan: Plan,
+        btrees: Arc<Btrees>,
+        from: Option<Start>,
+        numbers: Arc<Numbers>,
+    ) -> Result<Self> {
+        Ok(Self {
+            report: Report::new(plan.fsck),
+            plan,
+            btrees,
+            from,
+            lost: LostBtrees::default(),
+            lacks_entries: false,
+            nodes: Nodes::default(),
+            done: 0,
+            usage: Usage::default(),
+            view: None,
+            numbers,
+            rw: None,
+            tasks: WorkQueue::try_new(c"bcachefs-check")?,
+        })
+    }
+
     /// Takes void journal sequence numbers out of the superblock that no node has, if all nodes
     /// were read: those that are older than all that the journal keeps.
     ///

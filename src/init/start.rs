@@ -26,8 +26,6 @@ use crate::{
     btree::Btrees,
     check::{
         self,
-        LostBtrees,
-        Nodes,
         Plan,
         Report, //
     },
@@ -77,7 +75,6 @@ use crate::{
             Mutex,
             Once, //
         },
-        workqueue::WorkQueue,
     },
 };
 
@@ -206,38 +203,27 @@ impl Filesystem {
             Some(from) if is_new => Some(Self::first_start(&btrees, from, access)?),
             _ => None,
         };
+        let numbers = Arc::try_new(Numbers::try_new(narrow, true)?)?;
         let mut m = Recovery {
-            report: Report::new(plan.fsck),
-            lost: LostBtrees::default(),
             lacks_entries,
-            nodes: Nodes::default(),
-            done: 0,
-            plan,
-            btrees,
-            from,
-            usage: Usage::default(),
-            view: None,
-            numbers: Arc::try_new(Numbers::try_new(narrow, true)?)?,
             rw: new,
-            tasks: WorkQueue::try_new(c"bcachefs-check")?,
+            ..Recovery::try_new(plan, btrees, from, numbers)?
         };
         if lacks_entries && access == Access::Write {
             m.plan.add_checks(PASSES);
         }
-        if let Err(e) = Self::run_passes(&mut m) {
-            return Err(match m.rw {
-                Some(rw) if !is_new => rw.abandon(e),
-                _ => e,
-            });
-        }
+        Self::of(m, goal, span)
+    }
+
+    /// Runs the passes, and makes a filesystem of what is there then.
+    #[inline(never)]
+    fn of(mut m: Recovery, goal: Access, journal: JournalSpan) -> Result<Self> {
+        let done = Self::run_passes(&mut m).and_then(|()| Self::begin(&m, goal));
+        let reaper = match done {
+            Ok(reaper) => reaper,
+            Err(e) => return Err(m.rw.map_or(e, |rw| rw.abandon(e))),
+        };
         let view = m.view.ok_or(Error::NoEntry)?;
-        let reaper = Reaper::try_new()?;
-        if let Some(rw) = m.rw.as_ref().filter(|_| goal == Access::Write) {
-            reaper.start(rw, &view)?;
-        }
-        if let Some(rw) = m.rw.as_ref().filter(|_| goal == Access::Read) {
-            rw.stop(view.sb())?;
-        }
         let quotas = Quotas::read(&view);
         if let Err(e) = &quotas {
             pr_warn!("can not read the quotas, they are not shown: {e}");
@@ -246,13 +232,26 @@ impl Filesystem {
         Ok(Self {
             reaper,
             view,
-            journal: span,
+            journal,
             usage: m.usage,
             quotas,
             numbers: m.numbers,
             start: Mutex::try_new(start)?,
             rw: Once::new(m.rw),
         })
+    }
+
+    /// Goes on as what it is mounted for: snapshots are deleted in the background, or writing, that
+    /// was for repairs only, ends.
+    fn begin(m: &Recovery, goal: Access) -> Result<Reaper> {
+        let reaper = Reaper::try_new()?;
+        let view = m.view.as_ref().ok_or(Error::NoEntry)?;
+        match (&m.rw, goal) {
+            (Some(rw), Access::Write) => reaper.start(rw, view)?,
+            (Some(rw), Access::Read) => rw.stop(view.sb())?,
+            (None, _) => (),
+        }
+        Ok(reaper)
     }
 
     /// What it takes to change files, while that is possible.
@@ -415,22 +414,14 @@ impl Filesystem {
             return Err(Error::RemountNeedsCheck);
         }
         let mut start = self.start.lock();
-        let from = start.take().ok_or(Error::RemountUnsupported)?;
+        let (plan, btrees) = (Plan::remounting(&st.sb, &st.opts), self.view.btrees.clone());
         let mut m = Recovery {
             report: Report::new(false),
-            lost: LostBtrees::default(),
-            lacks_entries: false,
-            nodes: Nodes::default(),
-            done: 0,
-            plan: Plan::remounting(&st.sb, &st.opts),
-            btrees: self.view.btrees.clone(),
-            from: Some(from),
             usage: self.usage,
             view: Some(self.view.clone()),
-            numbers: self.numbers.clone(),
-            rw: None,
-            tasks: WorkQueue::try_new(c"bcachefs-check")?,
+            ..Recovery::try_new(plan, btrees, None, self.numbers.clone())?
         };
+        m.from = Some(start.take().ok_or(Error::RemountUnsupported)?);
         let done = Self::run_passes(&mut m);
         match (done, m.rw) {
             (Ok(()), Some(rw)) => {
