@@ -4,10 +4,14 @@
 //! there is an error that says why, and soon: nothing waits for a device that is not there, and
 //! nothing is tried again and again.
 
+mod engine;
+
+use engine::golden::{
+    contents,
+    start, //
+};
 use sim::{
     alloc::space::Engine,
-    btree::KeyBuf,
-    env::Vec as EnvVec,
     error::{
         Error,
         Result, //
@@ -15,12 +19,7 @@ use sim::{
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
-        opts::Opts,
         values::inode::Inode, //
-    },
-    golden::{
-        images,
-        Image, //
     },
     init::{
         Access,
@@ -28,16 +27,12 @@ use sim::{
     },
     journal::live::Watermark,
     sys::block::{
-        BlockDevice,
         Disk,
         Power, //
     },
 };
 use std::{
-    sync::{
-        mpsc,
-        Arc, //
-    },
+    sync::mpsc,
     thread,
     time::Duration, //
 };
@@ -54,12 +49,6 @@ const OPTIONS: [&str; 6] = [
     "very_degraded,errors=continue",
 ];
 
-fn disks(folder: &std::path::Path, name: &str) -> Vec<Disk> {
-    let image = Image::named(folder, name).expect(name);
-    let disk = |c: Vec<u8>| Disk::from_memory(Arc::new(c));
-    image.unpack().unwrap().into_iter().map(disk).collect()
-}
-
 /// Changes inodes, and waits until that is safe.
 fn write(engine: Engine<'_>, fs: &Filesystem) -> Result {
     for _ in 0..3 {
@@ -69,14 +58,12 @@ fn write(engine: Engine<'_>, fs: &Filesystem) -> Result {
             let Ok(Some(inode)) = Inode::decode(&key) else {
                 continue;
             };
-            let key = KeyBuf::copy_of(&key)?;
             engine.run(Watermark::Normal, |t| {
                 let uid = inode.uid.wrapping_add(1);
                 let new = Inode { uid, ..inode };
                 t.update(BtreeId::INODES, sim::data::inode::inode_key(&new)?)?;
                 t.commit()
             })?;
-            drop(key);
             nr += 1;
             if nr == 50 {
                 break;
@@ -89,13 +76,7 @@ fn write(engine: Engine<'_>, fs: &Filesystem) -> Result {
 
 /// What comes of it.
 fn outcome(disks: Vec<Disk>, opts: &str) -> Result {
-    let mut devs = EnvVec::new();
-    for disk in disks {
-        devs.push(BlockDevice::recorded("sim", disk, &Power::new()))?;
-    }
-    let mut parsed = Opts::new();
-    parsed.parse_list(opts).unwrap();
-    let fs = Filesystem::start_for(Access::Write, devs, &parsed)?;
+    let fs = start(disks, Access::Write, opts, &Power::new()).0?;
     let rw = fs.read_write()?;
     write(rw.engine(), &fs)?;
     fs.go_read_only()
@@ -103,17 +84,16 @@ fn outcome(disks: Vec<Disk>, opts: &str) -> Result {
 
 #[test]
 fn a_missing_device_holds_nobody_up() {
-    let Some(folder) = images::folder() else {
-        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+    if contents(IMAGES[0]).is_none() {
         return;
-    };
+    }
     let (done, outcomes) = mpsc::channel();
     thread::spawn(move || {
         for name in IMAGES {
-            let all = disks(&folder, name);
+            let all = contents(name).unwrap();
             for missing in 0..all.len() {
                 for opts in OPTIONS {
-                    let mut some = disks(&folder, name);
+                    let mut some = contents(name).unwrap();
                     some.remove(missing);
                     let what = format!("{name} without {missing}, \"{opts}\"");
                     let came = outcome(some, opts);

@@ -6,6 +6,15 @@
 //!
 //! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each image, `BCACHEFS_RS_SEED` which.
 
+mod engine;
+
+use engine::{
+    golden::{
+        contents,
+        REPAIR, //
+    },
+    setting, //
+};
 use sim::{
     check::{
         check_derived,
@@ -59,21 +68,6 @@ const LOST: [(&str, bool); 5] = [
     // An entry of the journal is lost.
     ("v113-dmg-journal-middle", false),
 ];
-const REPAIR: &str = "fsck,fix_errors=yes";
-
-fn image(name: &str) -> Option<Vec<Disk>> {
-    let Some(folder) = images::folder() else {
-        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
-        return None;
-    };
-    let image = Image::named(&folder, name).expect(name);
-    let disk = |c: Vec<u8>| Disk::from_memory(Arc::new(c));
-    Some(image.unpack().unwrap().into_iter().map(disk).collect())
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |v| v.parse().unwrap())
-}
 
 fn start(access: Access, devices: &[BlockDevice], opts: &str) -> Result<EnvArc<Filesystem>> {
     let mut devs = EnvVec::new();
@@ -132,8 +126,8 @@ fn repair(devs: Vec<BlockDevice>, what: &str) -> Vec<Medium> {
 #[test]
 fn what_is_derived_is_made_right() {
     for name in REPAIRED {
-        let Some(contents) = image(name) else { return };
-        let devs = devices(contents, &Power::new());
+        let Some(disks) = contents(name) else { return };
+        let devs = devices(disks, &Power::new());
         let want = keys_of_users(&start(Access::Read, &devs, "").unwrap().view);
         let media = repair(devs, name);
         check(&media, &want, name);
@@ -145,8 +139,8 @@ fn what_is_derived_is_made_right() {
 #[test]
 fn lost_nodes_are_made_of_what_is_left() {
     for (name, whole) in LOST {
-        let Some(contents) = image(name) else { return };
-        let media = repair(devices(contents, &Power::new()), name);
+        let Some(disks) = contents(name) else { return };
+        let media = repair(devices(disks, &Power::new()), name);
         let left = devices(media.iter().map(Medium::contents).collect(), &Power::new());
         let fs = start(Access::Read, &left, "").unwrap();
         let ext = fs.view.sb().sb.ext().unwrap();
@@ -161,7 +155,7 @@ fn lost_nodes_are_made_of_what_is_left() {
         let tree = walk(&fs.view);
         assert!(tree.errors.is_empty(), "{name}: {:#?}", tree.errors);
         if whole {
-            let base = devices(image("v113-dmgbase").unwrap(), &Power::new());
+            let base = devices(contents("v113-dmgbase").unwrap(), &Power::new());
             let want = keys_of_users(&start(Access::Read, &base, "").unwrap().view);
             let have = keys_of_users(&fs.view);
             let lost: Vec<_> = want.keys().filter(|k| !have.contains_key(*k)).collect();
@@ -179,10 +173,10 @@ fn who_may_not_repair_does_not() {
         ("fsck,fix_errors=exit,errors=ro", refused),
         ("fsck,errors=ro", refused),
     ] {
-        let Some(contents) = image("v113-dmg-backpointer") else {
+        let Some(disks) = contents("v113-dmg-backpointer") else {
             return;
         };
-        let devs = devices(contents, &Power::new());
+        let devs = devices(disks, &Power::new());
         let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
         let e = start_on(Access::Write, taken(devs), opts).err();
         assert_eq!(e, want, "{opts}");
@@ -199,9 +193,9 @@ fn the_power_may_be_lost_meanwhile() {
         setting("BCACHEFS_RS_SEED", 1),
     );
     for name in REPAIRED {
-        let Some(contents) = image(name) else { return };
+        let Some(disks) = contents(name) else { return };
         let power = Power::new();
-        let devs = devices(contents, &power);
+        let devs = devices(disks, &power);
         let want = keys_of_users(&start(Access::Read, &devs, "").unwrap().view);
         let first = power.now();
         let media = repair(devs, name);
@@ -232,8 +226,8 @@ fn void(devs: &[BlockDevice]) -> usize {
 #[test]
 fn void_numbers_are_forgotten() {
     for name in ["v113-unclean", "v113-unclean-dirty"] {
-        let Some(contents) = image(name) else { return };
-        let mut devs = devices(contents, &Power::new());
+        let Some(disks) = contents(name) else { return };
+        let mut devs = devices(disks, &Power::new());
         let want = keys_of_users(&start(Access::Read, &devs, "").unwrap().view);
         let mut nr = Vec::new();
         for opts in ["", "fsck,fix_errors=yes", "fsck,fix_errors=yes"] {
@@ -261,8 +255,8 @@ fn what_is_whole_is_found_whole() {
     for image in Image::all(&folder).into_iter().filter(whole) {
         let name = &image.name;
         let disk = |c: Vec<u8>| Disk::from_memory(Arc::new(c));
-        let contents = image.unpack().unwrap().into_iter().map(disk).collect();
-        let devs = devices(contents, &Power::new());
+        let disks = image.unpack().unwrap().into_iter().map(disk).collect();
+        let devs = devices(disks, &Power::new());
         let fs = start_on(Access::Write, taken(devs), "fsck,fix_errors=exit");
         let fs = fs.unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(fs.view.sb().errors.since_mount(), 0, "{name}");
@@ -273,8 +267,8 @@ fn what_is_whole_is_found_whole() {
 #[test]
 fn it_is_repaired_to_be_read() {
     let name = "v113-dmg-backpointer";
-    let Some(contents) = image(name) else { return };
-    let devs = devices(contents, &Power::new());
+    let Some(disks) = contents(name) else { return };
+    let devs = devices(disks, &Power::new());
     let want = keys_of_users(&start(Access::Read, &devs, "").unwrap().view);
     let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
     let fs = start_on(Access::Read, taken(devs), REPAIR).unwrap();
@@ -292,8 +286,8 @@ fn names_are_made_right() {
         ("v113-dmg-nlink", 3, 2),
     ];
     for (name, found, nr) in names {
-        let Some(contents) = image(name) else { return };
-        let devs = devices(contents, &Power::new());
+        let Some(disks) = contents(name) else { return };
+        let devs = devices(disks, &Power::new());
         let before = keys_of_users(&start(Access::Read, &devs, "").unwrap().view);
         let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
         let fs = start_on(Access::Write, taken(devs), REPAIR).unwrap();
@@ -320,10 +314,10 @@ fn what_the_superblock_requires_is_done() {
         (1u64 << 4 | 1 << 5 | 1 << 11, None),
         (1 << 4 | 1 << 33, Some(Error::ReadWriteNeedsFsck)),
     ] {
-        let Some(contents) = image("v113-snap") else {
+        let Some(disks) = contents("v113-snap") else {
             return;
         };
-        let devs = devices(contents, &Power::new());
+        let devs = devices(disks, &Power::new());
         let media: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
         let fs = start_on(Access::Write, taken(devs), "").unwrap();
         let require = |sb: &mut sim::format::sb::Superblock| {
@@ -353,11 +347,11 @@ fn what_the_superblock_requires_is_done() {
 #[test]
 fn a_missing_device_is_no_damage() {
     for missing in 0..2 {
-        let Some(mut contents) = image("v113-repl2") else {
+        let Some(mut disks) = contents("v113-repl2") else {
             return;
         };
-        contents.remove(missing);
-        let devs = devices(contents, &Power::new());
+        disks.remove(missing);
+        let devs = devices(disks, &Power::new());
         let fs = start_on(Access::Write, taken(devs), "degraded,fsck,fix_errors=exit");
         let fs = fs.unwrap_or_else(|e| panic!("without device {missing}: {e}"));
         assert_eq!(fs.view.sb().errors.since_mount(), 0, "{missing}");
@@ -369,8 +363,8 @@ fn a_missing_device_is_no_damage() {
 #[test]
 fn a_file_without_an_extent_is_made_right() {
     let name = "v113-dmg-extent-deleted";
-    let Some(contents) = image(name) else { return };
-    let media = repair(devices(contents, &Power::new()), name);
+    let Some(disks) = contents(name) else { return };
+    let media = repair(devices(disks, &Power::new()), name);
     let left = devices(media.iter().map(Medium::contents).collect(), &Power::new());
     let fs = start(Access::Read, &left, "").unwrap();
     let findings = check_derived(&fs.view);

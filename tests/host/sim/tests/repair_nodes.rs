@@ -6,29 +6,31 @@
 //!
 //! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each case, `BCACHEFS_RS_SEED` which.
 
+mod engine;
+
+use engine::{
+    golden::{
+        check_whole,
+        contents,
+        left,
+        overwritten,
+        root_of,
+        start,
+        REPAIR, //
+    },
+    setting, //
+};
 use sim::{
     btree::ptr::NodePtr,
     check::{
-        check_derived,
         keys_of_users,
         Keys, //
     },
-    env::{
-        Arc as EnvArc,
-        Vec as EnvVec, //
-    },
-    error::{
-        Error,
-        Result, //
-    },
+    env::Arc as EnvArc,
+    error::Error,
     format::{
         bpos::Bpos,
-        btree_id::BtreeId,
-        opts::Opts, //
-    },
-    golden::{
-        images,
-        Image, //
+        btree_id::BtreeId, //
     },
     init::{
         Access,
@@ -36,10 +38,7 @@ use sim::{
     },
     sys::{
         block::{
-            BlockDevice,
             Disk,
-            Durability,
-            Medium,
             Power,
             PowerCut,
             Replay, //
@@ -47,47 +46,10 @@ use sim::{
         caller,
     },
 };
-use std::sync::Arc;
 
-const REPAIR: &str = "fsck,fix_errors=yes";
 /// It has two levels of nodes.
 const IMAGE: &str = "v113-many";
 const BTREES: [BtreeId; 3] = [BtreeId::EXTENTS, BtreeId::INODES, BtreeId::DIRENTS];
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |v| v.parse().unwrap())
-}
-
-fn contents(name: &str) -> Option<Vec<Disk>> {
-    let Some(folder) = images::folder() else {
-        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
-        return None;
-    };
-    let image = Image::named(&folder, name)?;
-    let disk = |c: Vec<u8>| Disk::from_memory(Arc::new(c));
-    Some(image.unpack().unwrap().into_iter().map(disk).collect())
-}
-
-fn start(
-    disks: Vec<Disk>,
-    access: Access,
-    opts: &str,
-    power: &Power,
-) -> (Result<EnvArc<Filesystem>>, Vec<Medium>) {
-    let (mut devs, mut media) = (EnvVec::new(), Vec::new());
-    for disk in disks {
-        let dev = BlockDevice::recorded("sim", disk, power);
-        media.push(dev.medium());
-        devs.push(dev).unwrap();
-    }
-    let mut parsed = Opts::new();
-    parsed.parse_list(opts).unwrap();
-    (Filesystem::start_for(access, devs, &parsed), media)
-}
-
-fn left(media: &[Medium]) -> Vec<Disk> {
-    media.iter().map(Medium::contents).collect()
-}
 
 fn read(disks: Vec<Disk>) -> EnvArc<Filesystem> {
     start(disks, Access::Read, "", &Power::new()).0.unwrap()
@@ -96,47 +58,24 @@ fn read(disks: Vec<Disk>) -> EnvArc<Filesystem> {
 /// The root of a btree, and its leaves.
 fn nodes(fs: &Filesystem, btree: BtreeId) -> (NodePtr, Vec<NodePtr>) {
     let sizes = fs.view.btrees.entry_sizes();
-    let (level, root) = fs.view.btrees.root_pointer(btree).unwrap().unwrap();
-    assert_eq!(level, 2, "{btree}");
-    let root = NodePtr::decode(btree, level - 1, &root.key(), sizes).unwrap();
+    assert_eq!(fs.view.btrees.root_level(btree), 1, "{btree}");
     let mut leaves = Vec::new();
     let mut iter = fs.view.btrees.iter(btree, 1, Bpos::MIN);
     while let Some(key) = iter.next().unwrap() {
         leaves.push(NodePtr::decode(btree, 0, &key, sizes).unwrap());
     }
-    (root, leaves)
+    (root_of(fs, btree), leaves)
 }
 
 /// The filesystem without some nodes.
 fn without(name: &str, lost: &[NodePtr]) -> Vec<Disk> {
-    let devs: Vec<_> = contents(name)
-        .unwrap()
-        .into_iter()
-        .map(|d| BlockDevice::recorded("sim", d, &Power::new()))
-        .collect();
-    for copy in lost.iter().flat_map(NodePtr::copies) {
-        let dev = &devs[usize::from(copy.dev.0)];
-        dev.write(copy.offset.0, &[0; 4096], Durability::Fua)
-            .unwrap();
-    }
-    devs.iter().map(|d| d.medium().contents()).collect()
+    let copies = lost.iter().flat_map(NodePtr::copies);
+    overwritten(contents(name).unwrap(), copies)
 }
 
 /// What is left is whole; returns what it has.
 fn check(disks: Vec<Disk>, what: &str) -> Keys {
-    let (fs, media) = start(disks, Access::Read, "", &Power::new());
-    let fs = fs.unwrap();
-    let findings = check_derived(&fs.view);
-    assert!(findings.is_empty(), "{what}: {findings:#?}");
-    let ext = fs.view.sb().sb.ext().unwrap();
-    assert_eq!(ext.recovery_passes_required(), [0; 2], "{what}");
-    assert_eq!(ext.btrees_lost_data(), 0, "{what}");
-    let keys = keys_of_users(&fs.view);
-    let opts = "fsck,fix_errors=exit";
-    let (again, _) = start(left(&media), Access::Write, opts, &Power::new());
-    let again = again.unwrap_or_else(|e| panic!("{what}: again: {e}"));
-    assert_eq!(again.view.sb().errors.since_mount(), 0, "{what}: again");
-    keys
+    keys_of_users(&check_whole(disks, what).view)
 }
 
 fn repair(disks: Vec<Disk>, what: &str) -> Vec<Disk> {
@@ -230,22 +169,29 @@ fn nodes_on_missing_devices_are_not_made_anew() {
         return;
     };
     let fs = read(contents("v113-threedev").unwrap());
-    let (_, root) = fs
-        .view
-        .btrees
-        .root_pointer(BtreeId::INODES)
-        .unwrap()
-        .unwrap();
-    let sizes = fs.view.btrees.entry_sizes();
-    let ptr = NodePtr::decode(BtreeId::INODES, 0, &root.key(), sizes).unwrap();
-    if ptr.copies().count() != 1 {
-        return;
-    }
+    let ptr = root_of(&fs, BtreeId::INODES);
+    assert_eq!(ptr.copies().count(), 1);
     disks.remove(usize::from(ptr.copies().next().unwrap().dev.0));
     let opts = "very_degraded,fsck,fix_errors=yes";
     let (fs, media) = start(disks, Access::Write, opts, &Power::new());
     assert_eq!(fs.err(), Some(Error::CheckTopology));
     assert!(media.iter().all(|m| m.changes_since(0) == 0));
+}
+
+/// Nor is one of which a copy is bad, and another one on a device that is missing.
+#[test]
+fn a_missing_copy_may_be_good() {
+    let name = "v113-repl2";
+    let Some(disks) = contents(name) else { return };
+    let ptr = root_of(&read(disks), BtreeId::INODES);
+    let copies: Vec<_> = ptr.copies().collect();
+    assert_eq!(copies.len(), 2);
+    for (missing, bad) in [(copies[0], copies[1]), (copies[1], copies[0])] {
+        let mut disks = overwritten(contents(name).unwrap(), [bad].into_iter());
+        disks.remove(usize::from(missing.dev.0));
+        let e = refused(disks, "very_degraded,fsck,fix_errors=yes");
+        assert_eq!(e, Some(Error::CheckTopology));
+    }
 }
 
 /// Why a mount is refused, and that nothing was written then.
@@ -274,9 +220,7 @@ fn an_empty_btree_needs_leave() {
     let Some(disks) = contents(name) else { return };
     let fs = read(disks);
     let btree = BtreeId::XATTRS;
-    let root = fs.view.btrees.root_pointer(btree).unwrap().unwrap();
-    let sizes = fs.view.btrees.entry_sizes();
-    let ptr = NodePtr::decode(btree, root.0 - 1, &root.1.key(), sizes).unwrap();
+    let ptr = root_of(&fs, btree);
     let damaged = || without(name, &[ptr]);
     let e = refused(damaged(), "fsck,fix_errors=no,errors=fix_safe");
     assert_eq!(e, Some(Error::CheckMustRepair));

@@ -5,6 +5,21 @@
 //!
 //! `BCACHEFS_RS_ROUNDS` sets how much of it there is, `BCACHEFS_RS_SEED` which.
 
+mod engine;
+
+use engine::{
+    golden::{
+        check_whole,
+        contents,
+        left,
+        overwritten,
+        root_of,
+        start,
+        REPAIR, //
+    },
+    setting,
+    Random, //
+};
 use sim::{
     alloc::space::{
         Engine,
@@ -14,14 +29,8 @@ use sim::{
         trans::TransResult,
         KeyBuf, //
     },
-    check::{
-        check_derived,
-        DERIVED, //
-    },
-    env::{
-        Arc as EnvArc,
-        Vec as EnvVec, //
-    },
+    check::DERIVED,
+    env::Arc as EnvArc,
     error::Error,
     format::{
         bkey::Bkey,
@@ -29,12 +38,7 @@ use sim::{
         btree_id::BtreeId,
         data_type::DataType,
         key_type::KeyType,
-        opts::Opts,
         values::alloc::Alloc, //
-    },
-    golden::{
-        images,
-        Image, //
     },
     init::{
         Access,
@@ -42,7 +46,6 @@ use sim::{
     },
     journal::live::Watermark,
     sys::block::{
-        BlockDevice,
         Disk,
         Medium,
         Power,
@@ -50,7 +53,6 @@ use sim::{
         Replay, //
     },
 };
-use std::sync::Arc;
 
 const IMAGES: [&str; 5] = [
     "v113-snap",
@@ -68,53 +70,10 @@ const INDICES: [BtreeId; 5] = [
     BtreeId::BUCKET_GENS,
 ];
 
-/// C: `splitmix64`.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
-    }
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |v| v.parse().unwrap())
-}
-
-fn contents(name: &str) -> Option<Vec<Disk>> {
-    let Some(folder) = images::folder() else {
-        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
-        return None;
-    };
-    let image = Image::named(&folder, name)?;
-    let disk = |c: Vec<u8>| Disk::from_memory(Arc::new(c));
-    Some(image.unpack().unwrap().into_iter().map(disk).collect())
-}
-
-/// Starts the filesystem; its devices, to look at later.
-fn start(disks: Vec<Disk>, access: Access, opts: &str) -> (EnvArc<Filesystem>, Vec<Medium>) {
-    let (mut devs, mut media) = (EnvVec::new(), Vec::new());
-    for disk in disks {
-        let dev = BlockDevice::recorded("sim", disk, &Power::new());
-        media.push(dev.medium());
-        devs.push(dev).unwrap();
-    }
-    let mut parsed = Opts::new();
-    parsed.parse_list(opts).unwrap();
-    let fs = Filesystem::start_for(access, devs, &parsed).unwrap();
-    (fs, media)
-}
-
-fn left(media: &[Medium]) -> Vec<Disk> {
-    media.iter().map(Medium::contents).collect()
+/// Starts a filesystem that can be started; its devices, to look at later.
+fn started(disks: Vec<Disk>, access: Access, opts: &str) -> (EnvArc<Filesystem>, Vec<Medium>) {
+    let (fs, media) = start(disks, access, opts, &Power::new());
+    (fs.unwrap(), media)
 }
 
 /// All keys of a btree.
@@ -239,14 +198,9 @@ fn damage(fs: &Filesystem, r: &mut Random) -> Option<String> {
 
 /// Repairs, and checks what came of it.
 fn repair_and_check(disks: Vec<Disk>, what: &str) {
-    let (fs, media) = start(disks, Access::Write, "fsck,fix_errors=yes");
+    let (fs, media) = started(disks, Access::Write, REPAIR);
     drop(fs);
-    let (fs, _) = start(left(&media), Access::Read, "");
-    let findings = check_derived(&fs.view);
-    assert!(findings.is_empty(), "{what}: {findings:#?}");
-    drop(fs);
-    let (again, _) = start(left(&media), Access::Write, "fsck,fix_errors=exit");
-    assert_eq!(again.view.sb().errors.since_mount(), 0, "{what}: again");
+    check_whole(left(&media), what);
 }
 
 /// The power is lost while it is repaired, and then it is repaired.
@@ -256,38 +210,26 @@ fn power_is_lost(disks: Vec<Disk>, what: &str) {
         setting("BCACHEFS_RS_SEED", 1),
     );
     let power = Power::new();
-    let mut devs = EnvVec::new();
-    let mut media = Vec::new();
-    for disk in disks {
-        let dev = BlockDevice::recorded("sim", disk, &power);
-        media.push(dev.medium());
-        devs.push(dev).unwrap();
-    }
-    let mut opts = Opts::new();
-    opts.parse_list("fsck,fix_errors=yes").unwrap();
-    drop(Filesystem::start_for(Access::Write, devs, &opts).unwrap());
+    let (fs, media) = start(disks, Access::Write, REPAIR, &power);
+    drop(fs.unwrap());
     let end = power.now();
     let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
     for nr in 0..cuts {
         let at = end * (nr * 2 + 1) / (cuts * 2);
         let seed = seed << 32 | nr;
         let cut = PowerCut { at, seed };
-        let mut left: Vec<_> = replays.iter_mut().map(|r| r.image(cut)).collect();
+        let mut disks: Vec<_> = replays.iter_mut().map(|r| r.image(cut)).collect();
         // Who mounts it without fsck in between goes on with what the superblock requires, or is
         // refused.
         if nr % 2 == 1 {
-            let dev = |disk| BlockDevice::recorded("sim", disk, &Power::new());
-            let devs: Vec<_> = left.into_iter().map(dev).collect();
-            let between: Vec<_> = devs.iter().map(BlockDevice::medium).collect();
-            let mut taken = EnvVec::new();
-            devs.into_iter().for_each(|d| taken.push(d).unwrap());
-            match Filesystem::start_for(Access::Write, taken, &Opts::new()) {
+            let (fs, media) = start(disks, Access::Write, "", &Power::new());
+            match fs {
                 Ok(fs) => drop(fs),
                 Err(e) => assert_eq!(e, Error::ReadWriteDamaged, "{what}: {cut:?}"),
             }
-            left = between.iter().map(Medium::contents).collect();
+            disks = left(&media);
         }
-        repair_and_check(left, &format!("{what}: {cut:?} of {end}"));
+        repair_and_check(disks, &format!("{what}: {cut:?} of {end}"));
     }
 }
 
@@ -301,7 +243,7 @@ fn whatever_is_derived_is_made_right() {
         for round in 0..rounds {
             let Some(disks) = contents(name) else { return };
             let mut r = Random(seed << 32 | round);
-            let (fs, media) = start(disks, Access::Write, "errors=continue");
+            let (fs, media) = started(disks, Access::Write, "errors=continue");
             let mut done = Vec::new();
             for _ in 0..1 + r.below(12) {
                 done.extend(damage(&fs, &mut r));
@@ -319,7 +261,7 @@ fn derived_btrees_are_made_anew() {
     for name in IMAGES {
         for btree in DERIVED {
             let Some(disks) = contents(name) else { return };
-            let (fs, _) = start(disks, Access::Read, "");
+            let (fs, _) = started(disks, Access::Read, "");
             let mut places = Vec::new();
             for level in 1..3 {
                 let mut iter = fs.view.btrees.iter(btree, level, Bpos::MIN);
@@ -329,10 +271,8 @@ fn derived_btrees_are_made_anew() {
                     places.push(ptr.unwrap().copies().collect::<Vec<_>>());
                 }
             }
-            if let Some((level, root)) = fs.view.btrees.root_pointer(btree).unwrap() {
-                let sizes = fs.view.btrees.entry_sizes();
-                let ptr = sim::btree::ptr::NodePtr::decode(btree, level - 1, &root.key(), sizes);
-                places.push(ptr.unwrap().copies().collect());
+            if fs.view.btrees.root_pointer(btree).unwrap().is_some() {
+                places.push(root_of(&fs, btree).copies().collect());
             }
             drop(fs);
             // What is nothing but a root is so in all of them.
@@ -343,18 +283,7 @@ fn derived_btrees_are_made_anew() {
             let Some(copies) = places.get(places.len() / 2) else {
                 continue;
             };
-            let disks = contents(name).unwrap();
-            let devs: Vec<_> = disks
-                .into_iter()
-                .map(|d| BlockDevice::recorded("sim", d, &Power::new()))
-                .collect();
-            for copy in copies {
-                let dev = &devs[usize::from(copy.dev.0)];
-                let zero = vec![0; 4096];
-                let how = sim::sys::block::Durability::Fua;
-                dev.write(copy.offset.0, &zero, how).unwrap();
-            }
-            let damaged = || devs.iter().map(|d| d.medium().contents()).collect();
+            let damaged = || overwritten(contents(name).unwrap(), copies.iter().copied());
             let what = format!("{name}: a node of {btree}, of {}", places.len());
             repair_and_check(damaged(), &what);
             if name == "v113-snap" {
@@ -367,7 +296,7 @@ fn derived_btrees_are_made_anew() {
 
 /// Says that a bucket with data is empty, and then takes away some of that data: does writing end?
 fn ends_writing(opts: &str) -> Option<bool> {
-    let (fs, _) = start(contents("v113-snap")?, Access::Write, opts);
+    let (fs, _) = started(contents("v113-snap")?, Access::Write, opts);
     let engine = fs.read_write().unwrap().engine();
     let sizes = *fs.view.btrees.entry_sizes();
     let on_disk = |k: &KeyBuf| {
@@ -426,23 +355,12 @@ fn a_bad_copy_is_replaced() {
         let Some(disks) = contents("v113-repl2") else {
             return;
         };
-        let (fs, _) = start(disks, Access::Read, "");
-        let (level, root) = fs.view.btrees.root_pointer(btree).unwrap().unwrap();
-        let sizes = fs.view.btrees.entry_sizes();
-        let ptr = sim::btree::ptr::NodePtr::decode(btree, level - 1, &root.key(), sizes).unwrap();
-        let copies: Vec<_> = ptr.copies().collect();
+        let (fs, _) = started(disks, Access::Read, "");
+        let copies: Vec<_> = root_of(&fs, btree).copies().collect();
         assert_eq!(copies.len(), 2);
         drop(fs);
-        let devs: Vec<_> = contents("v113-repl2")
-            .unwrap()
-            .into_iter()
-            .map(|d| BlockDevice::recorded("sim", d, &Power::new()))
-            .collect();
-        let how = sim::sys::block::Durability::Fua;
-        devs[usize::from(copies[0].dev.0)]
-            .write(copies[0].offset.0, &[0; 4096], how)
-            .unwrap();
-        let disks = devs.iter().map(|d| d.medium().contents()).collect();
+        let disks = contents("v113-repl2").unwrap();
+        let disks = overwritten(disks, copies.into_iter().take(1));
         repair_and_check(disks, &format!("a copy of {btree}"));
     }
 }

@@ -5,6 +5,7 @@
 //! | file       | holds                                                                     |
 //! |------------|---------------------------------------------------------------------------|
 //! | `accept.rs` | random transactions on a filesystem that a check accepts afterwards        |
+//! | `golden.rs` | golden images that are damaged and repaired                              |
 //! | `history.rs` | what threads did, and what of it has to be there after a loss of power    |
 //! | `image.rs` | empty filesystems with nodes and blocks of any size                        |
 //! | `model.rs` | [`Model`](model::Model): what the btrees should hold, as plain maps         |
@@ -17,6 +18,7 @@
 #![allow(dead_code)] // not every test uses all of it
 
 pub(crate) mod accept;
+pub(crate) mod golden;
 pub(crate) mod history;
 pub(crate) mod image;
 pub(crate) mod model;

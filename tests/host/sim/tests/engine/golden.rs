@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Golden images that are started, damaged and repaired, and what is on their devices then.
+
+use super::new::devices;
+use sim::{
+    btree::ptr::NodePtr,
+    check::check_derived,
+    env::Arc as EnvArc,
+    error::Result,
+    format::opts::Opts,
+    golden::{
+        images,
+        Image, //
+    },
+    init::{
+        Access,
+        Filesystem, //
+    },
+    sys::block::{
+        BlockDevice,
+        Disk,
+        Durability,
+        Medium,
+        Power, //
+    },
+};
+use std::sync::Arc;
+
+/// What is on devices.
+pub(crate) use super::mounted::contents as left;
+
+/// What it takes to repair everything.
+pub(crate) const REPAIR: &str = "fsck,fix_errors=yes";
+
+/// The devices of an image; `None` without any images.
+pub(crate) fn contents(name: &str) -> Option<Vec<Disk>> {
+    let Some(folder) = images::folder() else {
+        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+        return None;
+    };
+    let image = Image::named(&folder, name).expect(name);
+    let disk = |c: Vec<u8>| Disk::from_memory(Arc::new(c));
+    Some(image.unpack().unwrap().into_iter().map(disk).collect())
+}
+
+/// Starts a filesystem; its devices, to look at later.
+pub(crate) fn start(
+    disks: Vec<Disk>,
+    access: Access,
+    opts: &str,
+    power: &Power,
+) -> (Result<EnvArc<Filesystem>>, Vec<Medium>) {
+    let (devs, media) = devices(disks, power);
+    let mut parsed = Opts::new();
+    parsed.parse_list(opts).unwrap();
+    (Filesystem::start_for(access, devs, &parsed), media)
+}
+
+/// The same devices without some copies of nodes.
+pub(crate) fn overwritten(
+    disks: Vec<Disk>,
+    copies: impl Iterator<Item = sim::format::values::extent_entry::Ptr>,
+) -> Vec<Disk> {
+    let device = |d| BlockDevice::recorded("sim", d, &Power::new());
+    let devs: Vec<_> = disks.into_iter().map(device).collect();
+    for copy in copies {
+        let dev = &devs[usize::from(copy.dev.0)];
+        dev.write(copy.offset.0, &[0; 4096], Durability::Fua)
+            .unwrap();
+    }
+    devs.iter().map(|d| d.medium().contents()).collect()
+}
+
+/// The pointer to the root of a btree.
+pub(crate) fn root_of(fs: &Filesystem, btree: sim::format::btree_id::BtreeId) -> NodePtr {
+    let btrees = &fs.view.btrees;
+    let (above, root) = btrees.root_pointer(btree).unwrap().unwrap();
+    NodePtr::decode(btree, above - 1, &root.key(), btrees.entry_sizes()).unwrap()
+}
+
+/// Nothing is wrong any more, by a check that counts everything anew, and by one that repairs.
+pub(crate) fn check_whole(disks: Vec<Disk>, what: &str) -> EnvArc<Filesystem> {
+    let (fs, media) = start(disks, Access::Read, "", &Power::new());
+    let fs = fs.unwrap();
+    let findings = check_derived(&fs.view);
+    assert!(findings.is_empty(), "{what}: {findings:#?}");
+    let ext = fs.view.sb().sb.ext().unwrap();
+    assert_eq!(ext.recovery_passes_required(), [0; 2], "{what}");
+    assert_eq!(ext.btrees_lost_data(), 0, "{what}");
+    let opts = "fsck,fix_errors=exit";
+    let (again, _) = start(left(&media), Access::Write, opts, &Power::new());
+    let again = again.unwrap_or_else(|e| panic!("{what}: again: {e}"));
+    assert_eq!(again.view.sb().errors.since_mount(), 0, "{what}: again");
+    fs
+}
