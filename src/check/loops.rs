@@ -77,7 +77,7 @@ fn check_path(files: &mut Files<'_>, mut inode: Inode) -> Result {
                 FsckError::DIR_LOOP,
                 format_args!("directory structure loop: {inum}:{snapshot} is above itself"),
             )? {
-                cut(files, &inode)?;
+                take_out(files, &inode)?;
             }
             return Ok(());
         }
@@ -85,42 +85,64 @@ fn check_path(files: &mut Files<'_>, mut inode: Inode) -> Result {
     Ok(())
 }
 
-/// Takes a directory out of its loop.
+/// Takes a directory, or the root of a subvolume, out of where it is, and gives it a name in
+/// `lost+found`.
 ///
-/// C: `remove_backpointer()`.
+/// C: `remove_backpointer()`, which looks for the name of a subvolume in its own snapshot.
 #[inline(never)]
-fn cut(files: &mut Files<'_>, inode: &Inode) -> Result {
-    let pos = Bpos::new(inode.dir, inode.dir_offset, inode.snapshot);
+pub(super) fn take_out(files: &mut Files<'_>, inode: &Inode) -> Result {
+    let is_subvol = inode.subvol != 0;
+    let snapshot = match is_subvol {
+        true => files
+            .view
+            .subvolume(inode.parent_subvol)
+            .map(|s| s.snapshot),
+        false => Ok(inode.snapshot),
+    };
     let parents = files.versions(inode.dir)?;
-    let parent = parents.of(files.table(), inode.snapshot);
+    let entry = match snapshot {
+        Ok(id) => {
+            let pos = Bpos::new(inode.dir, inode.dir_offset, id);
+            let found = files.view.lookup(BtreeId::DIRENTS, pos)?;
+            found.map(|f| KeyBuf::copy_of(&f.key())).transpose()?
+        }
+        Err(e) if e.is_not_found() => None,
+        Err(e) => return Err(e),
+    };
+    let Some(entry) = entry else {
+        return match is_subvol {
+            true => reattach(files, &without_name(inode)),
+            false => Ok(()),
+        };
+    };
+    let parent = parents.of(files.table(), entry.k.p.snapshot);
     let info = parent
         .and_then(HashInfo::of)
         .ok_or(Error::CheckLoopParent)?;
-    let found = files.view.lookup(BtreeId::DIRENTS, pos)?;
-    let entry = match &found {
-        Some(found) => KeyBuf::copy_of(&found.key())?,
-        None => return Ok(()),
-    };
-    drop(found);
     let hashed = Hashed {
         btree: BtreeId::DIRENTS,
         info,
-    };
-    let alone = Inode {
-        dir: 0,
-        dir_offset: 0,
-        ..*inode
     };
     let done = files.repair(|t| {
         if !same(t, BtreeId::DIRENTS, &entry)? {
             return Ok(false);
         }
         hashed.stage_delete(t, files, entry.k.p)?;
-        files.stage_subdirs(t, &parents, (entry.k.p.snapshot, &[]), -1)?;
+        if !is_subvol {
+            files.stage_subdirs(t, &parents, (entry.k.p.snapshot, &[]), -1)?;
+        }
         Ok(true)
     })?;
     match done {
-        true => reattach(files, &alone),
+        true => reattach(files, &without_name(inode)),
         false => Ok(()),
+    }
+}
+
+fn without_name(inode: &Inode) -> Inode {
+    Inode {
+        dir: 0,
+        dir_offset: 0,
+        ..*inode
     }
 }

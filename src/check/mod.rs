@@ -34,6 +34,7 @@
 //! | `subvolumes.rs` | [`check_subvols`], [`check_subvol_children`]                        |
 //! | `trees.rs`   | snapshot trees and subvolumes as they are stored                       |
 //! | `derived.rs` | derived keys that are wrong                                            |
+//! | `subvol_paths.rs` | [`check_subvolume_structure`]: subvolumes above themselves          |
 //!
 //! A pass that repairs something first finds what is wrong, without changing anything, then asks
 //! [`Report::found`], and then does one small transaction for each finding. What a check finds can
@@ -69,6 +70,7 @@ mod subvolumes;
 mod targets;
 mod topology;
 mod trees;
+mod subvol_paths;
 mod xattrs;
 
 pub use alloc_info::check_alloc_info;
@@ -114,6 +116,7 @@ pub use snapshots::{
     check_snapshots, //
 };
 pub use subvolumes::{
+pub use subvol_paths::check_subvolume_structure;
     check_subvol_children,
     check_subvols, //
 };

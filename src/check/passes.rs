@@ -81,6 +81,8 @@ pub mod pass {
     pub const CHECK_SUBVOLS: u8 = 20;
     /// Which subvolumes are in others.
     pub const CHECK_SUBVOL_CHILDREN: u8 = 35;
+    /// Subvolumes above themselves.
+    pub const CHECK_SUBVOLUME_STRUCTURE: u8 = 36;
     /// Keys and nodes of snapshots that are not used.
     pub const DELETE_DEAD_SNAPSHOTS: u8 = 21;
     /// What extents are of.
@@ -152,7 +154,7 @@ const V1_13: &[(u8, u8)] = &[
     (pass::CHECK_XATTRS, FSCK),
     (pass::CHECK_ROOT, FSCK),
     (pass::CHECK_UNREACHABLE_INODES, FSCK),
-    (36, FSCK), // check_subvolume_structure
+    (pass::CHECK_SUBVOLUME_STRUCTURE, FSCK),
     (pass::CHECK_DIRECTORY_STRUCTURE, FSCK),
     (pass::CHECK_NLINKS, FSCK),
     (pass::RESUME_LOGGED_OPS, ALWAYS),

@@ -59,7 +59,10 @@ use crate::{
         new_inode,
         LOST_AND_FOUND, //
     },
-    snapshots::delete_visible,
+    snapshots::{
+        delete_visible,
+        keys::move_subvolume, //
+    },
 };
 
 /// How many names are tried.
@@ -225,6 +228,7 @@ impl Stray {
             name_below(t, files, who, place, &at)?;
             return Ok(true);
         }
+        move_subvolume(t, inode.subvol, ROOT_SUBVOL)?;
         // What it was before others were made of it says the same.
         let of_subvol = |v: &&Inode| v.subvol == inode.subvol && v.snapshot != inode.snapshot;
         for version in self.versions.all.iter().filter(of_subvol) {

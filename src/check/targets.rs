@@ -27,7 +27,6 @@ use crate::{
         Result, //
     },
     format::{
-        bkey::Bkey,
         bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType,
@@ -44,6 +43,7 @@ use crate::{
             subvolume::Subvolume, //
         },
     },
+    snapshots::keys::move_subvolume,
 };
 
 /// The most bytes of the value of an entry.
@@ -362,17 +362,8 @@ fn check_parent(files: &mut Files<'_>, (child, subvol): (u32, &Subvolume), paren
     )? {
         return Ok(());
     }
-    let new = Subvolume {
-        fs_path_parent: parent,
-        ..*subvol
-    };
-    let k = Bkey {
-        key_type: KeyType::SUBVOLUME,
-        p: Bpos::new(0, child.into(), 0),
-        ..Bkey::default()
-    };
     files.repair(|t| {
-        t.update(BtreeId::SUBVOLUMES, KeyBuf::of(k, &new.encode())?)?;
+        move_subvolume(t, child, parent)?;
         Ok(true)
     })?;
     Ok(())

@@ -42,6 +42,7 @@ use crate::{
         check_snapshot_trees,
         check_snapshots,
         check_subvol_children,
+        check_subvolume_structure,
         check_subvols,
         check_topology,
         check_unreachable_inodes,
@@ -169,6 +170,9 @@ pub(super) const PASSES: &[Step<Recovery>] = &[
         m.check(check_subvol_children)
     }),
     step(pass::DELETE_DEAD_SNAPSHOTS, delete_dead_snapshots),
+    step(pass::CHECK_SUBVOLUME_STRUCTURE, |m| {
+        m.check_files(check_subvolume_structure)
+    }),
     step(pass::FS_FREESPACE_INIT, fs_freespace_init),
     step(pass::RESUME_LOGGED_OPS, resume_logged_ops),
     step(pass::DELETE_DEAD_INODES, delete_dead_inodes),

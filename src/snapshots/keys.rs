@@ -174,6 +174,26 @@ pub fn set_child<H: Hooks>(t: &mut Trans<'_, H>, parent: u32, child: u32, is: bo
     t.update(BtreeId::SUBVOLUME_CHILDREN, KeyBuf::of(k, &[])?)
 }
 
+/// Notes that the name of the subvolume `child` is in a directory of `parent` now.
+///
+/// C: what `bch2_subvolume_trigger()` does for a new `fs_path_parent`.
+pub fn move_subvolume<H: Hooks>(t: &mut Trans<'_, H>, child: u32, parent: u32) -> TransResult {
+    let s = subvolume(t, child)?;
+    if s.fs_path_parent != parent {
+        set_child(t, s.fs_path_parent, child, false)?;
+    }
+    set_child(t, parent, child, true)?;
+    let fs_path_parent = parent;
+    put_subvolume(
+        t,
+        child,
+        &Subvolume {
+            fs_path_parent,
+            ..s
+        },
+    )
+}
+
 /// Whether names of other subvolumes are in directories of `parent`.
 ///
 /// C: `bch2_subvol_has_children()`.
