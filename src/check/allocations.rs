@@ -6,7 +6,9 @@
 //! C: `bch2_check_allocations()`.
 
 use super::{
+    indirect::check_shared_pointers,
     look::Look,
+    pointers::repair_pointers,
     recount::{
         sums_of,
         BadCounters,
@@ -124,9 +126,20 @@ pub fn check_allocations(engine: Engine<'_>, report: &mut Report) -> Result {
 }
 
 /// The buckets that must not be taken as long as it is not certain that the btrees are right about
-/// them; see [`Recount::in_use`].
-pub fn buckets_in_use(btrees: &Btrees, lost: bool) -> Result<Held> {
-    Recount::of(btrees)?.in_use(lost)
+/// them; see [`Recount::in_use`]. Pointers that do not fit what they lead to are repaired before;
+/// says whether there were any that do not fit their buckets.
+///
+/// Errors: those of [`Recount::of`]; [`Error::FsckErrorsNotFixed`].
+#[inline(never)]
+pub fn buckets_in_use(btrees: &Btrees, report: &mut Report, lost: bool) -> Result<(Held, bool)> {
+    check_shared_pointers(btrees, report)?;
+    if let Some(counted) = Recount::if_all_fits(btrees)? {
+        return Ok((counted.in_use(lost)?, false));
+    }
+    let repaired = repair_pointers(btrees, report)?;
+    // Shared extents can have gone.
+    check_shared_pointers(btrees, report)?;
+    Ok((Recount::of(btrees)?.in_use(lost)?, repaired))
 }
 
 /// Reads everything, while nobody changes what space is used for.

@@ -79,7 +79,7 @@ pub fn check_indirect_extents(files: &mut Files<'_>) -> Result {
 ///
 /// C: the end of `gc_trigger_reflink_p_segment()`.
 #[inline(never)]
-pub fn check_shared_pointers(btrees: &Btrees, report: &mut Report) -> Result {
+pub(super) fn check_shared_pointers(btrees: &Btrees, report: &mut Report) -> Result {
     // Where there is something, in order.
     let mut shared: Vec<(u64, u64)> = Vec::new();
     let mut keys = btrees.iter(BtreeId::REFLINK, 0, Bpos::MIN);

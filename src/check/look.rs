@@ -111,7 +111,7 @@ impl Gens {
         }
     }
 
-    fn set(&mut self, dev: DevIdx, bucket: BucketNr, gen: u8) {
+    pub(super) fn set(&mut self, dev: DevIdx, bucket: BucketNr, gen: u8) {
         let of_dev = self.by_dev.get_mut(usize::from(dev.0));
         if let Some(to) = of_dev.and_then(|d| d.get_mut(usize_of(bucket.0))) {
             *to = gen;
@@ -131,6 +131,8 @@ pub(super) struct Look<'a> {
     pub(super) gens: &'a Gens,
     /// Things that do not fit, and are not for the check of allocations to repair.
     pub(super) odd: Cell<u64>,
+    /// They are only counted: whoever looks comes again.
+    is_quiet: bool,
 }
 
 impl<'a> Look<'a> {
@@ -139,6 +141,15 @@ impl<'a> Look<'a> {
             btrees,
             gens,
             odd: Cell::new(0),
+            is_quiet: false,
+        }
+    }
+
+    /// What does not fit is counted, and nothing else.
+    pub(super) fn quiet(btrees: &'a Btrees, gens: &'a Gens) -> Self {
+        Self {
+            is_quiet: true,
+            ..Self::new(btrees, gens)
         }
     }
 }
@@ -212,11 +223,14 @@ impl Lookups for Look<'_> {
     }
 
     fn found(&self, id: FsckError, what: fmt::Arguments<'_>) {
+        self.odd.set(self.odd.get().saturating_add(1));
+        if self.is_quiet {
+            return;
+        }
         let st = self.btrees.sb();
         if st.admit_message() {
             pr_err!("{}: {id}: {what}", st.name());
         }
         st.errors.count(id);
-        self.odd.set(self.odd.get().saturating_add(1));
     }
 }

@@ -12,6 +12,8 @@
 //! | `look.rs`    | what triggers have to know when everything is counted                      |
 //! | `sources.rs` | all keys that something is derived of                                   |
 //! | `recount.rs` | what they add up to                                        |
+//! | `pointers.rs` | pointers that do not fit their buckets                                 |
+//! | `facts.rs`   | what pointers say of their buckets                                     |
 //! | `allocations.rs` | [`check_allocations`]: buckets, counters, shared extents              |
 //! | `alloc_info.rs` | [`check_alloc_info`]: indices of buckets                              |
 //! | `lru.rs`     | [`check_lrus`], [`check_alloc_to_lru_refs`]                               |
@@ -32,9 +34,9 @@
 //! | `nlinks.rs`  | [`check_nlinks`]: how many names files have                              |
 //! | `snapshots.rs` | [`check_snapshot_trees`], [`check_snapshots`]                        |
 //! | `subvolumes.rs` | [`check_subvols`], [`check_subvol_children`]                        |
+//! | `subvol_paths.rs` | [`check_subvolume_structure`]: subvolumes above themselves          |
 //! | `trees.rs`   | snapshot trees and subvolumes as they are stored                       |
 //! | `derived.rs` | derived keys that are wrong                                            |
-//! | `subvol_paths.rs` | [`check_subvolume_structure`]: subvolumes above themselves          |
 //!
 //! A pass that repairs something first finds what is wrong, without changing anything, then asks
 //! [`Report::found`], and then does one small transaction for each finding. What a check finds can
@@ -47,6 +49,7 @@ mod backpointers;
 mod derived;
 mod dirents;
 mod extents;
+mod facts;
 mod files;
 mod hash;
 mod indirect;
@@ -58,6 +61,7 @@ mod nlinks;
 mod nodes;
 mod overlaps;
 mod passes;
+mod pointers;
 mod reattach;
 mod recount;
 mod report;
@@ -66,11 +70,11 @@ mod rounds;
 mod seen;
 mod snapshots;
 mod sources;
+mod subvol_paths;
 mod subvolumes;
 mod targets;
 mod topology;
 mod trees;
-mod subvol_paths;
 mod xattrs;
 
 pub use alloc_info::check_alloc_info;
@@ -86,10 +90,7 @@ pub use backpointers::{
 pub use dirents::check_dirents;
 pub use extents::check_extents;
 pub use files::Files;
-pub use indirect::{
-    check_indirect_extents,
-    check_shared_pointers, //
-};
+pub use indirect::check_indirect_extents;
 pub use inodes::check_inodes;
 pub use loops::check_directory_structure;
 pub use lru::{
@@ -115,8 +116,8 @@ pub use snapshots::{
     check_snapshot_trees,
     check_snapshots, //
 };
-pub use subvolumes::{
 pub use subvol_paths::check_subvolume_structure;
+pub use subvolumes::{
     check_subvol_children,
     check_subvols, //
 };

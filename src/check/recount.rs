@@ -200,8 +200,24 @@ impl Recount {
     ///
     /// Errors: [`Error::CheckPointers`] when there are pointers that do not fit their buckets;
     /// those of [`for_each_source`].
-    #[inline(never)]
     pub(super) fn of(btrees: &Btrees) -> Result<Self> {
+        let (this, odd) = Self::with(btrees, false)?;
+        if odd != 0 {
+            pr_err!("{}: {odd} pointers do not fit", btrees.sb().name());
+            return Err(Error::CheckPointers);
+        }
+        Ok(this)
+    }
+
+    /// The same, but without a word `None` when there are such pointers.
+    pub(super) fn if_all_fits(btrees: &Btrees) -> Result<Option<Self>> {
+        let (this, odd) = Self::with(btrees, true)?;
+        Ok((odd == 0).then_some(this))
+    }
+
+    /// Also says how many things there are that do not fit.
+    #[inline(never)]
+    fn with(btrees: &Btrees, is_quiet: bool) -> Result<(Self, u64)> {
         let mut this = Self {
             gens: Gens::read(btrees)?,
             buckets: Vec::new(),
@@ -216,14 +232,18 @@ impl Recount {
             this.buckets.push(of_dev)?;
         }
         let gens = core::mem::take(&mut this.gens);
-        let counted = this.count(btrees, &gens);
+        let look = match is_quiet {
+            true => Look::quiet(btrees, &gens),
+            false => Look::new(btrees, &gens),
+        };
+        let counted = this.count(look);
         this.gens = gens;
-        counted.map(|()| this)
+        counted.map(|odd| (this, odd))
     }
 
     #[inline(never)]
-    fn count(&mut self, btrees: &Btrees, gens: &Gens) -> Result {
-        let mut look = Look::new(btrees, gens);
+    fn count(&mut self, mut look: Look<'_>) -> Result<u64> {
+        let btrees = look.btrees;
         let mut out = Effects::new();
         let mut refs: Vec<u64> = Vec::new();
         for dev in btrees.sb().devices() {
@@ -235,12 +255,8 @@ impl Recount {
             self.add(&look, &mut out, &mut refs)
         })?;
         self.inums.finish(btrees)?;
-        let odd = look.odd.get();
-        if odd != 0 {
-            pr_err!("{}: {odd} pointers do not fit", btrees.sb().name());
-            return Err(Error::CheckPointers);
-        }
-        self.sum_refs(&mut refs)
+        self.sum_refs(&mut refs)?;
+        Ok(look.odd.get())
     }
 
     /// Adds what one key means.
@@ -275,7 +291,12 @@ impl Recount {
         };
         let generation = look.gens.get(change.dev, change.bucket);
         let before = bucket.onto(&Alloc::default(), generation);
-        *bucket = Bucket::of(&change.apply(look, &before)?);
+        match change.apply(look, &before) {
+            Ok(after) => *bucket = Bucket::of(&after),
+            // This was found odd.
+            Err(Error::BucketRefUpdate | Error::MarkStripe) => (),
+            Err(e) => return Err(e),
+        }
         Ok(())
     }
 

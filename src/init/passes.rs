@@ -38,12 +38,11 @@ use crate::{
         check_lrus,
         check_nlinks,
         check_root,
-        check_shared_pointers,
         check_snapshot_trees,
         check_snapshots,
         check_subvol_children,
-        check_subvolume_structure,
         check_subvols,
+        check_subvolume_structure,
         check_topology,
         check_unreachable_inodes,
         check_xattrs,
@@ -105,6 +104,8 @@ pub(super) struct Recovery {
     pub(super) lost: LostBtrees,
     /// Some of the entries of the journal could not be used.
     pub(super) lacks_entries: bool,
+    /// What pointers say of their buckets was repaired, but not yet written.
+    pub(super) amends_pointers: bool,
     /// Nodes that were looked for, because some were lost.
     pub(super) nodes: Nodes,
     /// Passes that were required, and were done, which is not noted yet.
@@ -169,10 +170,10 @@ pub(super) const PASSES: &[Step<Recovery>] = &[
     step(pass::CHECK_SUBVOL_CHILDREN, |m| {
         m.check(check_subvol_children)
     }),
-    step(pass::DELETE_DEAD_SNAPSHOTS, delete_dead_snapshots),
     step(pass::CHECK_SUBVOLUME_STRUCTURE, |m| {
         m.check_files(check_subvolume_structure)
     }),
+    step(pass::DELETE_DEAD_SNAPSHOTS, delete_dead_snapshots),
     step(pass::FS_FREESPACE_INIT, fs_freespace_init),
     step(pass::RESUME_LOGGED_OPS, resume_logged_ops),
     step(pass::DELETE_DEAD_INODES, delete_dead_inodes),
@@ -202,6 +203,7 @@ impl Recovery {
             from,
             lost: LostBtrees::default(),
             lacks_entries: false,
+            amends_pointers: false,
             nodes: Nodes::default(),
             done: 0,
             usage: Usage::default(),
@@ -452,9 +454,15 @@ fn set_may_go_rw(m: &mut Recovery) -> Result {
     let was_lost = sb.ext().is_some_and(|e| e.has_lost_data(BtreeId::ALLOC));
     let held = match m.plan.checks_allocations() {
         true => {
-            check_shared_pointers(&m.btrees, &mut m.report)?;
             let lost = was_lost || m.lost.has(BtreeId::ALLOC);
-            Some(buckets_in_use(&m.btrees, lost)?)
+            let (held, repaired) = buckets_in_use(&m.btrees, &mut m.report, lost)?;
+            if repaired {
+                // Data can be lost by that, but no node.
+                m.amends_pointers = true;
+                m.plan.add_checks(PASSES);
+                m.done |= Plan::bit(pass::CHECK_TOPOLOGY);
+            }
+            Some(held)
         }
         false => None,
     };
@@ -475,7 +483,7 @@ fn set_may_go_rw(m: &mut Recovery) -> Result {
 /// lost meanwhile, the next mount runs them again.
 fn note_lost(sb: &mut Superblock, m: &Recovery) -> Result {
     let (plan, lost) = (&m.plan, m.lost);
-    if lost.is_empty() && !m.lacks_entries {
+    if lost.is_empty() && !m.lacks_entries && !m.amends_pointers {
         return Ok(());
     }
     if lost.has(BtreeId::FREESPACE) {

@@ -78,6 +78,7 @@ pub use lookups::{
     Indirect,
     Lookups, //
 };
+pub use pointer::bucket_of;
 pub use run::{
     deleted,
     has_triggers,
@@ -85,6 +86,7 @@ pub use run::{
     trigger,
     Amend, //
 };
+pub use stripe::is_in_stripe;
 pub use superblock::{
     mark_metadata,
     metadata_buckets,

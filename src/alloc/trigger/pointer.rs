@@ -54,7 +54,7 @@ pub(super) enum Fits {
 }
 
 /// The bucket that a pointer leads to, and how far into it. C: `PTR_BUCKET_POS_OFFSET()`.
-pub(super) fn bucket_of(ptr: &Ptr, dev: &DevGeometry) -> (BucketNr, u64) {
+pub fn bucket_of(ptr: &Ptr, dev: &DevGeometry) -> (BucketNr, u64) {
     (
         BucketNr(div_or_zero(ptr.offset.0, dev.bucket_sectors)),
         rem_or_zero(ptr.offset.0, dev.bucket_sectors),

@@ -79,6 +79,14 @@ fn is_within(own: &Ptr, ptr: &Ptr, sectors: u16) -> bool {
         && ptr.offset.0.wrapping_sub(own.offset.0) < sectors.into()
 }
 
+/// Whether `ptr` is in the block of `stripe` that is said to be its own.
+///
+/// C: `bch2_ptr_matches_stripe()`.
+pub fn is_in_stripe(stripe: &Stripe<'_>, at: &StripePtr, ptr: &Ptr) -> bool {
+    let own = stripe.ptrs().nth(usize::from(at.block));
+    at.block < stripe.nr_data() && own.is_some_and(|own| is_within(&own, ptr, stripe.sectors))
+}
+
 /// A pointer of `key` to `sectors` in a block of a stripe.
 ///
 /// C: `bch2_trigger_stripe_ptr()`.
@@ -92,9 +100,7 @@ pub(super) fn pointer<L: Lookups>(
     out: &mut Effects,
 ) -> Result<(), L::Error> {
     let found = cx.look.with_stripe(at.idx, |stripe| {
-        let own = stripe.ptrs().nth(usize::from(at.block));
-        let matches = at.block < stripe.nr_data()
-            && own.is_some_and(|own| is_within(&own, &p.ptr, stripe.sectors));
+        let matches = is_in_stripe(stripe, &at, &p.ptr);
         matches.then(|| replicas(stripe, data_type)).flatten()
     })?;
     let Some(counted) = found.flatten() else {
