@@ -4,16 +4,15 @@
 //! should be after it, by a check that counts everything anew and shares no code, and nothing else
 //! has changed. Also when the power is lost meanwhile.
 //!
-//! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each image, `BCACHEFS_RS_SEED` which.
+//! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each image, 0 for every one;
+//! `BCACHEFS_RS_SEED` which.
 
 mod engine;
 
-use engine::{
-    golden::{
-        contents,
-        REPAIR, //
-    },
-    setting, //
+use engine::golden::{
+    contents,
+    cuts,
+    REPAIR, //
 };
 use sim::{
     check::{
@@ -188,10 +187,6 @@ fn who_may_not_repair_does_not() {
 
 #[test]
 fn the_power_may_be_lost_meanwhile() {
-    let (cuts, seed) = (
-        setting("BCACHEFS_RS_CUTS", 25),
-        setting("BCACHEFS_RS_SEED", 1),
-    );
     for name in REPAIRED {
         let Some(disks) = contents(name) else { return };
         let power = Power::new();
@@ -201,18 +196,14 @@ fn the_power_may_be_lost_meanwhile() {
         let media = repair(devs, name);
         let last = power.now();
         let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
-        for nr in 0..cuts {
-            let at = first + (last - first) * (nr * 2 + 1) / (cuts * 2);
-            let cut = PowerCut {
-                at,
-                seed: seed + nr,
-            };
+        for cut in cuts(last - first, 25) {
+            let at = first + cut.at;
+            let cut = PowerCut { at, ..cut };
             let left: Vec<_> = replays.iter_mut().map(|r| r.image(cut)).collect();
-            let what = format!("{name}: cut at {at} of {first} - {last}, seed {}", cut.seed);
+            let what = format!("{name}: {cut:?} of {first} - {last}");
             let media = repair(devices(left, &Power::new()), &what);
             check(&media, &want, &what);
         }
-        println!("{name}: {cuts} cuts of {}", last - first);
     }
 }
 

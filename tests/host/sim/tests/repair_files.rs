@@ -4,14 +4,18 @@
 //! repair nothing is wrong with them, and everything that is left can be reached. Also when the
 //! power is lost meanwhile, at any write.
 //!
-//! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each case, `BCACHEFS_RS_SEED` which.
+//! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each case, 0 for every one;
+//! `BCACHEFS_RS_SEED` which.
 
 mod engine;
 
 use engine::{
     golden::{
+        all,
         check_whole,
         contents,
+        counted,
+        cuts,
         left,
         start,
         REPAIR, //
@@ -44,6 +48,7 @@ use sim::{
                 Inode,
                 InodeFlags, //
             },
+            subvolume::Subvolume,
         },
     },
     init::{
@@ -54,7 +59,6 @@ use sim::{
     sys::block::{
         Disk,
         Power,
-        PowerCut,
         Replay, //
     },
 };
@@ -72,12 +76,7 @@ impl Victim {
     }
 
     fn all(&self, btree: BtreeId) -> Vec<KeyBuf> {
-        let mut all = Vec::new();
-        let mut iter = self.fs.view.btrees.iter(btree, 0, Bpos::MIN);
-        while let Some(key) = iter.next().unwrap() {
-            all.push(KeyBuf::copy_of(&key).unwrap());
-        }
-        all
+        all(&self.fs, btree)
     }
 
     fn inodes(&self) -> Vec<Inode> {
@@ -153,8 +152,12 @@ impl Victim {
     }
 
     fn put_entry(&self, at: Bpos, name: &[u8], inum: u64, file_type: FileType) {
+        self.put_name(at, name, Target::Inode(inum), file_type);
+    }
+
+    fn put_name(&self, at: Bpos, name: &[u8], target: Target, file_type: FileType) {
         let d = Dirent {
-            target: Target::Inode(inum),
+            target,
             file_type,
             name,
             folded: None,
@@ -175,6 +178,21 @@ impl Victim {
         let key = KeyBuf::copy_of(&found.unwrap().key()).unwrap();
         let name = dirent(&key.key()).unwrap().unwrap().name.to_vec();
         (key, name)
+    }
+
+    /// A subvolume: the root directory, the key, and the entry that leads to it.
+    fn subvolume(&self) -> (Inode, KeyBuf, KeyBuf) {
+        let leads_to = |k: &KeyBuf| match dirent(&k.key()).unwrap().map(|d| d.target) {
+            Some(Target::Subvol { child, .. }) => Some(child),
+            _ => None,
+        };
+        let mut entries = self.all(BtreeId::DIRENTS).into_iter();
+        let entry = entries.find(|k| leads_to(k).is_some()).unwrap();
+        let id = leads_to(&entry).unwrap();
+        let mut all = self.all(BtreeId::SUBVOLUMES).into_iter();
+        let key = all.find(|k| k.k.p.offset == u64::from(id)).unwrap();
+        let root = self.inodes().into_iter().find(|i| i.subvol == id).unwrap();
+        (root, key, entry)
     }
 
     fn extents_of(&self, inode: &Inode) -> Vec<KeyBuf> {
@@ -549,6 +567,65 @@ const WITH_SNAPSHOTS: &[Case] = &[
         FsckError::INODE_POINTS_TO_MISSING_DIRENT,
     ),
     (
+        "a subvolume is in itself",
+        |v| {
+            let (root, key, entry) = v.subvolume();
+            let s = Subvolume::decode(key.key().v).unwrap();
+            let name = dirent(&entry.key()).unwrap().unwrap().name.to_vec();
+            let (child, parent) = (root.subvol, root.subvol);
+            let info = sim::algo::str_hash::HashInfo::of(&root).unwrap();
+            let at = Bpos::new(root.inum, info.dirent(&name), s.snapshot);
+            v.delete(BtreeId::DIRENTS, entry.k.p);
+            v.put_name(
+                at,
+                &name,
+                Target::Subvol { child, parent },
+                FileType::SUBVOL,
+            );
+            v.put_inode(&Inode {
+                dir: root.inum,
+                dir_offset: at.offset,
+                parent_subvol: parent,
+                snapshot: s.snapshot,
+                ..root
+            });
+            let s = Subvolume {
+                fs_path_parent: parent,
+                ..s
+            };
+            v.put(
+                BtreeId::SUBVOLUMES,
+                &KeyBuf::of(key.k, &s.encode()).unwrap(),
+            );
+        },
+        FsckError::SUBVOL_LOOP,
+    ),
+    (
+        "a subvolume has no name, and says that it is in one that is not there",
+        |v| {
+            let (root, key, entry) = v.subvolume();
+            let s = Subvolume::decode(key.key().v).unwrap();
+            v.delete(BtreeId::DIRENTS, entry.k.p);
+            for i in v.inodes().iter().filter(|i| i.subvol == root.subvol) {
+                v.put_inode(&Inode {
+                    dir: 0,
+                    dir_offset: 0,
+                    parent_subvol: 0,
+                    ..*i
+                });
+            }
+            let s = Subvolume {
+                fs_path_parent: 4711,
+                ..s
+            };
+            v.put(
+                BtreeId::SUBVOLUMES,
+                &KeyBuf::of(key.k, &s.encode()).unwrap(),
+            );
+        },
+        FsckError::INODE_UNREACHABLE,
+    ),
+    (
         "an inode is the root of a subvolume that is not there",
         |v| {
             let mut all = v.inodes().into_iter();
@@ -566,19 +643,6 @@ fn damaged(name: &str, case: &Case) -> Option<Vec<Disk>> {
     (case.1)(&victim);
     drop(victim);
     Some(left(&media))
-}
-
-/// How often something was found of a kind since the filesystem was made.
-fn counted(fs: &Filesystem, id: FsckError) -> u64 {
-    let mut nr = 0;
-    let done: std::result::Result<(), ()> = fs.view.sb().errors.for_each(|found| {
-        if found.id == id {
-            nr = found.nr;
-        }
-        Ok(())
-    });
-    done.unwrap();
-    nr
 }
 
 const IMAGES: [&str; 2] = ["v113-dmgbase", "v113-snap"];
@@ -651,10 +715,6 @@ fn nothing_is_repaired_that_is_not_to_be() {
 
 #[test]
 fn the_power_may_be_lost_meanwhile() {
-    let (cuts, seed) = (
-        setting("BCACHEFS_RS_CUTS", 6),
-        setting("BCACHEFS_RS_SEED", 1),
-    );
     for case in CASES {
         let Some(disks) = damaged(IMAGES[0], case) else {
             return;
@@ -664,12 +724,7 @@ fn the_power_may_be_lost_meanwhile() {
         drop(fs.unwrap());
         let last = power.now();
         let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
-        for nr in 0..cuts {
-            let at = last * (nr * 2 + 1) / (cuts * 2);
-            let cut = PowerCut {
-                at,
-                seed: seed << 32 | nr,
-            };
+        for cut in cuts(last, 6) {
             let what = format!("{}: {cut:?} of {last}", case.0);
             let left_over: Vec<_> = replays.iter_mut().map(|r| r.image(cut)).collect();
             let (fs, media) = start(left_over, Access::Write, REPAIR, &Power::new());

@@ -4,21 +4,20 @@
 //! leaves, everything is as it was after a repair; when it is a leaf, all that was in others is.
 //! Also when the power is lost meanwhile.
 //!
-//! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each case, `BCACHEFS_RS_SEED` which.
+//! `BCACHEFS_RS_CUTS` sets how many moments are looked at for each case, 0 for every one;
+//! `BCACHEFS_RS_SEED` which.
 
 mod engine;
 
-use engine::{
-    golden::{
-        check_whole,
-        contents,
-        left,
-        overwritten,
-        root_of,
-        start,
-        REPAIR, //
-    },
-    setting, //
+use engine::golden::{
+    check_whole,
+    contents,
+    cuts,
+    left,
+    overwritten,
+    root_of,
+    start,
+    REPAIR, //
 };
 use sim::{
     btree::ptr::NodePtr,
@@ -40,7 +39,6 @@ use sim::{
         block::{
             Disk,
             Power,
-            PowerCut,
             Replay, //
         },
         caller,
@@ -86,20 +84,12 @@ fn repair(disks: Vec<Disk>, what: &str) -> Vec<Disk> {
 
 /// Repairs with the power lost at some moments, and then again.
 fn with_cuts(disks: impl Fn() -> Vec<Disk>, check: impl Fn(Vec<Disk>, &str), what: &str) {
-    let (cuts, seed) = (
-        setting("BCACHEFS_RS_CUTS", 8),
-        setting("BCACHEFS_RS_SEED", 1),
-    );
     let power = Power::new();
     let (fs, media) = start(disks(), Access::Write, REPAIR, &power);
     drop(fs.unwrap());
     let last = power.now();
     let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
-    for nr in 0..cuts {
-        let cut = PowerCut {
-            at: last * (nr * 2 + 1) / (cuts * 2),
-            seed: seed << 32 | nr,
-        };
+    for cut in cuts(last, 8) {
         let left_over = replays.iter_mut().map(|r| r.image(cut)).collect();
         let what = format!("{what}: {cut:?} of {last}");
         check(repair(left_over, &what), &what);

@@ -11,6 +11,7 @@ use engine::{
     golden::{
         check_whole,
         contents,
+        cuts,
         left,
         overwritten,
         root_of,
@@ -49,7 +50,6 @@ use sim::{
         Disk,
         Medium,
         Power,
-        PowerCut,
         Replay, //
     },
 };
@@ -205,19 +205,12 @@ fn repair_and_check(disks: Vec<Disk>, what: &str) {
 
 /// The power is lost while it is repaired, and then it is repaired.
 fn power_is_lost(disks: Vec<Disk>, what: &str) {
-    let (cuts, seed) = (
-        setting("BCACHEFS_RS_CUTS", 12),
-        setting("BCACHEFS_RS_SEED", 1),
-    );
     let power = Power::new();
     let (fs, media) = start(disks, Access::Write, REPAIR, &power);
     drop(fs.unwrap());
     let end = power.now();
     let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
-    for nr in 0..cuts {
-        let at = end * (nr * 2 + 1) / (cuts * 2);
-        let seed = seed << 32 | nr;
-        let cut = PowerCut { at, seed };
+    for (nr, cut) in cuts(end, 12).enumerate() {
         let mut disks: Vec<_> = replays.iter_mut().map(|r| r.image(cut)).collect();
         // Who mounts it without fsck in between goes on with what the superblock requires, or is
         // refused.
