@@ -40,7 +40,7 @@ vm_fault_t bch_rs_page_mkwrite(struct vm_fault *vmf, const struct iomap_ops *ops
 void bch_rs_mmap_prepare(struct vm_area_desc *desc,
 			 const struct vm_operations_struct *ops);
 
-void bch_rs_note_error(struct address_space *mapping, int error);
+void bch_rs_note_error(struct inode *inode, u64 pos, u64 len, int error);
 void bch_rs_add_sectors(struct inode *inode, s64 sectors);
 void bch_rs_release_always(struct address_space *mapping);
 void bch_rs_stable_writes(struct address_space *mapping);

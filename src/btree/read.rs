@@ -154,7 +154,7 @@ impl Reader<'_> {
             let (dev, sector) = (copy.dev, copy.offset.0);
             pr_err!("btree node ({ptr}): device {dev}, sector {sector}, is missing");
         }
-        self.st.damage.count(Lost::Node);
+        self.st.lost(Lost::Node);
         self.st.errors.count(FsckError::BTREE_NODE_READ_ERROR);
         Err(last.unwrap_or(Error::NodeNoDevice))
     }
@@ -163,7 +163,7 @@ impl Reader<'_> {
     #[inline(never)]
     fn bad_copy(&self, dev: &Device, e: Error) {
         dev.errors.count(e);
-        self.st.damage.count(Lost::NodeCopy);
+        self.st.lost(Lost::NodeCopy);
         if let Some(id) = fsck_id(e) {
             self.st.errors.count(id);
         }
@@ -558,7 +558,7 @@ impl Reader<'_> {
     #[cold]
     #[inline(never)]
     fn bad_key(&self, at: &Copy<'_>, pos: Bpos, invalid: Invalid) {
-        self.st.damage.count(Lost::Key);
+        self.st.lost(Lost::Key);
         self.st.errors.count(invalid.id);
         let place = Place {
             pos,

@@ -80,7 +80,7 @@ pub fn known(
         Ok(None) => Err(Error::InodeNotFound),
         Err(invalid) => {
             report(invalid);
-            view.sb().damage.count(Lost::Inode);
+            view.sb().lost(Lost::Inode);
             Err(Error::InodeInvalid)
         }
     }

@@ -182,7 +182,7 @@ impl Reader<'_> {
         }
         if let Err(e) = result {
             if e != Error::NoMemory {
-                self.view.sb().damage.count(Lost::Extent);
+                self.view.sb().lost(Lost::Extent);
                 report::count_failure(self.view, e, false);
             }
         }

@@ -61,7 +61,7 @@ pub(super) fn count_failure(view: &View, error: Error, recovered: bool) {
 /// A replica of data at byte `pos` of a file could not be used.
 pub(super) fn bad_replica(view: &View, file: FileId, pos: u64, replica: &Replica, error: Error) {
     let dev = view.sb().dev(replica.dev);
-    view.sb().damage.count(Lost::ExtentCopy);
+    view.sb().lost(Lost::ExtentCopy);
     view.sb().counters.add(Counter::DATA_READ_RETRY, 1);
     if view.sb().admit_message() {
         let FileId { inum, snapshot } = file;
@@ -113,7 +113,7 @@ pub(super) fn bad_block(view: &View, at: StripePtr, block: usize, ptr: &Ptr, err
 
 /// Data at byte `pos` of a file can not be read.
 pub(super) fn unreadable(view: &View, file: FileId, pos: u64, error: Error) {
-    view.sb().damage.count(Lost::Extent);
+    view.sb().lost(Lost::Extent);
     if view.sb().admit_message() {
         let FileId { inum, snapshot } = file;
         let name = view.sb().name();

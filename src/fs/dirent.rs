@@ -79,7 +79,7 @@ pub(super) fn target_of(view: &View, dir: SubvolInum, target: Target) -> Result<
 fn decode<'a>(view: &View, dir: SubvolInum, key: &Key<'a>) -> Option<Dirent<'a>> {
     if key.k.key_type == KeyType::ERROR {
         // What is wrong with it was reported when it was read.
-        view.sb().damage.count(Lost::Dirent);
+        view.sb().lost(Lost::Dirent);
         return None;
     }
     let decoded = Dirent::decode(key.v);
@@ -87,7 +87,7 @@ fn decode<'a>(view: &View, dir: SubvolInum, key: &Key<'a>) -> Option<Dirent<'a>>
         .inspect_err(|invalid| {
             pr_err!("{dir}: entry (btree dirents, {}): {invalid}", key.k.p);
             view.sb().errors.count(invalid.id);
-            view.sb().damage.count(Lost::Dirent);
+            view.sb().lost(Lost::Dirent);
         })
         .ok()
 }
@@ -98,7 +98,7 @@ fn decode<'a>(view: &View, dir: SubvolInum, key: &Key<'a>) -> Option<Dirent<'a>>
 pub fn report_dangling(view: &View, dir: SubvolInum, name: &[u8], target: SubvolInum) {
     let id = FsckError::DIRENT_TO_MISSING_INODE;
     view.sb().errors.count(id);
-    view.sb().damage.count(Lost::Inode);
+    view.sb().lost(Lost::Inode);
     if view.sb().admit_message() {
         let (fs, name) = (view.sb().name(), name.escape_ascii());
         pr_err!("{fs}: entry \"{name}\" of {dir} leads to {target}, which does not exist ({id})");

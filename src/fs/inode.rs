@@ -81,7 +81,7 @@ pub fn find(view: &View, at: SubvolInum) -> Result<Inode> {
         None => return known(view, Ok(None), |_| ()),
         Some(f) if f.key().k.key_type == KeyType::ERROR => {
             // What is wrong with it was reported when it was read.
-            view.sb().damage.count(Lost::Inode);
+            view.sb().lost(Lost::Inode);
             return Err(Error::InodeLost);
         }
         Some(f) => (f.place(), Inode::decode(&f.key())),

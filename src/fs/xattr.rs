@@ -39,7 +39,7 @@ use crate::{
 fn decode<'a>(view: &View, at: SubvolInum, key: &Key<'a>) -> Option<Xattr<'a>> {
     if key.k.key_type == KeyType::ERROR {
         // What is wrong with it was reported when it was read.
-        view.sb().damage.count(Lost::Xattr);
+        view.sb().lost(Lost::Xattr);
         return None;
     }
     let decoded = Xattr::decode(key.v);
@@ -47,7 +47,7 @@ fn decode<'a>(view: &View, at: SubvolInum, key: &Key<'a>) -> Option<Xattr<'a>> {
         .inspect_err(|invalid| {
             pr_err!("{at}: attribute (btree xattrs, {}): {invalid}", key.k.p);
             view.sb().errors.count(invalid.id);
-            view.sb().damage.count(Lost::Xattr);
+            view.sb().lost(Lost::Xattr);
         })
         .ok()
 }

@@ -106,7 +106,7 @@ impl Replay<'_> {
     /// Counts a key or a record that can not be used.
     fn count(&self, invalid: Invalid) {
         self.st.errors.count(invalid.id);
-        self.st.damage.count(Lost::JournalKey);
+        self.st.lost(Lost::JournalKey);
     }
 
     /// `Ok` when damage is to be tolerated, else `e`.

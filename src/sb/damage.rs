@@ -25,6 +25,12 @@ macro_rules! lost {
                 match self { $(Lost::$name => $text,)* }
             }
 
+            /// Whether it is neither file data nor one copy of several: who asked for it goes
+            /// without.
+            pub const fn is_metadata(self) -> bool {
+                !matches!(self, Lost::NodeCopy | Lost::ExtentCopy | Lost::Extent)
+            }
+
             const fn index(self) -> usize {
                 #[allow(clippy::as_conversions)]
                 {

@@ -5,7 +5,10 @@
 use crate::{
     env::pr_err,
     error::Error,
-    sys::sync::SpinLock, //
+    sys::{
+        sync::SpinLock,
+        watchers::Watchers, //
+    },
 };
 use core::sync::atomic::{
     AtomicU8,
@@ -50,6 +53,8 @@ impl State {
 pub struct StateCell {
     state: AtomicU8,
     first_error: SpinLock<Option<Error>>,
+    /// Who is told of errors.
+    pub watchers: Watchers,
 }
 
 impl StateCell {
@@ -58,6 +63,7 @@ impl StateCell {
         Ok(Self {
             state: AtomicU8::new(State::Starting.to_raw()),
             first_error: SpinLock::try_new(None)?,
+            watchers: Watchers::try_new()?,
         })
     }
 
@@ -98,6 +104,7 @@ impl StateCell {
             self.state.store(emergency, Ordering::Release);
         }
         pr_err!("going emergency read-only: {e}");
+        self.watchers.shutdown();
         true
     }
 

@@ -4,7 +4,10 @@
 
 use super::{
     counters::Counters,
-    damage::Damage,
+    damage::{
+        Damage,
+        Lost, //
+    },
     device_stats::DeviceStats,
     error_counts::ErrorCounts,
     io_errors::IoErrors,
@@ -207,6 +210,15 @@ impl SbState {
         self.checking.load(Ordering::Acquire)
     }
 
+    /// Something can not be used: counts it, and tells who watches the filesystem if it is
+    /// metadata. Of file data, who reads it tells.
+    pub fn lost(&self, what: Lost) {
+        self.damage.count(what);
+        if what.is_metadata() {
+            self.state.watchers.metadata();
+        }
+    }
+
     /// Something was found inconsistent: says whether writing has to end because of it, as the
     /// option `errors` has it. With `errors=panic` it does not return.
     ///
@@ -216,6 +228,7 @@ impl SbState {
         if self.is_checking() {
             return false;
         }
+        self.state.watchers.metadata();
         match self.opts.on_error() {
             OnError::Continue => false,
             OnError::FixSafe | OnError::ReadOnly => true,

@@ -109,7 +109,7 @@ impl Subvolumes {
                 Ok(id) if key.k.key_type == KeyType::SUBVOLUME => {
                     if let Some(known) = check(&btrees.sb().errors, &key, id, table) {
                         if known.is_err() {
-                            btrees.sb().damage.count(Lost::Subvolume);
+                            btrees.sb().lost(Lost::Subvolume);
                         }
                         let entry = Entry::new(id, known);
                         if entry.state.load(Ordering::Relaxed) == UNLINKED {
@@ -120,7 +120,7 @@ impl Subvolumes {
                 }
                 // What is wrong with it was reported when it was read.
                 Ok(id) if key.k.key_type == KeyType::ERROR => {
-                    btrees.sb().damage.count(Lost::Subvolume);
+                    btrees.sb().lost(Lost::Subvolume);
                     by_id.push(Entry::new(id, Err(Error::SubvolumeLost)))?;
                 }
                 _ => pr_err!("subvolumes: key {} is no subvolume", key.k),

@@ -91,7 +91,7 @@ impl Table {
         while let Some(key) = iter.next()? {
             if key.k.key_type == KeyType::ERROR {
                 // What is wrong with it was reported when it was read.
-                btrees.sb().damage.count(Lost::Snapshot);
+                btrees.sb().lost(Lost::Snapshot);
             }
             if key.k.key_type != KeyType::SNAPSHOT {
                 continue;
@@ -108,7 +108,7 @@ impl Table {
                         key.k.p
                     );
                     btrees.sb().errors.count(invalid.id);
-                    btrees.sb().damage.count(Lost::Snapshot);
+                    btrees.sb().lost(Lost::Snapshot);
                 }
             }
         }

@@ -5,6 +5,7 @@
  */
 #include <linux/blkdev.h>
 #include <linux/fs.h>
+#include <linux/fserror.h>
 #include <linux/iomap.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -147,9 +148,11 @@ void bch_rs_mmap_prepare(struct vm_area_desc *desc,
 	desc->vm_ops = ops;
 }
 
-void bch_rs_note_error(struct address_space *mapping, int error)
+void bch_rs_note_error(struct inode *inode, u64 pos, u64 len, int error)
 {
-	mapping_set_error(mapping, error);
+	mapping_set_error(inode->i_mapping, error);
+	fserror_report_io(inode, FSERR_BUFFERED_WRITE, pos, len, error,
+			  GFP_NOFS);
 }
 
 void bch_rs_add_sectors(struct inode *inode, s64 sectors)

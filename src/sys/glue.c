@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
+#include <linux/fserror.h>
 #include <linux/key.h>
 #include <linux/posix_acl.h>
 #include <linux/module.h>
@@ -52,6 +53,12 @@ void bch_rs_show_version(unsigned int version)
 void bch_rs_panic_after_error(void)
 {
 	panic("bcachefs: panic after error");
+}
+
+/* Something is wrong with the filesystem, and not just with a file. */
+void bch_rs_report_error(struct super_block *sb, int error)
+{
+	fserror_report_metadata(sb, error, GFP_ATOMIC);
 }
 
 /* The superblock is the holder: one filesystem can have the device and nobody else. */

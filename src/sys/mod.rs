@@ -28,6 +28,7 @@
 //! | `task_tests.rs` | tests of them inside the kernel, and of waiting and SIX locks             |
 //! | `unicode.rs`    | names compared without case                                               |
 //! | `wait.rs`       | waiting for a condition                                                   |
+//! | `watchers.rs`   | telling those who watch a filesystem of errors                            |
 //! | `workqueue.rs`  | work queues                                                               |
 //! | `workspace.rs`  | memory for decompression, kept for the next time                          |
 //! | `*.c`           | C for macros and variable arguments, declared in `include/`               |
@@ -57,6 +58,7 @@ pub mod task;
 mod task_tests;
 pub mod unicode;
 pub mod wait;
+pub mod watchers;
 pub mod workqueue;
 pub mod workspace;
 

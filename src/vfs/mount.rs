@@ -64,6 +64,7 @@ use crate::{
             SuperParams, //
         },
         unicode::Encoding,
+        watchers::Watchers, //
     },
 };
 use core::ffi::CStr;
@@ -229,6 +230,10 @@ impl FileSystem for Bcachefs {
     fn encoding(mount: &Mount) -> (Option<&Encoding>, bool) {
         let st = mount.fs.view.sb();
         (st.encoding.as_ref(), st.has_casefolding())
+    }
+
+    fn watchers(mount: &Mount) -> &Watchers {
+        &mount.fs.view.sb().state.watchers
     }
 
     fn show_options(mount: &Mount, to: &mut Seq<'_>) -> Result {

@@ -105,7 +105,8 @@ pub use self::{
 
 use super::{
     block::BlockDevice,
-    unicode::Encoding, //
+    unicode::Encoding,
+    watchers::Watchers, //
 };
 use crate::{
     env::Vec,
@@ -188,6 +189,9 @@ pub trait FileSystem: Sized + 'static {
     /// The rules for comparing names of directories that do so without case, and whether there are
     /// such directories.
     fn encoding(data: &Self::Data) -> (Option<&Encoding>, bool);
+
+    /// Who is told of errors.
+    fn watchers(data: &Self::Data) -> &Watchers;
 
     /// Prints the mount options, each with a comma in front.
     fn show_options(data: &Self::Data, to: &mut Seq<'_>) -> Result;

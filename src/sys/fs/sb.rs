@@ -206,10 +206,11 @@ pub(super) unsafe fn fill<T: Complete>(
     if root.is_null() {
         return Err(Errno::ENOMEM);
     }
-    // SAFETY: As above; the mount is complete with these.
+    // SAFETY: As above; the mount is complete with these. `put_super()` ends what is attached.
     unsafe {
         (*sb).s_root = root;
         (*sb).s_flags |= bindings::SB_ACTIVE;
+        T::watchers(SuperBlock::<T>::from_raw(sb).data()).attach(sb);
     }
     Ok(())
 }
@@ -301,7 +302,10 @@ unsafe extern "C" fn unfreeze_fs<T: FileSystem>(sb: *mut bindings::super_block) 
 unsafe extern "C" fn put_super<T: FileSystem>(sb: *mut bindings::super_block) {
     // SAFETY: The superblock was filled, and there are no users any more; new ones wait for it to
     // be gone. Closes the devices, so that whoever waits can have them.
-    unsafe { (*(*sb).s_fs_info.cast::<Mounted<T>>()).close() };
+    unsafe {
+        T::watchers(SuperBlock::<T>::from_raw(sb).data()).detach();
+        (*(*sb).s_fs_info.cast::<Mounted<T>>()).close();
+    }
 }
 
 /// `->kill_sb`.

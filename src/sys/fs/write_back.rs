@@ -137,8 +137,9 @@ impl<T: FileWrite> DirtyRun<T> {
     fn end_parts(&mut self, result: Result) {
         let inode = self.inode().as_ptr();
         if let Err(e) = result {
+            let (pos, len) = (self.pos, num::u64_of(self.len));
             // SAFETY: The inode is there until the last part was ended.
-            unsafe { bindings::bch_rs_note_error((*inode).i_mapping, negative(e)) };
+            unsafe { bindings::bch_rs_note_error(inode, pos, len, negative(e)) };
         }
         for part in core::mem::take(&mut self.parts) {
             // SAFETY: By the type invariant iomap waits for just this.

@@ -295,6 +295,7 @@ fn ends(case: &Case) {
         assert!(e == first || case.errors.contains(&e), "{what}: {e:?}");
     }
     assert!(fs.changes().is_err(), "{what}");
+    assert_eq!(fs.state().watchers.told().1, 1, "{what}: who watches");
     // What was in flight may still end; what begins now must not.
     let since = media[0].power().now();
     std::thread::sleep(Duration::from_millis(100));

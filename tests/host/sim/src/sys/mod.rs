@@ -18,6 +18,7 @@
 //! | `task.rs`      | threads                                                        |
 //! | `unicode.rs`   | names compared without case                                    |
 //! | `wait.rs`      | waiting for a condition                                        |
+//! | `watchers.rs`  | counting what is told of errors                                |
 //! | `workqueue.rs` | work queues                                                    |
 //!
 //! `six/`, `stop.rs` and `workspace.rs` are the kernel's own, on the modules here.
@@ -41,6 +42,7 @@ pub mod sync;
 pub mod task;
 pub mod unicode;
 pub mod wait;
+pub mod watchers;
 pub mod workqueue;
 #[path = "../../../../../src/sys/workspace.rs"]
 pub mod workspace;

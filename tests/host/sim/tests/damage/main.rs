@@ -191,6 +191,8 @@ fn node_checksum(base: &Base, node: &NodeAt, set: usize) {
         let others = health.sick().filter(|b| *b != node.btree).count();
         assert_eq!(others, 0, "{what}: others are sick too");
     }
+    let told = started.0.view.sb().state.watchers.told();
+    assert_eq!((told.0 != 0, told.1), (met, 0), "{what}: who watches");
     let refused = health.require(node.btree).is_err();
     assert_eq!(refused, met, "{what}");
 }
