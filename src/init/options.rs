@@ -15,9 +15,17 @@ use crate::{
 };
 
 /// Options and what they ask for. Ignoring one of these would be taken for having done it.
-const UNSUPPORTED: [(OptId, &str); 2] = [
+const UNSUPPORTED: [(OptId, &str); 4] = [
     (OptId::JournalRewind, "going back in the journal"),
     (OptId::NoDataIo, "made-up file contents"),
+    (
+        OptId::WriteErrorTimeout,
+        "setting a device read-only that fails to write",
+    ),
+    (
+        OptId::MissingDevTimeout,
+        "waiting for a device that is missing",
+    ),
 ];
 
 /// Options that ask for what changes the filesystem.
@@ -33,7 +41,8 @@ pub(super) fn check(opts: &Opts) -> Result {
     let changing = CHANGING.iter().filter(|_| opts.forces_read_only());
     let changing = changing.map(|id| (*id, "checking without changing anything"));
     let mut all = UNSUPPORTED.iter().copied().chain(changing);
-    let Some((id, what)) = all.find(|(id, _)| opts.get(*id) != 0) else {
+    let is_asked = |id: OptId| opts.get(id) != id.info().default;
+    let Some((id, what)) = all.find(|(id, _)| is_asked(*id)) else {
         return Ok(());
     };
     pr_err!("option {}: {what} is not supported yet", id.info().name);
@@ -52,7 +61,12 @@ mod tests {
 
     #[test]
     fn what_can_not_be_done_is_refused() {
-        for list in ["journal_rewind=77", "no_data_io"] {
+        for list in [
+            "journal_rewind=77",
+            "no_data_io",
+            "write_error_timeout=5",
+            "missing_dev_timeout=60",
+        ] {
             assert_eq!(checked(list), Err(Error::OptionUnsupported), "{list}");
         }
         for list in [
@@ -66,6 +80,8 @@ mod tests {
             "norecovery",
             "nochanges",
             "journal_rewind=0",
+            "write_error_timeout=30,missing_dev_timeout=0",
+            "degraded=ask,mount_trusts_udev=0",
             "recovery_passes_exclude=check_inodes",
             "recovery_pass_last=snapshots_read",
             "noexcl,verbose,very_degraded,no_splitbrain_check,errors=ro",
