@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! All btrees of a filesystem.
+//!
+//! | file         | holds                                                          |
+//! |--------------|----------------------------------------------------------------|
+//! | `descend.rs` | from a node to those below it: in memory, or read              |
+//! | `overlay.rs` | keys of the journal, and of repairs, laid over the btrees      |
 
+mod descend;
+mod overlay;
+
+use self::overlay::Overlay;
 use super::{
     cache::NodeCache,
     fsck_ids::fsck_id,
@@ -13,15 +22,8 @@ use super::{
     iter::Iter,
     key_buf::KeyBuf,
     key_cache::KeyCache,
-    node::{
-        Body,
-        Node, //
-    },
-    ptr::{
-        NodeKey,
-        NodePtr, //
-    },
-    read::Reader, //
+    node::Node,
+    ptr::NodePtr, //
 };
 use crate::{
     env::{
@@ -32,7 +34,6 @@ use crate::{
     error::{
         fsck::FsckError,
         Error,
-        Invalid,
         Result, //
     },
     format::{
@@ -43,17 +44,9 @@ use crate::{
             BTREE_ID_NR_MAX,
             BTREE_MAX_DEPTH, //
         },
-        key_type::KeyType,
-        values::{
-            btree_ptr::BtreePtr,
-            extent_entry::EntrySizes, //
-        },
+        values::extent_entry::EntrySizes, //
     },
     journal::{
-        keys::{
-            Amendments,
-            JournalKeys, //
-        },
         Blacklist,
         JournalContents,
         KeyCheck,
@@ -80,50 +73,6 @@ pub(super) enum RootState {
     Node(Arc<Node>),
     /// There is a root, but it can not be read.
     Broken(Error),
-}
-
-/// What is laid over the btrees.
-///
-/// C: `c->journal_keys`.
-struct Overlay {
-    /// There is something.
-    is_there: AtomicBool,
-    keys: SpinLock<Option<Arc<JournalKeys>>>,
-}
-
-impl Overlay {
-    fn try_new(keys: JournalKeys) -> Result<Self> {
-        let is_there = !keys.is_empty() || keys.has_deltas();
-        let keys = is_there.then(|| Arc::try_new(keys)).transpose()?;
-        Ok(Self {
-            is_there: AtomicBool::new(is_there),
-            keys: SpinLock::try_new(keys)?,
-        })
-    }
-
-    #[inline]
-    fn get(&self) -> Option<Arc<JournalKeys>> {
-        match self.is_there.load(Ordering::Acquire) {
-            true => self.keys.lock().clone(),
-            false => None,
-        }
-    }
-
-    /// Lays `keys` over the btrees instead.
-    fn replace(&self, keys: JournalKeys) -> Result {
-        let keys = Arc::try_new(keys)?;
-        let old = self.keys.lock().replace(keys);
-        self.is_there.store(true, Ordering::Release);
-        drop(old);
-        Ok(())
-    }
-
-    fn clear(&self) {
-        self.is_there.store(false, Ordering::Release);
-        // Freed without the lock, as it may be much.
-        let keys = self.keys.lock().take();
-        drop(keys);
-    }
 }
 
 /// All btrees of a filesystem, with the journal's keys laid over them.
@@ -327,19 +276,6 @@ impl Btrees {
         self.set_root(root);
     }
 
-    /// Lays `amendments` over the btrees, in front of what is there already. Before anything is
-    /// changed.
-    pub fn amend(&self, amendments: Amendments) -> Result {
-        if amendments.is_empty() {
-            return Ok(());
-        }
-        let amended = match self.overlay() {
-            Some(keys) => keys.amended(amendments),
-            None => JournalKeys::new().amended(amendments),
-        };
-        self.overlay.replace(amended?)
-    }
-
     /// From here on, what is left of damaged nodes is used, or no more.
     pub fn set_salvaging(&self, is: bool) {
         self.salvages.store(is, Ordering::Release);
@@ -372,50 +308,6 @@ impl Btrees {
         &self.st
     }
 
-    /// The keys from the journal that are laid over the btrees, if there are any.
-    pub fn overlay(&self) -> Option<Arc<JournalKeys>> {
-        self.overlay.get()
-    }
-
-    /// What is laid over the key at exactly this place: a key or a deletion.
-    #[inline]
-    pub(super) fn laid_over(&self, btree: BtreeId, level: u8, pos: Bpos) -> Result<Option<KeyBuf>> {
-        match self.overlay() {
-            None => Ok(None),
-            Some(over) => copy(over.at(btree, level, pos)),
-        }
-    }
-
-    /// The first key or deletion that is laid over a btree at or after `pos`, up to `end`.
-    #[inline]
-    pub(super) fn laid_over_next(
-        &self,
-        btree: BtreeId,
-        pos: Bpos,
-        end: Bpos,
-    ) -> Result<Option<KeyBuf>> {
-        match self.overlay() {
-            None => Ok(None),
-            Some(over) => copy(over.next(btree, pos).filter(|k| k.k.p <= end)),
-        }
-    }
-
-    /// Something was written to this place, whose node is locked: what was laid over it does not
-    /// count any more.
-    #[inline]
-    pub(super) fn note_written(&self, btree: BtreeId, level: u8, pos: Bpos) {
-        if let Some(over) = self.overlay() {
-            over.note_written(btree, level, pos);
-        }
-    }
-
-    /// Takes the keys from the journal away: all of them are in the btrees.
-    ///
-    /// C: `bch2_journal_keys_put_initial()`.
-    pub(super) fn drop_overlay(&self) {
-        self.overlay.clear();
-    }
-
     /// Void journal sequence numbers.
     pub fn blacklist(&self) -> &Blacklist {
         &self.blacklist
@@ -441,264 +333,6 @@ impl Btrees {
         &self.keys
     }
 
-    pub(super) fn reader_for<'a>(&'a self, health: &'a Health) -> Reader<'a> {
-        Reader {
-            st: &self.st,
-            blacklist: &self.blacklist,
-            check: &self.check,
-            health,
-            salvage: false,
-        }
-    }
-
-    /// Reads a node; when none of its copies is whole, what is left of it, if that is to be.
-    #[inline(never)]
-    fn read_or_salvage(&self, ptr: &NodePtr) -> Result<Arc<Node>> {
-        let mut reader = self.reader_for(&self.health);
-        match reader.read(ptr) {
-            Err(e) if e.is_corruption() && self.is_salvaging() => {
-                reader.salvage = true;
-                // What is a passing trouble does not make a node a lost one.
-                reader
-                    .read(ptr)
-                    .map_err(|again| if again.is_corruption() { e } else { again })
-            }
-            read => read,
-        }
-    }
-
-    /// Reads the node that `ptr` points to, past the cache: what is on the devices. On a stack of
-    /// its own: whoever wants a node may be deep in a call already.
-    pub fn read_node(&self, ptr: &NodePtr) -> Result<Arc<Node>> {
-        self.tasks.call(|| self.read_or_salvage(ptr))?
-    }
-
-    /// The child of the interior node `parent` that covers `pos`; `None` when the parent is no
-    /// longer part of its btree.
-    ///
-    /// C: `bch2_btree_node_get()`.
-    pub(super) fn child(
-        &self,
-        parent: &Node,
-        pos: Bpos,
-        over: Option<&JournalKeys>,
-    ) -> Result<Option<Arc<Node>>> {
-        if over.is_none() {
-            if let Some(node) = self.cached_child(parent, pos) {
-                return Ok(Some(node));
-            }
-        }
-        self.find_or_read_child(parent, pos, over)
-    }
-
-    /// The same, when the child is in memory and there is nothing the matter with it or with the
-    /// pointer to it.
-    #[inline]
-    fn cached_child(&self, parent: &Node, pos: Bpos) -> Option<Arc<Node>> {
-        let (id, max) = {
-            let body = parent.read();
-            let key = body.first_from(pos).filter(|_| !parent.is_dead())?;
-            (BtreePtr::decode(&key).ok()??.v2?, key.k.p)
-        };
-        let key = NodeKey {
-            hash: id.seq,
-            btree: parent.btree,
-            level: parent.level.saturating_sub(1),
-        };
-        let node = self.cache.peek(&key)?;
-        (node.max == max && node.min == id.min_key && node.covers(pos)).then_some(node)
-    }
-
-    #[inline(never)]
-    fn find_or_read_child(
-        &self,
-        parent: &Node,
-        pos: Bpos,
-        over: Option<&JournalKeys>,
-    ) -> Result<Option<Arc<Node>>> {
-        while let Some(ptr) = self.child_ptr(parent, pos, over)? {
-            let key = ptr.cache_key();
-            let node = self.cache.get(key, || {
-                // The node may have been in memory until just now, and written: only from here on
-                // nobody changes it, nor what the parent says of it.
-                let now = self.child_ptr(parent, pos, over)?;
-                let now = now.filter(|now| now.cache_key() == key);
-                now.map(|ptr| self.read_node(&ptr)).transpose()
-            });
-            let Some(node) = node.inspect_err(|e| self.note(ptr.place(), *e))? else {
-                continue;
-            };
-            // Two pointers can name one node; only one of them can be right about its range.
-            if node.max != ptr.max || ptr.min().is_some_and(|min| min != node.min) {
-                return Err(self.other_range(&node, &ptr));
-            }
-            return Ok(Some(node));
-        }
-        Ok(None)
-    }
-
-    /// The node of `level` that covers `pos`; `None` when the btree has no root.
-    pub(super) fn find_node(
-        &self,
-        btree: BtreeId,
-        level: u8,
-        pos: Bpos,
-    ) -> Result<Option<Arc<Node>>> {
-        loop {
-            let node = match self.root(btree) {
-                RootState::Node(root) => root,
-                RootState::None => return Ok(None),
-                RootState::Broken(e) => return Err(e),
-            };
-            if node.level < level {
-                return Err(Error::BtreeNoLevel);
-            }
-            match self.find_below(&node, level, pos)? {
-                Some(found) => return Ok(Some(found)),
-                None if node.level == level => return Ok(Some(node)),
-                None => (),
-            }
-        }
-    }
-
-    /// The node of `level` below `node` that covers `pos`, which `node` does; `None` when it is on
-    /// that level itself, or a node on the way is no longer part of the btree.
-    #[inline]
-    pub(super) fn find_below(
-        &self,
-        node: &Node,
-        level: u8,
-        pos: Bpos,
-    ) -> Result<Option<Arc<Node>>> {
-        if node.level <= level {
-            return Ok(None);
-        }
-        let over = self.overlay();
-        let mut found = self.child(node, pos, over.as_deref())?;
-        while let Some(node) = found.take_if(|n| n.level > level) {
-            found = self.child(&node, pos, over.as_deref())?;
-        }
-        Ok(found)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn other_range(&self, node: &Node, ptr: &NodePtr) -> Error {
-        let e = Error::NodeOtherRange;
-        if node.report_once() {
-            pr_err!(
-                "btree node ({ptr}): in memory it covers {} - {} ({})",
-                node.min,
-                node.max,
-                node.place(ptr.max)
-            );
-            self.count(e);
-        }
-        self.note(ptr.place(), e);
-        e
-    }
-
-    /// Marks the btree of `place` sick when `e` says that it is damaged there.
-    #[cold]
-    #[inline(never)]
-    fn note(&self, place: Place, e: Error) {
-        if e.is_corruption() && self.health.found(place, What::Node(e)) {
-            pr_err!("btree {} is damaged at {place}: {e}", place.btree);
-        }
-    }
-
-    /// Keeps and counts that a key that passed for good when it was read can not be used after all.
-    pub fn bad_key(&self, place: Place, invalid: Invalid) {
-        self.st.errors.count(invalid.id);
-        self.health.found(place, What::Key(invalid));
-    }
-
-    /// What `parent` says of its child that covers `pos`.
-    fn child_ptr(
-        &self,
-        parent: &Node,
-        pos: Bpos,
-        over: Option<&JournalKeys>,
-    ) -> Result<Option<NodePtr>> {
-        let body = parent.read();
-        if parent.is_dead() {
-            return Ok(None);
-        }
-        let found = self.find_child(parent, &body, pos, over);
-        drop(body);
-        match found {
-            Ok(ptr) => Ok(Some(ptr)),
-            Err(e) => {
-                self.no_child(parent, pos, e);
-                Err(e)
-            }
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn no_child(&self, parent: &Node, pos: Bpos, e: Error) {
-        if parent.report_once() {
-            pr_err!(
-                "btree {} node {} - {} ({}): no usable pointer to the node there: {e}",
-                parent.btree,
-                parent.min,
-                parent.max,
-                parent.place(pos)
-            );
-            self.count(e);
-        }
-        self.note(parent.place(pos), e);
-    }
-
-    fn find_child(
-        &self,
-        parent: &Node,
-        body: &Body,
-        pos: Bpos,
-        overlay: Option<&JournalKeys>,
-    ) -> Result<NodePtr> {
-        let range = overlay.map(|o| o.range(parent.btree, parent.level));
-        let range = range.unwrap_or_default();
-        let mut over = overlay.map_or(0, |o| o.lower_bound(range, pos));
-        let mut place = body.search(pos);
-        loop {
-            let stored = body.key_at(place);
-            over = overlay.map_or(0, |o| o.counting(over, range.end));
-            let over_key = (over < range.end)
-                .then(|| overlay.and_then(|o| o.key(over)))
-                .flatten()
-                .filter(|k| k.k.p <= parent.max);
-            let over_pos = over_key.map_or(Bpos::MAX, |k| k.k.p);
-            let key = match (stored, over_key) {
-                (Some(slot), over) if over.is_none() || slot.key.k.p < over_pos => {
-                    place = slot.next;
-                    if slot.invalid {
-                        return Err(Error::NodeChildInvalid);
-                    }
-                    slot.key
-                }
-                (stored, Some(key)) => {
-                    if let Some(slot) = stored.filter(|s| s.key.k.p == over_pos) {
-                        place = slot.next;
-                    }
-                    over = over.saturating_add(1);
-                    key
-                }
-                _ => return Err(Error::NodeNoChild),
-            };
-            if key.k.key_type == KeyType::DELETED {
-                continue;
-            }
-            let level = parent.level.saturating_sub(1);
-            let ptr = NodePtr::decode(parent.btree, level, &key, self.entry_sizes())?;
-            return match ptr.min() {
-                Some(min) if min > pos => Err(Error::NodeGap),
-                _ => Ok(ptr),
-            };
-        }
-    }
-
     /// The keys of one level of a btree in order, from `start` on; level 0 is the keys proper.
     pub fn iter(&self, btree: BtreeId, level: u8, start: Bpos) -> Iter<'_> {
         Iter::new(self, btree, level, start)
@@ -712,11 +346,6 @@ impl Btrees {
             _ => Ok(None),
         }
     }
-}
-
-#[cold]
-fn copy(key: Option<Key<'_>>) -> Result<Option<KeyBuf>> {
-    key.map(|key| KeyBuf::copy_of(&key)).transpose()
 }
 
 impl core::fmt::Debug for Btrees {
