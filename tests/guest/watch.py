@@ -114,7 +114,7 @@ def shutdown(name):
 
 def main():
     tap, log = Tap(), Log()
-    tests = [('damaged metadata', metadata, 'v113-dmg-node-csum'), ('damaged data', data, 'v113-dmg-data-csum'),
+    tests = [('damaged metadata', metadata, 'v113-dmg-inode-unpack'), ('damaged data', data, 'v113-dmg-data-csum'),
              ('writing has ended', shutdown, 'v113-snap')]
     tap.check_each(log, [t for t in tests if t[2] in common.images()], SECONDS)
     if not tap.nr:
