@@ -328,6 +328,62 @@ pub mod scarce {
     }
 }
 
+/// Locks that seem to be taken, though nobody has them: whoever tries one holds others, and has to
+/// let them go and start over.
+pub mod busy {
+    use core::sync::atomic::{
+        AtomicU64,
+        Ordering, //
+    };
+
+    /// How many more tries are what they are before one of any thread is not; all ones: all are.
+    static LEFT: AtomicU64 = AtomicU64::new(u64::MAX);
+    /// One try in so many fails besides; 0: none.
+    static ONE_IN: AtomicU64 = AtomicU64::new(0);
+    static TRIES: AtomicU64 = AtomicU64::new(0);
+
+    /// Makes one try of any thread fail, after `after` others; with `None`, none.
+    pub fn fail_after_anywhere(after: Option<u64>) {
+        LEFT.store(after.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Whether that one is still to come.
+    pub fn is_pending_anywhere() -> bool {
+        LEFT.load(Ordering::Relaxed) != u64::MAX
+    }
+
+    /// Makes one try in `nr` fail, in no order that anything could be in step with; 0: none.
+    pub fn fail_one_in(nr: u64) {
+        ONE_IN.store(nr, Ordering::Relaxed);
+    }
+
+    /// So many tries there were.
+    pub fn nr_tries() -> u64 {
+        TRIES.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn takes() -> bool {
+        let relaxed = Ordering::Relaxed;
+        let nr = TRIES.fetch_add(1, relaxed);
+        // Fibonacci hashing: the high bits are all over the place.
+        let spread = nr.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        if spread.checked_rem(ONE_IN.load(relaxed)) == Some(0) {
+            return true;
+        }
+        let next = |left: u64| match left {
+            u64::MAX => None,
+            0 => Some(u64::MAX),
+            left => Some(left.wrapping_sub(1)),
+        };
+        LEFT.fetch_update(relaxed, relaxed, next) == Ok(0)
+    }
+}
+
+/// Whether a lock that can be had is to be left to somebody who does not exist.
+pub fn seems_taken() -> bool {
+    busy::takes()
+}
+
 std::thread_local! {
     static RESTARTS: core::cell::Cell<u32> = const { core::cell::Cell::new(0) };
 }

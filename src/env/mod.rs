@@ -36,20 +36,22 @@ mod world;
 
 pub use few::Few;
 pub use log::Level;
+#[cfg(not(kernel))]
+pub use world::{
+    busy,
+    restart_often,
+    scarce, //
+};
 pub use world::{
     log_line,
     random_u64,
+    seems_taken,
     time,
     wants_restart,
     Arc,
     Box,
     Map,
     Vec, //
-};
-#[cfg(not(kernel))]
-pub use world::{
-    restart_often,
-    scarce, //
 };
 
 pub use crate::{

@@ -6,7 +6,10 @@ use super::{
     HasSix,
     Six, //
 };
-use crate::env::Arc;
+use crate::env::{
+    seems_taken,
+    Arc, //
+};
 use core::{
     marker::PhantomData,
     ops::{
@@ -86,7 +89,8 @@ impl<N: HasSix> IntentGuard<N> {
     /// Takes intent if it is free.
     pub fn try_lock(node: &Arc<N>) -> Option<Self> {
         let six = node.six();
-        six.raw.try_intent().then(|| Self {
+        let is_free = !seems_taken() && six.raw.try_intent();
+        is_free.then(|| Self {
             // INVARIANT: It was just taken.
             six: NonNull::from(six),
             node: node.clone(),

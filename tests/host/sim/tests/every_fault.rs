@@ -2,7 +2,8 @@
 
 //! Each allocation fails, and each transfer, one at a time, in mounting, changing, syncing and
 //! unmounting: there is an error with a name, nobody waits for ever, nothing is left behind, and
-//! what was synced is there afterwards, in a filesystem in which everything agrees.
+//! what was synced is there afterwards, in a filesystem in which everything agrees. And each lock
+//! that is tried for is taken, which nobody notices.
 //!
 //! `BCACHEFS_RS_FAULTS` sets how many of each kind are tried, spread over all there are; 0: all.
 
@@ -32,6 +33,7 @@ use sim::{
         FileId, //
     },
     env::{
+        busy,
         scarce,
         Arc, //
     },
@@ -390,6 +392,58 @@ fn transfers(name: &str, crashed: bool, kind: Kind, always: bool) {
             well = if done.hit { 0 } else { well + 1 };
             well < 4
         });
+    }
+}
+
+/// Each lock of a node or of a cached key that is tried for, rather than waited for, is taken once:
+/// who tries starts over, or passes on to something else, and all goes well.
+fn locks(name: &str, crashed: bool) {
+    let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+    let base = base(name, crashed);
+    let mut well = 0;
+    each(&format!("{name}: locks"), |after| {
+        let done = attempt(base.clone(), |_| busy::fail_after_anywhere(Some(after)));
+        let hit = !busy::is_pending_anywhere();
+        busy::fail_after_anywhere(None);
+        let what = format!("{name}: lock {after}");
+        all_well(done, &what);
+        // The threads in the background may do more the next time.
+        well = if hit { 0 } else { well + 1 };
+        well < 4
+    });
+}
+
+fn all_well(done: Attempt, what: &str) {
+    let all = Got {
+        mounted: true,
+        changed: true,
+        synced: true,
+        shut_down: true,
+    };
+    assert_eq!((done.got, done.error), (all, None), "{what}");
+    check(done.left, done.got, what);
+}
+
+#[test]
+fn locks_that_are_taken() {
+    locks("small", false);
+    locks("small", true);
+}
+
+#[test]
+fn locks_that_are_taken_often() {
+    let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+    for crashed in [false, true] {
+        let base = base("small", crashed);
+        for one_in in [100, 30, 10] {
+            let before = busy::nr_tries();
+            let done = attempt(base.clone(), |_| busy::fail_one_in(one_in));
+            busy::fail_one_in(0);
+            let what = format!("one lock in {one_in}");
+            let tries = busy::nr_tries() - before;
+            assert!(tries > 100, "{what}: {tries} locks");
+            all_well(done, &what);
+        }
     }
 }
 
