@@ -15,6 +15,7 @@ With `--write` they are mounted read-write, and btrees and files changed; of one
 fsck must not find more afterwards than before. `--seconds S` ends it after S seconds.
 """
 import argparse
+import contextlib
 import errno
 import glob
 import os
@@ -45,6 +46,27 @@ EDGES = (0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff, (1 << 6
 # A message about a node or a key says where: btree name and position.
 ABOUT_BTREE = re.compile(r'btree|\bnode\b|\bkey\b', re.I)
 PLACE = re.compile(r'btree \w+|\w+ level \d|POS_MIN|SPOS_MAX|\d+:\d+(:\d+)?|U64_MAX|sector \d+|root')
+
+
+class Spent:
+    """Where the time goes, in seconds by what it goes for: `with spent('mount'):`."""
+
+    def __init__(self):
+        self.seconds = {}
+
+    @contextlib.contextmanager
+    def __call__(self, what):
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[what] = self.seconds.get(what, 0) + time.monotonic() - start
+
+    def __str__(self):
+        return ', '.join(f'{what} {s:.0f} s' for what, s in self.seconds.items())
+
+
+spent = Spent()
 
 
 class Image:
@@ -203,15 +225,19 @@ def change_files(rng, root):
 
 def change(rng=random, root=common.MNT):
     """Has btrees and files changed, which may fail."""
-    change_btrees()
-    change_files(rng, root)
-    os.sync()
+    with spent('btrees'):
+        change_btrees()
+    with spent('files'):
+        change_files(rng, root)
+    with spent('sync'):
+        os.sync()
 
 
 def findings(devices):
     """How many things the tools' fsck finds wrong; None when it does not get to an end."""
     try:
-        status, out = rw.tool('fsck', '-n', *devices)
+        with spent('fsck'):
+            status, out = rw.tool('fsck', '-n', *devices)
     except subprocess.TimeoutExpired:
         return None
     if status not in (0, 1, 4, 5) or 'exiting' in out or 'shutting down' in out:
@@ -251,7 +277,7 @@ def one(image, source, sure, write, rng):
     be read must be what the image has. With `write`, read-write, and with changes."""
     start = time.monotonic()
     try:
-        with Limit(SECONDS):
+        with Limit(SECONDS), spent('mount'):
             mount(source, flags=0 if write else common.MS_RDONLY)
     except Late:
         return 'late', [], ['mounting took too long']
@@ -262,11 +288,12 @@ def one(image, source, sure, write, rng):
         with Limit(SECONDS):
             if write:
                 change(rng)
-            _, errors = common.read_everything(common.MNT, sums, 100 if write else None)
+            with spent('read'):
+                _, errors = common.read_everything(common.MNT, sums, 100 if write else None)
     except (Late, RuntimeError) as x:
         wrong.append(f'reading: {x} after {time.monotonic() - start:.0f} s')
     try:
-        with Limit(SECONDS):
+        with Limit(SECONDS), spent('umount'):
             umount()
     except (Late, OSError) as x:
         wrong.append(f'umount: {x}')
@@ -320,9 +347,10 @@ def main():
     for nr in range(args.first, args.first + count if images else args.first):
         rng = random.Random(seed * 1000003 + nr)
         image = images[names[nr % len(names)]]
-        what = image.damage(rng)
+        with spent('damage'):
+            what = image.damage(rng)
+            files = [copied(f) for f in image.files] if args.write else image.files
         log.take()
-        files = [copied(f) for f in image.files] if args.write else image.files
         with Loop(files) as dev:
             sure = image.sums is not None and 'superblock' not in what and not args.write
             judged = args.write and nr % FSCK_EACH == 0
@@ -352,13 +380,14 @@ def main():
         done = nr + 1 - args.first
         late = time.monotonic() - start > args.seconds
         if done % BATCH == 0 or done == count or late:
-            wrong += leaks()
+            with spent('kmemleak'):
+                wrong += leaks()
             tap.result(not wrong, f'{done} mutations, seed {seed} ({outcomes})', wrong[:10])
             wrong, outcomes = [], {}
             if late:
                 break
     print(f'# {sum(all_outcomes.values())} mutations of {args.kinds} in {time.monotonic() - start:.0f} s: '
-          f'{all_outcomes}')
+          f'{all_outcomes}; {spent}')
     tap.done()
 
 
