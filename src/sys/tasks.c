@@ -22,7 +22,8 @@ void bch_rs_wait(const void *at, bool (*done)(void *data), void *data)
 
 /*
  * The same, for at most that time: returns whether done() was true. An idle
- * task does not count as one that is held up.
+ * task does not count as one that is held up; and of those that wait at one
+ * address, a wake-up wakes one.
  */
 bool bch_rs_wait_timeout(const void *at, bool (*done)(void *data), void *data,
 			 unsigned int ms, bool idle)
@@ -33,7 +34,7 @@ bool bch_rs_wait_timeout(const void *at, bool (*done)(void *data), void *data,
 	might_sleep();
 	___wait_var_event((void *)at,
 			  (is_done = done(data)) || !left,
-			  idle ? TASK_IDLE : TASK_UNINTERRUPTIBLE, 0, 0,
+			  idle ? TASK_IDLE : TASK_UNINTERRUPTIBLE, idle, 0,
 			  left = schedule_timeout(left));
 	return is_done;
 }

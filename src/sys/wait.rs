@@ -60,12 +60,14 @@ impl WaitQueue {
     }
 
     /// As [`wait_timeout_ms`](Self::wait_timeout_ms), for threads that wait for something to do:
-    /// they do not count as held up, however long it takes.
+    /// they do not count as held up, however long it takes. [`wake_all`](Self::wake_all) wakes only
+    /// one of them. When there may be more than that one does, he wakes the next one.
     pub fn idle_timeout_ms(&self, ms: u64, mut cond: impl FnMut() -> bool) -> bool {
         cond() || self.sleep_for(ms, true, &mut cond)
     }
 
-    /// Wakes all that wait here, to look at their conditions again.
+    /// Wakes all that wait here, to look at their conditions again; of those that wait for
+    /// something to do, one.
     pub fn wake_all(&self) {
         // SAFETY: Only the address is used.
         unsafe { bindings::bch_rs_wake(self.at()) };

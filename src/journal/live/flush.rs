@@ -208,11 +208,24 @@ impl Shared {
         left.filter(|left| *left != 0)
     }
 
+    /// Closes the open entry when its time has come, or has the timer do that.
+    pub(super) fn close_in_time(&self) {
+        if let Some(left) = self.close_when_due() {
+            self.want_timer(monotonic_ns().saturating_add(left));
+        }
+    }
+
     /// The timer's thread: closes entries in time, and discards buckets.
     pub(super) fn run_timer(&self) {
         while !self.ending.load(Ordering::Acquire) {
+            // Who changes something from now on does not know what it sees.
+            self.timer_due.store(u64::MAX, Ordering::Release);
             self.discard();
             let left = self.close_when_due();
+            if let Some(left) = left {
+                let due = monotonic_ns().saturating_add(left);
+                self.timer_due.store(due, Ordering::Release);
+            }
             // Without one to close: until there is one, or for a while.
             let ms = left.map_or(IDLE_MS, |ns| (ns / 1_000_000).saturating_add(1));
             self.timer.idle_timeout_ms(ms, || {

@@ -150,6 +150,7 @@ impl Reservation<'_> {
             entry.must_flush = true;
             entry.expires_ns = now;
         });
+        self.journal.want_timer(now);
     }
 }
 
@@ -297,18 +298,22 @@ impl Shared {
                 return Err(Refusal::Full);
             }
             let now = monotonic_ns();
+            let mut due = now;
             let opened = self.locked(|s| {
                 // Somebody else may have opened one.
                 match self.get_fast(u64s, watermark, want) {
                     Some(got) => Ok(Some(got)),
-                    None => self.open_next(s, u64s, now).map(|()| None),
+                    None => self.open_next(s, u64s, now).map(|()| {
+                        due = s.entry(s.seq).expires_ns;
+                        None
+                    }),
                 }
             });
             // What was closed is to be written.
             self.work.wake_all();
             match opened? {
                 Some(got) => return Ok(got),
-                None => self.wake_timer(),
+                None => self.want_timer(due),
             }
         }
     }

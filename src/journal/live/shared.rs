@@ -70,6 +70,8 @@ pub struct Shared {
     /// The timer waits for the next entry to close.
     pub(super) timer: WaitQueue,
     pub(super) timer_kicked: AtomicBool,
+    /// When the timer looks again if nobody wakes it, in nanoseconds.
+    pub(super) timer_due: AtomicU64,
     /// Those wait who write back what the journal holds.
     reclaim: WaitQueue,
     reclaim_wanted: AtomicBool,
@@ -165,10 +167,13 @@ impl Shared {
         Word(self.word.load(Ordering::Acquire)).count(buffer_of(seq)) != 0
     }
 
-    /// Has the timer look when to close the open entry.
-    pub(super) fn wake_timer(&self) {
-        self.timer_kicked.store(true, Ordering::Release);
-        self.timer.wake_all();
+    /// Has the timer look at the open entry at that time, in nanoseconds, or before. To be called
+    /// after the state was changed.
+    pub(super) fn want_timer(&self, due: u64) {
+        if self.timer_due.load(Ordering::Acquire) > due {
+            self.timer_kicked.store(true, Ordering::Release);
+            self.timer.wake_all();
+        }
     }
 
     /// The error that ended the journal, or is about to: it ended writing elsewhere.
@@ -209,7 +214,7 @@ impl Shared {
             pr_err!("{name}: the journal stops at entry {seq}, {flushed} is safe: {e}");
         }
         self.work.wake_all();
-        self.wake_timer();
+        self.want_timer(0);
         self.want_reclaim();
     }
 
@@ -358,6 +363,7 @@ impl Shared {
             work: WaitQueue::new(),
             timer: WaitQueue::new(),
             timer_kicked: AtomicBool::new(false),
+            timer_due: AtomicU64::new(u64::MAX),
             reclaim: WaitQueue::new(),
             reclaim_wanted: AtomicBool::new(false),
             ending: AtomicBool::new(false),

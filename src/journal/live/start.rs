@@ -267,7 +267,10 @@ impl Journal {
 impl Drop for Journal {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::Release);
-        self.work.wake_all();
+        // Each wakes one writer.
+        for _ in 0..BUFFERS {
+            self.work.wake_all();
+        }
         self.timer.wake_all();
         self.threads.clear();
     }

@@ -65,9 +65,15 @@ impl Shared {
                 if let Err(e) = self.write(seq, &mut buf) {
                     self.halt(e);
                 }
-                self.locked(|s| s.written(&self.conf, seq));
-                // One that was closed later may be due now.
-                self.wake_timer();
+                let can_discard = self.locked(|s| {
+                    s.written(&self.conf, seq);
+                    s.can_discard
+                });
+                match can_discard {
+                    true => self.want_timer(0),
+                    // One that was opened meanwhile may be due now.
+                    false => self.close_in_time(),
+                }
                 self.work.wake_all();
             }
         }

@@ -77,7 +77,7 @@ impl WaitQueue {
         }
     }
 
-    /// The same: the kernel counts those that wait for something to do apart.
+    /// The same: the kernel counts those that wait for something to do apart, and wakes one.
     pub fn idle_timeout_ms(&self, ms: u64, cond: impl FnMut() -> bool) -> bool {
         self.wait_timeout_ms(ms, cond)
     }
