@@ -17,7 +17,7 @@ use core::{
 };
 use kernel::str::CStrExt as _;
 
-/// A work queue whose items can run on any CPU, and that makes progress while memory is short.
+/// A work queue that makes progress while memory is short.
 ///
 /// Items are closures, and what the modules of this folder queue that own a `work_struct`. Dropping
 /// the queue waits until the last item has returned.
@@ -33,9 +33,20 @@ unsafe impl Send for WorkQueue {}
 unsafe impl Sync for WorkQueue {}
 
 impl WorkQueue {
-    /// Makes a queue; `name` is what `ps` shows of its rescuer thread.
+    /// Makes a queue whose items can run on any CPU; `name` is what `ps` shows of its rescuer
+    /// thread.
     pub fn try_new(name: &'static CStr) -> Result<Self> {
-        let flags = bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_MEM_RECLAIM;
+        Self::with_flags(name, bindings::wq_flags_WQ_UNBOUND)
+    }
+
+    /// Makes a queue whose items run on the CPU they are queued on, one after the other but for
+    /// those that sleep: for many that take little time each, as no thread is woken for each.
+    pub fn try_new_local(name: &'static CStr) -> Result<Self> {
+        Self::with_flags(name, bindings::wq_flags_WQ_PERCPU)
+    }
+
+    fn with_flags(name: &'static CStr, flags: u32) -> Result<Self> {
+        let flags = flags | bindings::wq_flags_WQ_MEM_RECLAIM;
         // SAFETY: The format takes one string, `name` is one and lives for ever. 0 asks for the
         // default number of items running at once.
         let wq = unsafe {

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     btree::trans::Committed,
-    data::Delalloc,
+    data::{
+        write::WriteOptions,
+        Delalloc, //
+    },
     format::values::inode::{
         Inode,
         InodeFlags, //
@@ -24,6 +27,7 @@ use crate::{
         stat::Attr,
         SubvolInum, //
     },
+    sb::SbState,
     sys::{
         fs::{
             INode,
@@ -112,6 +116,11 @@ impl Node {
     /// The inode as of the last commit.
     pub(super) fn inode(&self) -> Inode {
         self.known.lock().inode
+    }
+
+    /// How many copies of its data there are to be.
+    pub(super) fn nr_replicas(&self, st: &SbState) -> u8 {
+        WriteOptions::nr_replicas_of(st, self.known.lock().inode.data_replicas)
     }
 
     /// The journal entry with the last change of the inode.

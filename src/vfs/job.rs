@@ -29,6 +29,7 @@ use crate::{
         FileId, //
     },
     env::{
+        num::u64_of,
         pr_err,
         Arc,
         Box,
@@ -41,11 +42,15 @@ use crate::{
         fs::{
             DirectEnd,
             DirtyRun,
-            INode, //
+            INode,
+            Taken, //
         },
         sync::SpinLock, //
     },
 };
+
+/// Bytes in a sector.
+const SECTOR: u64 = 512;
 
 /// What came of a job so far.
 #[derive(Clone, Copy)]
@@ -56,6 +61,9 @@ pub(super) struct Outcome {
 
 /// Bytes, and who is told when they were written.
 pub(super) trait Data: Bytes + Send + Sync + 'static {
+    /// Where in the file its byte `skip` is to be.
+    fn pos_of(&self, skip: usize) -> u64;
+
     /// Somebody waits for it.
     fn is_waited_for(&self) -> bool;
 
@@ -151,7 +159,7 @@ impl<D: Data> Drop for Job<D> {
         if let (Err(e), Some((pos, len))) = (outcome.result, self.end.data.lost()) {
             if st.admit_message() {
                 let (name, inum) = (st.name(), self.file.inum);
-                pr_err!("{name}: inode {inum}: {len} bytes at {pos} are lost: {e}");
+                pr_err!("{name}: inode {inum}: {len} bytes from {pos} on are lost: {e}");
             }
         }
         self.end.outcome = outcome;
@@ -161,6 +169,10 @@ impl<D: Data> Drop for Job<D> {
 impl<D: Data> Bytes for Job<D> {
     fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
         self.end.data.pieces(skip, len)
+    }
+
+    fn together(&self, skip: usize) -> usize {
+        self.end.data.together(skip)
     }
 }
 
@@ -179,6 +191,10 @@ impl<D: Data> Source for Job<D> {
 
     fn file(&self) -> FileId {
         self.file
+    }
+
+    fn sector_at(&self, skip: usize) -> u64 {
+        self.end.data.pos_of(skip) / SECTOR
     }
 
     fn options(&self) -> &WriteOptions {
@@ -233,9 +249,17 @@ impl Bytes for Run {
         let run = self.run.iter().flat_map(move |r| r.pieces(skip, theirs));
         copy.chain(run)
     }
+
+    fn together(&self, skip: usize) -> usize {
+        self.run.as_ref().map_or(0, |run| run.place_of(skip).1)
+    }
 }
 
 impl Data for Run {
+    fn pos_of(&self, skip: usize) -> u64 {
+        self.run.as_ref().map_or(0, |run| run.place_of(skip).0)
+    }
+
     fn is_waited_for(&self) -> bool {
         self.run.as_ref().is_some_and(DirtyRun::is_waited_for)
     }
@@ -254,19 +278,23 @@ impl Data for Run {
 
 /// Data that goes past the page cache.
 pub(super) struct Direct {
-    pub(super) data: Vec<u8>,
+    pub(super) pos: u64,
+    pub(super) data: Taken,
     /// Unless the caller waits.
     pub(super) later: Option<(DirectEnd<Bcachefs>, Turn)>,
 }
 
 impl Bytes for Direct {
     fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
-        let all: &[u8] = &self.data;
-        all.pieces(skip, len)
+        self.data.pieces(skip, len)
     }
 }
 
 impl Data for Direct {
+    fn pos_of(&self, skip: usize) -> u64 {
+        self.pos.saturating_add(u64_of(skip))
+    }
+
     fn is_waited_for(&self) -> bool {
         true
     }
@@ -278,7 +306,7 @@ impl Data for Direct {
     fn end(&mut self, outcome: &Outcome) {
         if let Some((end, turn)) = self.later.take() {
             // The end can wait for pages to be written, and those for a turn.
-            self.data = Vec::new();
+            self.data = Taken::default();
             drop(turn);
             end.inode().add_sectors(outcome.done.sectors);
             end.end(outcome.result.map_err(errno));

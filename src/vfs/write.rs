@@ -39,8 +39,7 @@ use crate::{
         },
         pr_err,
         Arc,
-        Box,
-        Vec, //
+        Box, //
     },
     error::{
         self,
@@ -54,7 +53,8 @@ use crate::{
             DirtyRun,
             FileWrite,
             INode,
-            Result, //
+            Result,
+            Taken, //
         },
         reclaim::NoFs,
         wait::WaitQueue,
@@ -71,6 +71,9 @@ const BLOCK_MAX: u32 = 4096;
 /// Bytes in a sector.
 const SECTOR: u64 = 512;
 
+/// Runs up to so many bytes are sent by whoever collects them: handing them over would take longer
+/// than what is to be done.
+const AT_ONCE_BYTES: usize = 16 << 10;
 /// The most runs that are written at the same time.
 const RUNS_MAX: u32 = 32;
 /// The most bytes of processes that are copied and written while these go on.
@@ -78,7 +81,10 @@ const DIRECT_BYTES_MAX: u32 = 32 << 20;
 
 /// Where data is written, and how much of it.
 pub(super) struct Writes {
+    /// Runs are begun here, which can take long.
     queue: WorkQueue,
+    /// And ended here.
+    ends: WorkQueue,
     runs: Arc<Flow>,
     /// The ends of direct writes can wait for runs, which must not have to wait behind them.
     direct_queue: WorkQueue,
@@ -97,8 +103,9 @@ impl Writes {
     pub(super) fn try_new() -> error::Result<Self> {
         Ok(Self {
             queue: WorkQueue::try_new(c"bcachefs_write")?,
+            ends: WorkQueue::try_new_local(c"bcachefs_written")?,
             runs: Flow::try_new(RUNS_MAX)?,
-            direct_queue: WorkQueue::try_new(c"bcachefs_direct")?,
+            direct_queue: WorkQueue::try_new_local(c"bcachefs_direct")?,
             direct: Flow::try_new(DIRECT_BYTES_MAX)?,
         })
     }
@@ -146,7 +153,7 @@ struct Blocks {
 impl Blocks {
     fn of(inode: &INode<Bcachefs>) -> Self {
         let st = inode.sb().data().fs.view.sb();
-        let copies = WriteOptions::of(st, &inode.data().inode()).nr_replicas;
+        let copies = inode.data().nr_replicas(st);
         let bytes = u64::from(st.sb.block_bytes()).max(SECTOR);
         Self {
             bytes,
@@ -278,7 +285,7 @@ impl FileWrite for Bcachefs {
         let mount = inode.sb().data();
         let turn = Flow::enter(&mount.writes.runs, 1);
         let reserved = core::mem::take(run.reserved_mut());
-        let (pos, len, size) = (run.pos(), run.nr_bytes(), run.size());
+        let (len, size) = (run.nr_bytes(), run.size());
         let failed = |e| pr_err!("{}: writing back: {e}", mount.fs.view.sb().name());
         // Without memory for it, the run is dropped, which ends it with an error.
         let run = match Run::of(run, turn) {
@@ -289,14 +296,19 @@ impl FileWrite for Bcachefs {
             }
         };
         let started = Job::start(inode, run, size, reserved.0).and_then(|job| {
+            if len <= AT_ONCE_BYTES {
+                job.begin();
+                write::start(&job, len, &mount.writes.ends);
+                return Ok(());
+            }
             mount.writes.queue.spawn(move || {
                 // Until its last part has ended, the inode and the mount are there.
                 let Some(run) = job.end.data.run.as_ref() else {
                     return;
                 };
-                let queue = &run.inode().sb().data().writes.queue;
+                let ends = &run.inode().sb().data().writes.ends;
                 job.begin();
-                write::start(&job, pos / SECTOR, len, queue);
+                write::start(&job, len, ends);
             })
         });
         if let Err(e) = started {
@@ -304,21 +316,26 @@ impl FileWrite for Bcachefs {
         }
     }
 
-    fn write_direct(inode: &INode<Self>, pos: u64, data: Vec<u8>, size: u64) -> Result {
+    fn write_direct(inode: &INode<Self>, pos: u64, data: Taken, size: u64) -> Result {
         let _scope = NoFs::enter();
-        let (len, reserved) = (data.len(), reserve_now(inode, data.len())?);
-        let direct = Direct { data, later: None };
+        let len = data.nr_bytes();
+        let reserved = reserve_now(inode, len)?;
+        let direct = Direct {
+            pos,
+            data,
+            later: None,
+        };
         let job = Job::start(inode, direct, size, reserved).map_err(errno)?;
         job.begin();
-        write::run(&job, pos / SECTOR, len);
+        write::run(&job, len);
         let Outcome { done, result } = *job.outcome.lock();
         inode.add_sectors(done.sectors);
         result.map_err(|e| reported("writing", inode.ino(), e))
     }
 
-    fn start_direct(inode: &INode<Self>, pos: u64, data: Vec<u8>, end: DirectEnd<Self>) {
+    fn start_direct(inode: &INode<Self>, pos: u64, data: Taken, end: DirectEnd<Self>) {
         let _scope = NoFs::enter();
-        let len = data.len();
+        let len = data.nr_bytes();
         let reserved = match reserve_now(inode, len) {
             Ok(reserved) => reserved,
             Err(e) => return end.end(Err(e)),
@@ -326,6 +343,7 @@ impl FileWrite for Bcachefs {
         let writes = &inode.sb().data().writes;
         let turn = Flow::enter(&writes.direct, num::sat_u32(len));
         let direct = Direct {
+            pos,
             data,
             later: Some((end, turn)),
         };
@@ -334,7 +352,7 @@ impl FileWrite for Bcachefs {
         // What is dropped before it has begun ends with an error.
         if let Ok(job) = Job::start(inode, direct, size, reserved) {
             job.begin();
-            write::start(&job, pos / SECTOR, len, &writes.direct_queue);
+            write::start(&job, len, &writes.direct_queue);
         }
     }
 

@@ -11,6 +11,12 @@ use crate::{
 pub trait Bytes {
     /// `len` bytes from byte `skip` on, in order. Boundaries of pieces are between blocks.
     fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]>;
+
+    /// How many bytes from byte `skip` on are one behind the other in the file, too: whole blocks.
+    fn together(&self, skip: usize) -> usize {
+        let _ = skip;
+        usize::MAX
+    }
 }
 
 impl Bytes for [u8] {

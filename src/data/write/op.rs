@@ -25,7 +25,6 @@ use crate::{
         num::{
             sat_u32,
             u64_of,
-            usize_of,
             usize_of_u32, //
         },
         pr_err,
@@ -166,7 +165,8 @@ impl Op<'_> {
             let bad = self.store(&place.copies, stored)?;
             match self.settle(&place.copies, len, bad, avoid) {
                 Ok(good) => {
-                    done.add(self.put_keys(at, &sealed.parts, &good)?);
+                    let sector_at = |into: usize| at.saturating_add(u64_of(into / SECTOR));
+                    done.add(self.put_keys(sector_at, &sealed.parts, &good)?);
                     return Ok(sealed.len());
                 }
                 // Elsewhere, if there is another place.
@@ -247,22 +247,23 @@ impl Op<'_> {
         Ok(good)
     }
 
-    /// Puts the keys of what was stored in the btree.
+    /// Puts the keys of what was stored in the btree; `sector_at` says where in the file a byte of
+    /// it goes to.
     #[inline(never)]
     pub(super) fn put_keys(
         &self,
-        at: u64,
+        sector_at: impl Fn(usize) -> u64,
         parts: &[Part],
         copies: &Few<Ptr, 4>,
     ) -> Result<Written> {
         let mut keys = Vec::with_capacity(parts.len())?;
-        let (mut start, mut into) = (at, 0u64);
+        let (mut bytes, mut into) = (0usize, 0u64);
         for part in parts {
             let moved = copies.iter().map(|p| Ptr {
                 offset: Sectors(p.offset.0.saturating_add(into)),
                 ..*p
             });
-            let range = (start, part.sectors);
+            let range = (sector_at(bytes), part.sectors);
             keys.push(key::extent(
                 self.file,
                 range,
@@ -270,7 +271,7 @@ impl Op<'_> {
                 part.crc,
                 moved,
             )?)?;
-            start = start.saturating_add(part.sectors.into());
+            bytes = bytes.saturating_add(usize_of_u32(part.sectors).saturating_mul(SECTOR));
             into = into.saturating_add(part.stored.into());
         }
         let Put { seq, sectors } =
@@ -278,7 +279,7 @@ impl Op<'_> {
         Ok(Written {
             seq,
             sectors,
-            bytes: usize_of(start.saturating_sub(at)).saturating_mul(SECTOR),
+            bytes,
         })
     }
 }

@@ -47,13 +47,12 @@ impl WriteOptions {
     pub fn of(st: &SbState, inode: &Inode) -> Self {
         let or_default = |own: u64, id| option(own).unwrap_or_else(|| st.opts.get(id));
         let csum = or_default(inode.data_checksum.into(), OptId::DataChecksum);
-        let replicas = or_default(inode.data_replicas.into(), OptId::DataReplicas);
         let target = or_default(inode.foreground_target.into(), OptId::ForegroundTarget);
         let compression = or_default(inode.compression.into(), OptId::Compression);
         let block = u32::from(st.sb.block_sectors()).max(1);
         let encoded = low_u32(st.opts.get(OptId::EncodedExtentMax) / SECTOR);
         Self {
-            nr_replicas: low_u8(replicas).max(1),
+            nr_replicas: Self::nr_replicas_of(st, inode.data_replicas),
             csum: match st.sb.encryption_type() {
                 0 => plain(csum),
                 _ if st.opts.is_on(OptId::WideMacs) => CsumType::CHACHA20_POLY1305_128,
@@ -63,6 +62,14 @@ impl WriteOptions {
             compression: Compression::of_option(compression),
             encoded_max: encoded.max(block),
         }
+    }
+}
+
+impl WriteOptions {
+    /// How many copies there are to be with this field of the inode.
+    pub fn nr_replicas_of(st: &SbState, own: u8) -> u8 {
+        let all = || st.opts.get(OptId::DataReplicas);
+        low_u8(option(own).unwrap_or_else(all)).max(1)
     }
 }
 

@@ -19,7 +19,10 @@ use super::{
 use crate::{
     algo::crypt::Seal,
     env::{
-        num::usize_of_u32,
+        num::{
+            sat_u32,
+            usize_of_u32, //
+        },
         Vec, //
     },
     error::{
@@ -94,7 +97,7 @@ impl Op<'_> {
                     true => Some(copy(from, skip, bytes(room))?),
                     false => None,
                 };
-                (self.plain_shapes(room)?, own)
+                (self.plain_shapes(from, skip, room)?, own)
             }
         };
         let mut parts = Vec::with_capacity(shapes.len())?;
@@ -167,23 +170,30 @@ impl Op<'_> {
         Ok(Some(crc))
     }
 
-    /// Parts of so many sectors that are stored as they are.
-    fn plain_shapes(&self, sectors: u32) -> Result<Vec<Shape>> {
+    /// Parts of so many sectors that are stored as they are: `from` from byte `skip` on.
+    fn plain_shapes(
+        &self,
+        from: &(impl Bytes + ?Sized),
+        skip: usize,
+        sectors: u32,
+    ) -> Result<Vec<Shape>> {
         let step = match self.options.csum == CsumType::NONE {
             true => sectors,
             false => self.options.encoded_max,
         }
         .max(1);
         let mut shapes = Vec::new();
-        let mut left = sectors;
+        let (mut left, mut skip) = (sectors, skip);
         while left > 0 {
-            let now = step.min(left);
+            let together = sat_u32(from.together(skip) / SECTOR).max(1);
+            let now = step.min(left).min(together);
             shapes.push(Shape {
                 sectors: now,
                 stored: now,
                 compression: CompressionType::NONE,
             })?;
             left = left.saturating_sub(now);
+            skip = skip.saturating_add(usize_of_u32(now).saturating_mul(SECTOR));
         }
         Ok(shapes)
     }

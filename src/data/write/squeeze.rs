@@ -125,7 +125,8 @@ impl Op<'_> {
         let mut space = st.workspaces.get();
         let (mut at, len) = (0usize, len.min(AHEAD_MAX));
         while at < len {
-            let now = step.min(len.saturating_sub(at));
+            let together = from.together(skip.saturating_add(at)).max(block);
+            let now = step.min(len.saturating_sub(at)).min(together);
             let plain = copy(from, skip.saturating_add(at), now)?;
             // It has to save a block at least.
             let room = now.saturating_sub(block);

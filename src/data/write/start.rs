@@ -10,8 +10,7 @@ use super::{
     },
     op::{
         Op,
-        Written,
-        SECTOR, //
+        Written, //
     },
     seal::Sealed,
     WriteOptions, //
@@ -24,7 +23,6 @@ use crate::{
     },
     data::FileId,
     env::{
-        num::u64_of,
         Arc,
         Vec, //
     },
@@ -44,7 +42,8 @@ use crate::{
     },
 };
 
-/// Data on its way, and who is told of its end. It keeps the filesystem there.
+/// Data on its way, and who is told of its end. It keeps the filesystem there. It can be for more
+/// than one range of a file.
 pub trait Source: Bytes + Send + Sync + 'static {
     /// What writes.
     fn engine(&self) -> Result<Engine<'_>>;
@@ -57,6 +56,9 @@ pub trait Source: Bytes + Send + Sync + 'static {
 
     /// The file.
     fn file(&self) -> FileId;
+
+    /// The sector of the file that byte `skip` goes to.
+    fn sector_at(&self, skip: usize) -> u64;
 
     /// How its data is written.
     fn options(&self) -> &WriteOptions;
@@ -75,22 +77,20 @@ pub trait Source: Bytes + Send + Sync + 'static {
 /// One place that data goes to.
 struct Leg<S: Source> {
     source: Arc<S>,
-    /// The sector of the file, the byte of the source, and how many bytes.
-    at: u64,
+    /// The first byte of the source, and how many bytes.
     skip: usize,
     len: usize,
     place: KeptPlace,
     sealed: Sealed,
 }
 
-/// Starts writing the first `len` bytes of `source` at sector `at` of the file; both whole blocks.
-/// What they come to, and that they can not be written, is told to the source, by a task of
-/// `queue`, which must be there until then.
+/// Starts writing the first `len` bytes of `source`, whole blocks. What they come to, and that they
+/// can not be written, is told to the source, by a task of `queue`, which must be there until then.
 ///
 /// C: `bch2_write()`.
-pub fn start<S: Source>(source: &Arc<S>, at: u64, len: usize, queue: &WorkQueue) {
+pub fn start<S: Source>(source: &Arc<S>, len: usize, queue: &WorkQueue) {
     let sent = plugged(|| {
-        send_all(source, at, len, |flight| {
+        send_all(source, len, |flight| {
             flight.detach(queue);
             Ok(())
         })
@@ -101,9 +101,9 @@ pub fn start<S: Source>(source: &Arc<S>, at: u64, len: usize, queue: &WorkQueue)
 }
 
 /// The same, and waits until all was told to the source.
-pub fn run<S: Source>(source: &Arc<S>, at: u64, len: usize) {
+pub fn run<S: Source>(source: &Arc<S>, len: usize) {
     let mut flights = Vec::new();
-    let sent = plugged(|| send_all(source, at, len, |flight| flights.push(flight)));
+    let sent = plugged(|| send_all(source, len, |flight| flights.push(flight)));
     for flight in flights {
         flight.wait();
     }
@@ -125,30 +125,23 @@ fn op_of<S: Source>(source: &S) -> Result<Op<'_>> {
 /// Sends data to as many places as it takes. What `each` fails for is not told to the source.
 fn send_all<S: Source>(
     source: &Arc<S>,
-    mut at: u64,
     len: usize,
     mut each: impl FnMut(Flight<Leg<S>>) -> Result,
 ) -> Result {
     op_of(&**source)?.check_aligned(len)?;
     let mut skip = 0usize;
     while skip < len {
-        let flight = send_some(source, at, skip, len.saturating_sub(skip))?;
+        let flight = send_some(source, skip, len.saturating_sub(skip))?;
         let now = flight.payload().len;
         each(flight)?;
         skip = skip.saturating_add(now);
-        at = at.saturating_add(u64_of(now / SECTOR));
     }
     Ok(())
 }
 
 /// Sends the first of `len` bytes to one place.
 #[inline(never)]
-fn send_some<S: Source>(
-    source: &Arc<S>,
-    at: u64,
-    skip: usize,
-    len: usize,
-) -> Result<Flight<Leg<S>>> {
+fn send_some<S: Source>(source: &Arc<S>, skip: usize, len: usize) -> Result<Flight<Leg<S>>> {
     let op = op_of(&**source)?;
     let squeezed = op.squeeze(&**source, skip, len)?;
     let wanted = squeezed.as_ref().map_or(len, |s| s.bytes.len());
@@ -162,7 +155,6 @@ fn send_some<S: Source>(
     }
     let flight = Flight::try_new(Leg {
         source: source.clone(),
-        at,
         skip,
         len,
         place: place.keep(),
@@ -205,7 +197,8 @@ impl<S: Source> Leg<S> {
             &mut avoid,
         ) {
             Ok(good) => {
-                *written = op.put_keys(self.at, &self.sealed.parts, &good)?;
+                let sector_at = |into: usize| self.source.sector_at(self.skip.saturating_add(into));
+                *written = op.put_keys(sector_at, &self.sealed.parts, &good)?;
                 Ok(())
             }
             Err(e @ Error::DataWriteFailed) => self.again(&op, avoid, e, written),
@@ -215,8 +208,15 @@ impl<S: Source> Leg<S> {
 
     #[cold]
     fn again(&self, op: &Op<'_>, avoid: DevMask, e: Error, written: &mut Written) -> Result {
-        let data = copy(&*self.source, self.skip, self.len)?;
-        op.write_avoiding(self.at, &data, avoid, Some(e), written)
+        let (mut skip, end) = (self.skip, self.skip.saturating_add(self.len));
+        while skip < end {
+            let len = end.saturating_sub(skip).min(self.source.together(skip));
+            let data = copy(&*self.source, skip, len)?;
+            let at = self.source.sector_at(skip);
+            op.write_avoiding(at, &data, avoid, Some(e), written)?;
+            skip = skip.saturating_add(len.max(1));
+        }
+        Ok(())
     }
 }
 

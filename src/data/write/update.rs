@@ -82,7 +82,7 @@ pub fn put_extent(
     Ok(all)
 }
 
-/// Puts `keys`, extents one behind the other, as [`put_extent`] would each of them: in one
+/// Puts `keys`, extents in order that do not overlap, as [`put_extent`] would each of them: in one
 /// transaction, if that does not overwrite too much.
 pub(super) fn put_extents(
     engine: Engine<'_>,

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Regular files: writing past the page cache.
-//!
-//! The data is copied: then nobody can change it while its checksum is made, and the process may
-//! have it anywhere.
 
 use super::{
     inode::INode,
+    taken::Taken,
     write::{
         round_down,
         FileWrite, //
@@ -15,10 +13,7 @@ use super::{
 };
 use crate::{
     bindings,
-    env::{
-        num,
-        Vec, //
-    },
+    env::num,
     error::errno::Errno,
     sys::{
         check,
@@ -102,7 +97,7 @@ pub(super) unsafe fn write<T: FileWrite>(
     while result.is_ok() {
         // SAFETY: As above.
         let (data, left) = unsafe {
-            let data = take(from);
+            let data = Taken::from_iter(from, DIRECT_BYTES);
             (data, bindings::iov_iter_count(from))
         };
         let mut data = match data {
@@ -112,19 +107,19 @@ pub(super) unsafe fn write<T: FileWrite>(
                 break;
             }
         };
-        let got = data.len();
+        let got = data.nr_bytes();
         data.truncate(num::usize_of(round_down(inode, num::u64_of(got))));
-        if data.is_empty() {
+        let len = data.nr_bytes();
+        if len == 0 {
             if left != 0 || got != 0 {
                 result = Err(Errno::EFAULT);
             }
             break;
         }
-        if queues && data.len() == count {
+        if queues && len == count {
             // SAFETY: As above.
             return unsafe { queue(inode, iocb, pos, data) };
         }
-        let len = data.len();
         let end = pos.saturating_add(num::u64_of(len));
         result = T::write_direct(inode, pos, data, end);
         if result.is_ok() {
@@ -148,22 +143,6 @@ pub(super) unsafe fn write<T: FileWrite>(
     }
 }
 
-/// Copies the next bytes of a process: fewer when some of its memory is not there.
-///
-/// # Safety
-///
-/// `from` must be an iterator over the caller's memory.
-unsafe fn take(from: *mut bindings::iov_iter) -> Result<Vec<u8>> {
-    // SAFETY: By the function's contract.
-    let len = unsafe { bindings::iov_iter_count(from) }.min(DIRECT_BYTES);
-    let mut data = Vec::new();
-    data.resize(len, 0u8).map_err(|_| Errno::ENOMEM)?;
-    // SAFETY: As above. The memory is as long as is said.
-    let got = unsafe { bindings::bch_rs_take_from_iter(data.as_mut_ptr().cast(), len, from) };
-    data.truncate(got);
-    Ok(data)
-}
-
 /// Writes when the system call has returned, too.
 ///
 /// # Safety
@@ -173,7 +152,7 @@ unsafe fn queue<T: FileWrite>(
     inode: &INode<T>,
     iocb: *mut bindings::kiocb,
     pos: u64,
-    data: Vec<u8>,
+    data: Taken,
 ) -> isize {
     let Some(iocb) = NonNull::new(iocb) else {
         return failed(Errno::EINVAL);
@@ -185,7 +164,7 @@ unsafe fn queue<T: FileWrite>(
         iocb,
         inode: NonNull::from(inode),
         pos,
-        len: data.len(),
+        len: data.nr_bytes(),
     };
     T::start_direct(inode, pos, data, end);
     failed(EIOCBQUEUED)

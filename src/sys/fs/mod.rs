@@ -29,6 +29,7 @@
 //! | `sb.rs`      | superblocks                                                               |
 //! | `seq.rs`     | text for `/proc/mounts`                                                   |
 //! | `subvolume.rs` | filesystems within the filesystem                                       |
+//! | `taken.rs`   | what a process writes past the page cache                                 |
 //! | `types.rs`   | filesystem types and their registration                                   |
 //! | `write.rs`   | regular files: what iomap wants when they are written                     |
 //! | `write_back.rs` | dirty folios on their way to the devices                                |
@@ -62,6 +63,7 @@ mod remap;
 mod sb;
 mod seq;
 mod subvolume;
+mod taken;
 mod types;
 mod write;
 mod write_back;
@@ -96,6 +98,7 @@ pub use self::{
         Subvolumes,
         UserPath, //
     },
+    taken::Taken,
     types::{FsType, Registration},
     write::FileWrite,
     write_back::DirtyRun,

@@ -9,6 +9,7 @@ use super::{
     direct_write::DirectEnd,
     file::FileData,
     inode::INode,
+    taken::Taken,
     write_back::DirtyRun,
     Result, //
 };
@@ -16,8 +17,7 @@ use crate::{
     bindings,
     env::{
         num,
-        Box,
-        Vec, //
+        Box, //
     },
     sys::{
         iomap::MAP_MAPPED,
@@ -72,10 +72,10 @@ pub trait FileWrite: FileData {
 
     /// Writes `data`, whole blocks, at byte `pos`, and waits for it. The file has `size` bytes
     /// then, if it had less.
-    fn write_direct(inode: &INode<Self>, pos: u64, data: Vec<u8>, size: u64) -> Result;
+    fn write_direct(inode: &INode<Self>, pos: u64, data: Taken, size: u64) -> Result;
 
     /// Writes `data`, whole blocks, at byte `pos`, and ends it, now or later.
-    fn start_direct(inode: &INode<Self>, pos: u64, data: Vec<u8>, end: DirectEnd<Self>);
+    fn start_direct(inode: &INode<Self>, pos: u64, data: Taken, end: DirectEnd<Self>);
 
     /// Waits until all that was written back is safe from a loss of power.
     fn sync_data(inode: &INode<Self>) -> Result;

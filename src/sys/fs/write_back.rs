@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writing back: dirty folios of a file, collected to runs that are contiguous in it.
+//! Writing back: dirty folios of a file, collected to runs: what is contiguous, or small.
 
 use super::{
     inode::INode,
@@ -26,8 +26,15 @@ use core::{
     slice, //
 };
 
+/// The most bytes of a run that is not contiguous in the file. What is written here and there is
+/// written together, to one place and with few transactions; but whoever waits for a part of it
+/// waits for all.
+const SCATTERED_BYTES: usize = 128 << 10;
+
 /// A range of a folio under writeback.
 struct Part {
+    /// Its first byte in the file.
+    pos: u64,
     folio: NonNull<bindings::folio>,
     offset: usize,
     len: usize,
@@ -43,6 +50,10 @@ impl Part {
             slice::from_raw_parts(base.add(self.offset), self.len)
         }
     }
+
+    fn end(&self) -> u64 {
+        self.pos.saturating_add(num::u64_of(self.len))
+    }
 }
 
 /// A run of dirty bytes of a file, whole blocks, under writeback. Whoever holds it has to end it,
@@ -56,9 +67,9 @@ impl Part {
 /// wait before it changes them or lets a process do so.
 pub struct DirtyRun<T: FileWrite> {
     inode: NonNull<INode<T>>,
-    pos: u64,
     len: usize,
     size: u64,
+    is_contiguous: bool,
     is_unstable: bool,
     is_waited_for: bool,
     parts: Vec<Part>,
@@ -79,7 +90,33 @@ impl<T: FileWrite> DirtyRun<T> {
 
     /// The first byte.
     pub fn pos(&self) -> u64 {
-        self.pos
+        self.parts.first().map_or(0, |part| part.pos)
+    }
+
+    /// Where byte `skip` of it is in the file, and how many bytes from there on are contiguous.
+    pub fn place_of(&self, skip: usize) -> (u64, usize) {
+        let mut skip = skip;
+        if self.is_contiguous {
+            let pos = self.pos().saturating_add(num::u64_of(skip));
+            return (pos, self.len.saturating_sub(skip));
+        }
+        let mut parts = self.parts.iter();
+        let first = loop {
+            match parts.next() {
+                Some(part) if part.len <= skip => skip = skip.saturating_sub(part.len),
+                Some(part) => break part,
+                None => return (u64::MAX, 0),
+            }
+        };
+        let (mut end, mut len) = (first.end(), first.len.saturating_sub(skip));
+        for part in parts.take_while(|part| {
+            let goes_on = part.pos == end;
+            end = part.end();
+            goes_on
+        }) {
+            len = len.saturating_add(part.len);
+        }
+        (first.pos.saturating_add(num::u64_of(skip)), len)
     }
 
     /// How many bytes.
@@ -137,9 +174,13 @@ impl<T: FileWrite> DirtyRun<T> {
     fn end_parts(&mut self, result: Result) {
         let inode = self.inode().as_ptr();
         if let Err(e) = result {
-            let (pos, len) = (self.pos, num::u64_of(self.len));
-            // SAFETY: The inode is there until the last part was ended.
-            unsafe { bindings::bch_rs_note_error(inode, pos, len, negative(e)) };
+            let mut skip = 0;
+            while skip < self.len {
+                let (pos, len) = self.place_of(skip);
+                // SAFETY: The inode is there until the last part was ended.
+                unsafe { bindings::bch_rs_note_error(inode, pos, num::u64_of(len), negative(e)) };
+                skip = skip.saturating_add(len.max(1));
+            }
         }
         for part in core::mem::take(&mut self.parts) {
             // SAFETY: By the type invariant iomap waits for just this.
@@ -218,6 +259,7 @@ unsafe extern "C" fn writeback_range<T: FileWrite>(
     let is_waited_for = unsafe { bindings::bch_rs_wbc_waits(wpc.wbc) };
     let part = match NonNull::new(folio) {
         Some(folio) => Part {
+            pos,
             folio,
             offset,
             len: num::usize_of_u32(len),
@@ -226,23 +268,22 @@ unsafe extern "C" fn writeback_range<T: FileWrite>(
     };
     let run = NonNull::new(wpc.wb_ctx.cast::<DirtyRun<T>>());
     // SAFETY: As above.
-    let fits = run.is_some_and(|run| unsafe { run.as_ref() }.goes_on_at(pos, len));
+    let fits = run.is_some_and(|run| unsafe { run.as_ref() }.takes(&part));
     let run = match run {
         Some(run) if fits => Ok(run),
         _ => {
             // SAFETY: As above; the context does not refer to it any more.
             unsafe { submit::<T>(wpc) };
-            begin(inode, pos, is_waited_for).inspect(|run| wpc.wb_ctx = run.as_ptr().cast())
+            begin(inode, is_waited_for).inspect(|run| wpc.wb_ctx = run.as_ptr().cast())
         }
     };
     // SAFETY: As above; nobody else has the run.
-    let added = run.and_then(|mut run| unsafe { run.as_mut() }.parts.push(part).map(|()| run));
+    let added = run.and_then(|mut run| unsafe { run.as_mut() }.push(part).map(|()| run));
     match added {
         Ok(mut run) => {
             // SAFETY: As above.
             let run = unsafe { run.as_mut() };
             let end = pos.saturating_add(len.into());
-            run.len = run.len.saturating_add(num::usize_of_u32(len));
             run.size = run.size.max(end.min(end_pos));
             // SAFETY: iomap passes a folio of the inode, locked: nobody pins it meanwhile, as it
             // can not be written through a page table.
@@ -255,17 +296,13 @@ unsafe extern "C" fn writeback_range<T: FileWrite>(
     }
 }
 
-fn begin<T: FileWrite>(
-    inode: &INode<T>,
-    pos: u64,
-    is_waited_for: bool,
-) -> Result<NonNull<DirtyRun<T>>> {
+fn begin<T: FileWrite>(inode: &INode<T>, is_waited_for: bool) -> Result<NonNull<DirtyRun<T>>> {
     // INVARIANT: There is no part yet.
     let run = Box::try_new(DirtyRun {
         inode: NonNull::from(inode),
-        pos,
         len: 0,
         size: 0,
+        is_contiguous: true,
         is_unstable: false,
         is_waited_for,
         parts: Vec::new(),
@@ -275,10 +312,25 @@ fn begin<T: FileWrite>(
 }
 
 impl<T: FileWrite> DirtyRun<T> {
-    fn goes_on_at(&self, pos: u64, len: u32) -> bool {
-        let len = num::usize_of_u32(len);
-        self.pos.saturating_add(num::u64_of(self.len)) == pos
-            && self.len.saturating_add(len) <= T::RUN_BYTES
+    /// Whether a part goes to the same run. Parts come in the order they have in the file.
+    fn takes(&self, part: &Part) -> bool {
+        let max = match self.is_contiguous && self.goes_on_with(part) {
+            true => T::RUN_BYTES,
+            false => SCATTERED_BYTES,
+        };
+        self.len.saturating_add(part.len) <= max
+    }
+
+    fn goes_on_with(&self, part: &Part) -> bool {
+        self.parts.last().is_none_or(|last| last.end() == part.pos)
+    }
+
+    fn push(&mut self, part: Part) -> Result {
+        let (len, goes_on) = (part.len, self.goes_on_with(&part));
+        self.parts.push(part)?;
+        self.len = self.len.saturating_add(len);
+        self.is_contiguous &= goes_on;
+        Ok(())
     }
 }
 

@@ -71,12 +71,13 @@ struct Told {
     is_over: bool,
 }
 
-/// Data, in pieces of one block.
+/// Data, in pieces of one block, each of which has a place in the file.
 struct Data {
     fs: Arc<SpaceFs>,
     id: FileId,
     options: WriteOptions,
     bytes: Vec<u8>,
+    blocks: Vec<u64>,
     size: u64,
     told: Arc<Mutex<Told>>,
 }
@@ -85,6 +86,13 @@ impl Bytes for Data {
     fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
         let block = self.fs.view.sb().sb.block_bytes() as usize;
         self.bytes[skip..skip + len].chunks(block)
+    }
+
+    fn together(&self, skip: usize) -> usize {
+        let block = self.fs.view.sb().sb.block_bytes() as usize;
+        let from = &self.blocks[skip / block..];
+        let nr = from.iter().zip(from[0]..).take_while(|(a, b)| *a == b);
+        nr.count() * block - skip % block
     }
 }
 
@@ -103,6 +111,12 @@ impl Source for Data {
 
     fn file(&self) -> FileId {
         self.id
+    }
+
+    fn sector_at(&self, skip: usize) -> u64 {
+        let block = u64::from(self.fs.view.sb().sb.block_bytes());
+        let pos = self.blocks[skip / block as usize] * block + skip as u64 % block;
+        pos / SECTOR
     }
 
     fn options(&self) -> &WriteOptions {
@@ -138,24 +152,39 @@ fn begin(
     queue: Option<&WorkQueue>,
     r: &mut Random,
 ) -> Arc<Mutex<Told>> {
+    begin_at(fs, file, (at..at + nr).collect(), queue, r)
+}
+
+/// The same with these blocks, in order.
+fn begin_at(
+    fs: &Arc<SpaceFs>,
+    file: &mut File,
+    blocks: Vec<u64>,
+    queue: Option<&WorkQueue>,
+    r: &mut Random,
+) -> Arc<Mutex<Told>> {
     let block = u64::from(fs.view.sb().sb.block_bytes());
-    let (pos, len) = (at * block, (nr * block) as usize);
+    let len = blocks.len() * block as usize;
     let bytes: Vec<u8> = (0..len).map(|_| r.next() as u8).collect();
-    file.resize((pos + len as u64).max(file.bytes.len() as u64));
-    file.bytes[pos as usize..][..len].copy_from_slice(&bytes);
+    let end = (blocks.last().unwrap() + 1) * block;
+    file.resize(end.max(file.bytes.len() as u64));
+    for (at, from) in blocks.iter().zip(bytes.chunks(block as usize)) {
+        file.bytes[(at * block) as usize..][..block as usize].copy_from_slice(from);
+    }
     let told = Arc::new(Mutex::new(Told::default()));
     let source = EnvArc::try_new(Data {
         fs: fs.clone(),
         id: file.id,
         options: file.options,
         bytes,
-        size: pos + len as u64,
+        blocks,
+        size: end,
         told: told.clone(),
     })
     .unwrap();
     match queue {
-        Some(queue) => start(&source, pos / SECTOR, len, queue),
-        None => run(&source, pos / SECTOR, len),
+        Some(queue) => start(&source, len, queue),
+        None => run(&source, len),
     }
     told
 }
@@ -200,6 +229,64 @@ fn what_nobody_waits_for_is_there_in_the_end() {
     write_without_waiting("v113-tree", CsumType::CRC32C);
     write_without_waiting("engine-small", CsumType::NONE);
     write_without_waiting("v113-repl2", CsumType::XXHASH);
+}
+
+/// Blocks here and there that are written together, encoded in different ways, in a filesystem that
+/// is used otherwise; and where devices fail.
+#[test]
+fn what_is_scattered_is_written_together() {
+    for (nr, image) in ["v113-tree", "engine-small", "v113-repl2"]
+        .into_iter()
+        .enumerate()
+    {
+        let fs = Arc::new(open(disks(image).unwrap()));
+        let mut r = Random(11 + nr as u64);
+        let mut files = first_files(&fs.view, fs.engine(), 1);
+        let mut end = 0;
+        for round in 0..30 {
+            let file = &mut files[0];
+            file.options.csum = [CsumType::CRC32C, CsumType::NONE, CsumType::CRC64][round % 3];
+            file.options.compression = Compression::of_option((round % 5 == 0).into());
+            // More than there are devices: then it is as many as there are.
+            file.options.nr_replicas = match image {
+                "v113-repl2" => 2,
+                _ => 1 + (round % 4) as u8,
+            };
+            let most = 1 + r.below(40);
+            let mut blocks: Vec<u64> = (0..most).map(|_| r.below(300)).collect();
+            blocks.sort_unstable();
+            blocks.dedup();
+            let nr_blocks = blocks.len() as u64;
+            end = end.max(blocks.last().unwrap() + 1);
+            let fails = image == "v113-repl2" && r.one_in(3);
+            if fails {
+                fs.media[1].fail_from_then_on(Kind::Write, 0);
+            }
+            let queue = WorkQueue::try_new(c"writes").unwrap();
+            let waits = r.one_in(2) || fails;
+            let queue = (!waits).then_some(queue);
+            let told = match fails {
+                true => begin_at(&fs, file, blocks, None, &mut r),
+                false => fs.live(|_| {
+                    let told = begin_at(&fs, file, blocks, queue.as_ref(), &mut r);
+                    // Waits for all of it.
+                    drop(queue);
+                    told
+                }),
+            };
+            let told = told.lock().unwrap();
+            assert!(told.is_over);
+            assert!(told.results.iter().all(Result::is_ok), "{:?}", told.results);
+            let block = u64::from(fs.view.sb().sb.block_bytes());
+            assert_eq!(told.written.bytes as u64, nr_blocks * block);
+            for medium in &fs.media {
+                medium.heal();
+            }
+            check_all(&fs, &files);
+        }
+        fs.shut_down();
+        fs.check();
+    }
 }
 
 /// One device fails: what is on the others is found. All fail: that is told, and nothing changes.
@@ -264,11 +351,12 @@ fn what_is_compressed_takes_less() {
                 id: file.id,
                 options: file.options,
                 bytes,
+                blocks: (start / block..(start + len) / block).collect(),
                 size: start + len,
                 told: told.clone(),
             })
             .unwrap();
-            fs.live(|_| run(&source, start / SECTOR, len as usize));
+            fs.live(|_| run(&source, len as usize));
             assert_eq!(told.lock().unwrap().written.bytes as u64, len);
             let (stored, marked) = stored(&fs, file, start / SECTOR);
             println!(
