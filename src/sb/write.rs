@@ -165,6 +165,21 @@ impl SbState {
         self.change_super(|sb| sb.add_replicas(data_type, devs))
     }
 
+    /// Has the superblock say that features are used, by their bits: before anything is that only
+    /// those can read who know them.
+    ///
+    /// C: `bch2_check_set_feature()`.
+    pub fn use_features(&self, bits: u64) -> Result {
+        let has = |sb: &Superblock| sb.features().0.first().is_some_and(|f| f & bits == bits);
+        self.change_super(|sb| {
+            let is_new = !has(sb);
+            if is_new {
+                sb.change_features(bits, 0);
+            }
+            Ok(is_new)
+        })
+    }
+
     /// Changes the superblock, and writes it if `change` says so. When it can not be written as it
     /// should be, writing ends: nothing can be relied on then.
     pub fn change_super(&self, change: impl FnOnce(&mut Superblock) -> Result<bool>) -> Result {

@@ -38,7 +38,7 @@ SECONDS, SIZE = 120, 1 << 20
 IMAGES = 'v113-tree', 'v113-repl2', 'v113-csum-none', 'v113-snap', 'v113-block512', 'v113-encrypted'
 COMPRESSED = {'v113-tree': 'compression=lz4', 'v113-repl2': 'compression=gzip', 'v113-encrypted': 'compression=zstd:7'}
 KEEP_SIZE, PUNCH_HOLE, COLLAPSE, ZERO_RANGE, INSERT = 1, 2, 8, 16, 32
-FICLONE, FICLONERANGE = 0x40049409, 0x4020940d
+FICLONE, FICLONERANGE, FIEMAP, INLINE = 0x40049409, 0x4020940d, 0xc020660b, 0x200
 # System calls and a command of io_submit(2).
 IO_SETUP, IO_DESTROY, IO_GETEVENTS, IO_SUBMIT, PWRITE = 206, 207, 208, 209, 1
 
@@ -477,6 +477,121 @@ def queued(name, nr):
     return wrong
 
 
+def is_inline(path):
+    """Whether the data of a file is where its keys are."""
+    fd, request = os.open(path, os.O_RDONLY), bytearray(struct.pack('QQIIII', 0, 1 << 62, 1, 0, 1, 0) + bytes(56))
+    fcntl.ioctl(fd, FIEMAP, request)
+    os.close(fd)
+    (nr,), (flags,) = struct.unpack_from('I', request, 20), struct.unpack_from('I', request, 32 + 40)
+    return nr == 1 and bool(flags & INLINE)
+
+
+def make_small(top, r, nr):
+    """Files from a byte to some KiB, by name."""
+    os.mkdir(top)
+    made = {os.path.join(top, str(i)): r.randbytes(r.choice((1, 20, 500, 1024, 1025, 1 + r.randrange(5000)))) for i in
+            range(nr)}
+    for path, data in made.items():
+        with open(path, 'wb') as f:
+            f.write(data)
+    return made
+
+
+def small(name, seed, nr):
+    """Small files, whose data is kept with their keys: overwritten, made longer, shorter, and shared."""
+    files, wrong, r = common.unpack(name), [], random.Random(seed)
+    man = rw.unlocked(name, files)
+
+    def compare(how):
+        for path, data in made.items():
+            with open(path, 'rb') as f:
+                if f.read() != data:
+                    wrong.append(f'{path} of {len(data)} bytes differs {how}')
+
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        made = make_small(os.path.join(common.MNT, 'small'), r, nr)
+        os.sync()
+        most = min(os.statvfs(common.MNT).f_bsize // 2, 1024)
+        wrong += [f'{p} of {len(d)} bytes: inline {is_inline(p)}' for p, d in made.items()
+                  if is_inline(p) != (len(d) <= most)]
+        for turn in range(4):
+            for path, data in list(made.items()):
+                fd, way = os.open(path, os.O_RDWR), r.randrange(5)
+                if way == 0:
+                    at, more = r.randrange(len(data) + 1), r.randbytes(1 + r.randrange(300))
+                    os.pwrite(fd, more, at)
+                    data = data[:at] + more + data[at + len(more):]
+                elif way == 1:
+                    size = r.randrange(r.choice((2 * len(data), 10000))) + 1
+                    os.ftruncate(fd, size)
+                    data = data[:size] + bytes(max(0, size - len(data)))
+                elif way == 2:
+                    other = f'{path}.{turn}'
+                    to = os.open(other, os.O_RDWR | os.O_CREAT)
+                    fcntl.ioctl(to, FICLONE, fd)
+                    made[other] = data
+                    if r.random() < .5:
+                        os.pwrite(to, b'x', 0)
+                        made[other] = b'x' + data[1:]
+                    os.close(to)
+                elif way == 3:
+                    os.fsync(fd)
+                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                made[path] = data
+                os.close(fd)
+            compare(f'in turn {turn}')
+            if turn == 1:
+                umount()
+                mount(dev.source, flags=0)
+                compare('when mounted again')
+        umount()
+        mount(dev.source, 'noinline_data', flags=0)
+        compare('when mounted again')
+        path = os.path.join(common.MNT, 'not-inline')
+        with open(path, 'wb') as f:
+            f.write(b'not inline')
+        os.sync()
+        wrong += [f'{path} is inline'] if is_inline(path) else []
+        umount()
+        wrong += fsck(man, dev.devices)
+    return wrong
+
+
+def scattered(name, seed, nr):
+    """Blocks here and there, which are written together."""
+    files, wrong, r = common.unpack(name), [], random.Random(seed)
+    man = rw.unlocked(name, files)
+    with Loop(files) as dev:
+        mount(dev.source, COMPRESSED.get(name, ''), flags=0)
+        want = bytearray(r.randbytes(4 << 20))
+        path = os.path.join(common.MNT, 'scattered')
+        fd = os.open(path, os.O_RDWR | os.O_CREAT)
+        os.write(fd, want)
+        for turn in range(3):
+            os.fsync(fd)
+            for _ in range(nr):
+                at, data = r.randrange(len(want) >> 12) << 12, r.randbytes(r.choice((100, 4096, 4096, 9000)))
+                os.pwrite(fd, data, at)
+                want[at:at + len(data)] = data
+            if turn == 1:
+                os.close(fd)
+                umount()
+                mount(dev.source, flags=0)
+                fd = os.open(path, os.O_RDWR)
+            found = os.pread(fd, len(want) + 1, 0)
+            if found != want:
+                first = next((i for i, (a, b) in enumerate(zip(found, want)) if a != b), len(found))
+                wrong.append(f'turn {turn}: byte {first} of {len(found)} differs')
+        os.close(fd)
+        umount()
+        with Mounted(dev.source), open(path, 'rb') as f:
+            if f.read() != want:
+                wrong.append('differs in the end')
+        wrong += fsck(man, dev.devices)
+    return wrong
+
+
 def full(name):
     """The last byte there is can be written, and what was written is there; with space again, writing
     goes on."""
@@ -543,6 +658,12 @@ def keep(to, seed, nr):
         with Loop(files) as dev:
             mount(dev.source, COMPRESSED.get(name, ''), flags=0)
             paths = regular_files(common.MNT, 3)
+            for nr_small, path in enumerate(make_small(os.path.join(common.MNT, 'small'), random.Random(seed), 60)):
+                if nr_small % 3 == 0:
+                    os.sync()
+                    shutil.copyfile(path, path + '.copy')
+                    with open(path, 'rb') as f, open(path + '.clone', 'wb') as clone:
+                        fcntl.ioctl(clone, FICLONE, f)
             wrong = in_processes([lambda p=p, i=i: churned(p, f'{seed}.{i}', nr) for i, p in enumerate(paths)])
             found, errors = sums(common.MNT)
             umount()
@@ -591,6 +712,9 @@ def main():
     tests += [(f'{n}: what fsync said is safe', safe_after_fsync, n, seed, nr // 2) for n in IMAGES[:2]]
     tests += [('v113-snap: a snapshot that is read-only', read_only_snapshot, 'v113-snap')]
     tests += [('v113-threedev: direct writes that are queued', queued, 'v113-threedev', 36)]
+    tests += [(f'{n}: small files, seed {seed}', small, n, seed, 120) for n in
+              ('v113-tree', 'v113-block512', 'v113-encrypted')]
+    tests += [(f'{n}: writes here and there, seed {seed}', scattered, n, seed, 150) for n in IMAGES[:3]]
     tests += [(f'{n}: until it is full', full, n) for n in IMAGES[:1]]
     tap.check_each(log, tests, SECONDS)
     tap.done()

@@ -73,6 +73,11 @@ pub(super) fn extent(
     KeyBuf::of(k, &value)
 }
 
+/// The key of data that is in the key itself, filled up with zeros.
+pub(super) fn inline(file: FileId, start: u64, end: u64, data: &[u8]) -> Result<KeyBuf> {
+    KeyBuf::of(header(file, KeyType::INLINE_DATA, start, end)?, data)
+}
+
 /// The key of space that is set aside for a range.
 pub(super) fn reservation(file: FileId, start: u64, end: u64, nr_replicas: u8) -> Result<KeyBuf> {
     let value = Reservation {

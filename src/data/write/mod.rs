@@ -9,6 +9,7 @@
 //! | `seal.rs`    | what is stored of data: encrypted, with its checksum                      |
 //! | `squeeze.rs` | [`Compression`] of what is written                                         |
 //! | `key.rs`     | the keys of extents                                                       |
+//! | `inline.rs`  | small files, kept with the keys                                           |
 //! | `op.rs`      | [`write()`]: data to the devices, then its keys to the btree                |
 //! | `start.rs`   | [`start`]: the same, without waiting                                       |
 //! | `update.rs`  | [`put_extent`]: extents and what they mean for the inode, together          |
@@ -25,6 +26,7 @@
 
 mod bytes;
 mod cut;
+mod inline;
 mod key;
 mod logged;
 mod op;

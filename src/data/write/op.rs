@@ -107,6 +107,10 @@ pub fn write(
         size,
     };
     op.check_aligned(data.len())?;
+    if let Some(written) = op.put_inline(data, at, data.len())? {
+        done.add(written);
+        return Ok(());
+    }
     op.write_avoiding(at, data, DevMask::default(), None, done)
 }
 

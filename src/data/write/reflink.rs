@@ -74,11 +74,9 @@ pub fn share(
     size: u64,
     done: &mut u64,
 ) -> Result<Put> {
-    view.sb().change_super(|sb| {
-        let is_set = sb.features().has(Features::REFLINK);
-        sb.change_features(1 << Features::REFLINK, 0);
-        Ok(!is_set)
-    })?;
+    // Inline data can be among it.
+    view.sb()
+        .use_features(1 << Features::REFLINK | 1 << Features::REFLINK_INLINE_DATA)?;
     let mut all = Put::default();
     let end = from.1.saturating_add(sectors);
     while *done < sectors {

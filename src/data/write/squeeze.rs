@@ -108,17 +108,7 @@ impl Op<'_> {
         let (Some(features), st) = (how.features(), self.view.sb()) else {
             return Ok(None);
         };
-        st.change_super(|sb| {
-            let is_new = sb
-                .features()
-                .0
-                .first()
-                .is_none_or(|f| f & features != features);
-            if is_new {
-                sb.change_features(features, 0);
-            }
-            Ok(is_new)
-        })?;
+        st.use_features(features)?;
         let block = usize_of_u32(st.sb.block_bytes());
         let step = usize_of_u32(self.options.encoded_max).saturating_mul(SECTOR);
         let mut made = Squeezed::default();

@@ -85,7 +85,8 @@ struct Leg<S: Source> {
 }
 
 /// Starts writing the first `len` bytes of `source`, whole blocks. What they come to, and that they
-/// can not be written, is told to the source, by a task of `queue`, which must be there until then.
+/// can not be written, is told to the source, by a task of `queue`, which must be there until then;
+/// or before this returns.
 ///
 /// C: `bch2_write()`.
 pub fn start<S: Source>(source: &Arc<S>, len: usize, queue: &WorkQueue) {
@@ -128,7 +129,12 @@ fn send_all<S: Source>(
     len: usize,
     mut each: impl FnMut(Flight<Leg<S>>) -> Result,
 ) -> Result {
-    op_of(&**source)?.check_aligned(len)?;
+    let op = op_of(&**source)?;
+    op.check_aligned(len)?;
+    if let Some(written) = op.put_inline(&**source, source.sector_at(0), len)? {
+        source.part_ended(written, Ok(()));
+        return Ok(());
+    }
     let mut skip = 0usize;
     while skip < len {
         let flight = send_some(source, skip, len.saturating_sub(skip))?;

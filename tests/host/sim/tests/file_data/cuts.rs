@@ -77,10 +77,9 @@ impl Past {
             for (at, found) in found.chunks(block).enumerate() {
                 let was = states.iter().any(|s| {
                     let bytes = s[nr].bytes.get(at * block..).unwrap_or(&[]);
-                    match bytes.get(..block) {
-                        Some(bytes) => bytes == found,
-                        None => found.iter().all(|b| *b == 0),
-                    }
+                    // Behind the end there are zeros.
+                    let want = bytes.iter().chain(std::iter::repeat(&0));
+                    found.iter().zip(want).all(|(a, b)| a == b)
                 });
                 assert!(was, "block {at} of {:?} never was so", file.id);
             }

@@ -137,6 +137,7 @@ impl Target<'_> {
                 let hole = std::iter::repeat_n(0, len as usize);
                 file.bytes.splice(at as usize..at as usize, hole);
             }
+            5 => self.write_end(file, at, r)?,
             _ => {
                 // A half of it random, or less, so that a part can be compressed.
                 let random = r.below(2 * len);
@@ -152,6 +153,26 @@ impl Target<'_> {
             }
         }
         Ok(nr)
+    }
+
+    /// Writes a part of a block, with which the file ends then, if it ended before.
+    fn write_end(&self, file: &mut File, at: u64, r: &mut Random) -> BchResult {
+        let block = u64::from(self.view.sb().sb.block_bytes());
+        let most = if r.one_in(2) { block / 4 } else { block };
+        let size = at + 1 + r.below(most);
+        if size < file.bytes.len() as u64 {
+            return Ok(());
+        }
+        let is_in = |i: u64| at + i < size;
+        let byte = |i, r: &mut Random| if is_in(i) { r.next() as u8 } else { 0 };
+        let data: Vec<u8> = (0..block).map(|i| byte(i, r)).collect();
+        let (what, mut done) = ((at / SECTOR, &data[..]), Written::default());
+        let (options, id) = (&file.options, file.id);
+        write(self.engine, self.view, id, options, what, size, &mut done)?;
+        assert_eq!(done.bytes as u64, block);
+        file.resize(size);
+        file.bytes[at as usize..].copy_from_slice(&data[..(size - at) as usize]);
+        Ok(())
     }
 
     /// Has one file share data of another, or of itself.
