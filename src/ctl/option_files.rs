@@ -4,12 +4,15 @@
 
 use crate::{
     env::num::u64_of,
+    error::Result,
     format::opts::{
         write_value,
+        BadValue,
         Kind,
         OptId,
         OptionInfo, //
     },
+    init::Filesystem,
     sb::{
         Device,
         SbState, //
@@ -25,6 +28,27 @@ use core::fmt::{
 /// C: `sysfs_opt_show()`.
 pub(super) fn show(st: &SbState, option: &OptionInfo, to: &mut dyn Write) -> fmt::Result {
     show_value(st, option, st.opts.get(option.id), to)
+}
+
+/// Changes an option of the filesystem, as `text` says.
+///
+/// C: `sysfs_opt_store()`.
+pub(super) fn store(fs: &Filesystem, option: &OptionInfo, text: &str) -> Result {
+    let changes = fs.changes()?;
+    let st = fs.view.sb();
+    let value = st.parse_option(option, text.trim());
+    let value = value.map_err(BadValue::error)?;
+    st.set_option(option, value)?;
+    let compresses = st.opts.is_on(OptId::BackgroundCompression);
+    let moves_data = match option.id {
+        OptId::BackgroundTarget | OptId::BackgroundCompression => true,
+        OptId::Compression => !compresses,
+        _ => false,
+    };
+    match moves_data && value != 0 {
+        true => changes.want_scan_of_all(),
+        false => Ok(()),
+    }
 }
 
 /// The value for one device.

@@ -162,7 +162,11 @@ impl Files for Shown {
                 self.fs.end_writing();
                 Ok(())
             }
-            // Options can not be changed yet.
+            Some(About::Option(nr)) => {
+                let option = option(nr).map_err(|_| Errno::EINVAL)?;
+                option_files::store(&self.fs, option, text).map_err(Error::errno)
+            }
+            // Options of devices can not be changed yet.
             _ => Err(match self.fs.read_write() {
                 Ok(_) => Errno::EOPNOTSUPP,
                 Err(_) => Errno::EROFS,

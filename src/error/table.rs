@@ -163,6 +163,10 @@ errors! {
     OptionNotForMount, InvalidArg, EINVAL, "not an option for mounting";
     OptionUnsupported, Unsupported, EOPNOTSUPP, "an option asks for what is not supported yet";
     OptionValue, InvalidArg, EINVAL, "invalid value for an option";
+    LabelTooLong, InvalidArg, EINVAL, "the label of a filesystem has 31 bytes at most";
+    OptionTooSmall, InvalidArg, ERANGE, "the value is below those that the option can have";
+    OptionTooBig, InvalidArg, ERANGE, "the value is above those that the option can have";
+    OptionNotPossible, InvalidArg, EINVAL, "the option can not have that value";
 
     // Journal.
     JournalKeyLost, Journal, EUCLEAN, "a journal key is not where it was found";
@@ -353,7 +357,8 @@ errors! {
     XattrExists, InvalidArg, EEXIST, "the attribute exists";
     XattrToReplaceMissing, NotFound, ENODATA, "there is no attribute to replace";
     XattrToRemoveMissing, NotFound, ENODATA, "there is no attribute to remove";
-    InodeOptionUnsupported, Unsupported, EOPNOTSUPP, "setting options of an inode is not supported yet";
+    InodeOptionUnknown, InvalidArg, EINVAL, "files have no such option";
+    InodeOptionUnsupported, Unsupported, EOPNOTSUPP, "files have no such option in this version of the format";
     AclTagUnknown, InvalidArg, EINVAL, "an access control list has an entry of an unknown kind";
     AclNoDirectory, InvalidArg, EACCES, "only directories have a list for new files";
     AclInvalid, Key, EINVAL, "an access control list can not be right";

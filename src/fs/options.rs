@@ -5,6 +5,10 @@
 
 use crate::{
     env::units::DevIdx,
+    error::{
+        Error,
+        Result, //
+    },
     format::{
         opts::{
             table::{
@@ -13,8 +17,13 @@ use crate::{
                 INODE, //
             },
             text::write_value,
+            OptId,
+            OptionInfo, //
         },
-        sb::groups::Target,
+        sb::{
+            groups::Target,
+            Version, //
+        },
         values::inode::{
             Inode,
             INODE_OPTIONS, //
@@ -35,22 +44,92 @@ pub struct InodeOption {
     pub is_own: bool,
 }
 
-/// The values as stored, in the order of [`INODE_OPTIONS`]: plus one, 0 for "not set".
-fn stored(inode: &Inode) -> [u64; INODE_OPTIONS.len()] {
-    [
-        u64::from(inode.data_checksum),
-        u64::from(inode.compression),
-        u64::from(inode.project),
-        u64::from(inode.background_compression),
-        u64::from(inode.data_replicas),
-        u64::from(inode.promote_target),
-        u64::from(inode.foreground_target),
-        u64::from(inode.background_target),
-        u64::from(inode.erasure_code),
-        u64::from(inode.nocow),
-        u64::from(inode.inodes_32bit),
-        u64::from(inode.casefold),
-    ]
+macro_rules! stored {
+    ($($name:ident),*) => {
+        /// The values as stored, in the order of [`INODE_OPTIONS`]: plus one, 0 for "not set".
+        fn stored(inode: &Inode) -> [u64; INODE_OPTIONS.len()] {
+            [$(u64::from(inode.$name)),*]
+        }
+
+        /// Stores a value.
+        fn store(inode: &mut Inode, option: OptionNr, stored: u64) -> Result {
+            let mut nr = 0u8;
+            $(
+                if nr == option.0 {
+                    inode.$name = stored.try_into().map_err(|_| Error::Overflow)?;
+                }
+                nr = nr.wrapping_add(1);
+            )*
+            let _ = nr;
+            Ok(())
+        }
+
+        #[cfg(test)]
+        const NAMES: &[&str] = &[$(stringify!($name),)*];
+    };
+}
+
+stored! {
+    data_checksum, compression, project, background_compression, data_replicas, promote_target,
+    foreground_target, background_target, erasure_code, nocow, inodes_32bit, casefold
+}
+
+/// Which option of inodes: its place in [`INODE_OPTIONS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionNr(u8);
+
+impl OptionNr {
+    /// How many options inodes have in versions before 1.24.
+    const FIRST: u8 = 10;
+
+    /// The option of this name, which has to be one that a filesystem of `version` has.
+    pub fn of(name: &str, version: Version) -> Result<Self> {
+        let nr = (0..).zip(INODE_OPTIONS).find(|(_, n)| *n == name);
+        let (nr, _) = nr.ok_or(Error::InodeOptionUnknown)?;
+        match nr < Self::FIRST || version >= Version::new(1, 24) {
+            true => Ok(Self(nr)),
+            false => Err(Error::InodeOptionUnsupported),
+        }
+    }
+
+    const fn bit(self) -> u16 {
+        1 << (self.0 & 15)
+    }
+
+    /// The option as all options are described.
+    pub fn info(self) -> Option<&'static OptionInfo> {
+        table::lookup(INODE_OPTIONS.get(usize::from(self.0))?)
+    }
+
+    /// Whether it is the project that an inode counts for.
+    pub fn is_project(self) -> bool {
+        self.info().is_some_and(|o| o.id == OptId::Project)
+    }
+
+    /// Sets it on this inode.
+    pub fn set(self, inode: &mut Inode, value: u64) -> Result {
+        store(inode, self, value.checked_add(1).ok_or(Error::Overflow)?)?;
+        inode.fields_set |= self.bit();
+        Ok(())
+    }
+
+    /// It is what the directory `above` has, from now on.
+    pub fn inherit(self, inode: &mut Inode, above: Option<&Inode>) -> Result {
+        let theirs = above.and_then(|dir| stored(dir).get(usize::from(self.0)).copied());
+        inode.fields_set &= !self.bit();
+        store(inode, self, theirs.unwrap_or(0))
+    }
+
+    /// Whether data that is written already is to be changed in the background because of it.
+    ///
+    /// C: the end of `bch2_xattr_bcachefs_set()`.
+    pub fn moves_data(self, inode: &Inode) -> bool {
+        match self.info().map(|o| o.id) {
+            Some(OptId::BackgroundTarget | OptId::BackgroundCompression) => true,
+            Some(OptId::Compression) => inode.background_compression <= 1,
+            _ => false,
+        }
+    }
 }
 
 /// The options that are in effect because of this inode.
@@ -95,6 +174,41 @@ impl InodeOption {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_are_set_and_inherited() {
+        // The bits of `fields_set` are in this order.
+        assert_eq!(NAMES, INODE_OPTIONS);
+        let old = Version::new(1, 13);
+        let mut dir = Inode::default();
+        for (nr, name) in INODE_OPTIONS.iter().enumerate().take(10) {
+            let option = OptionNr::of(name, old).unwrap();
+            assert_eq!(option.info().unwrap().name, *name);
+            let mut inode = Inode::default();
+            option.set(&mut inode, nr as u64).unwrap();
+            option.set(&mut dir, nr as u64 + 1).unwrap();
+            let shown: std::vec::Vec<_> = options(&inode)
+                .map(|o| (o.name, o.value, o.is_own))
+                .collect();
+            assert_eq!(shown, [(*name, nr as u64, true)]);
+            option.inherit(&mut inode, Some(&dir)).unwrap();
+            let shown: std::vec::Vec<_> = options(&inode)
+                .map(|o| (o.name, o.value, o.is_own))
+                .collect();
+            assert_eq!(shown, [(*name, nr as u64 + 1, false)]);
+            option.inherit(&mut inode, None).unwrap();
+            assert_eq!(inode, Inode::default());
+        }
+        let casefold = OptionNr::of("casefold", old);
+        assert_eq!(casefold, Err(Error::InodeOptionUnsupported));
+        assert!(OptionNr::of("casefold", Version::new(1, 24)).is_ok());
+        let unknown = OptionNr::of("metadata_target", old);
+        assert_eq!(unknown, Err(Error::InodeOptionUnknown));
+        let wide = OptionNr::of("compression", old).unwrap();
+        assert_eq!(wide.set(&mut dir, 255), Err(Error::Overflow));
+        assert!(OptionNr::of("project", old).unwrap().is_project());
+        assert!(!wide.is_project());
+    }
 
     #[test]
     fn only_set_options_are_shown() {

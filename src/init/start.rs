@@ -277,7 +277,8 @@ impl Filesystem {
             return Err(Error::CheckNeedsWriting);
         }
         rw::check_superblock(st)?;
-        let plan = Plan::writing(&st.sb, &st.opts);
+        let opts = st.opts.now()?;
+        let plan = Plan::writing(&st.sb, &opts);
         plan.announce(st.name());
         plan.check(PASSES)?;
         Ok(plan)
@@ -410,11 +411,12 @@ impl Filesystem {
             dev.bdev.make_writable()?;
         }
         rw::check_superblock(st)?;
-        if Plan::writing(&st.sb, &st.opts).required() != 0 {
+        let opts = st.opts.now()?;
+        if Plan::writing(&st.sb, &opts).required() != 0 {
             return Err(Error::RemountNeedsCheck);
         }
         let mut start = self.start.lock();
-        let (plan, btrees) = (Plan::remounting(&st.sb, &st.opts), self.view.btrees.clone());
+        let (plan, btrees) = (Plan::remounting(&st.sb, &opts), self.view.btrees.clone());
         let mut m = Recovery {
             report: Report::new(false),
             usage: self.usage,
@@ -426,7 +428,7 @@ impl Filesystem {
         match (done, m.rw) {
             (Ok(()), Some(rw)) => {
                 self.rw.set(rw);
-                Ok(())
+                        Ok(())
             }
             (done, rw) => {
                 // It may be tried again.

@@ -8,6 +8,7 @@
 //! | `mode.rs`         | [`State`]: starting, read-only, read-write, emergency read-only    |
 //! | `state.rs`        | [`SbState`]: superblock, options and devices of a filesystem; [`Device`] |
 //! | `new.rs`          | the superblock of a filesystem that was never mounted               |
+//! | `options.rs`      | [`LiveOpts`]: options that change while the filesystem is mounted   |
 //! | `open.rs`         | [`open`]: from block devices to an [`SbState`]                      |
 //! | `read.rs`         | the superblock of one device, and what is printed about it         |
 //! | `damage.rs`       | [`Damage`]: what could not be used since the mount                  |
@@ -34,6 +35,7 @@ mod message_limit;
 mod mode;
 mod new;
 mod open;
+mod options;
 mod read;
 mod state;
 mod write;
@@ -52,6 +54,7 @@ pub use mode::{
     StateCell, //
 };
 pub use open::open;
+pub use options::LiveOpts;
 pub use state::{
     Device,
     Name,

@@ -12,6 +12,7 @@ use super::{
     key,
     message_limit::MessageLimit,
     mode::StateCell,
+    options::LiveOpts,
     read::read_super,
     state::{
         Device,
@@ -89,7 +90,7 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
     let state = SbState {
         errors: ErrorCounts::of(&sb)?,
         sb,
-        opts: all,
+        opts: LiveOpts::try_new(&all)?,
         key,
         workspaces: Workspaces::try_new()?,
         encoding,

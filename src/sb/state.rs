@@ -13,6 +13,7 @@ use super::{
     io_errors::IoErrors,
     message_limit::MessageLimit,
     mode::StateCell,
+    options::LiveOpts,
     write::LiveSb, //
 };
 use crate::{
@@ -31,8 +32,7 @@ use crate::{
         csum::CsumType,
         opts::{
             OnError,
-            OptId,
-            Opts, //
+            OptId, //
         },
         sb::{
             assemble::DevMask,
@@ -99,7 +99,7 @@ pub struct SbState {
     /// The filesystem's superblock as of the mount: the one written last before it.
     pub sb: Superblock,
     /// The options in effect: those of the mount, else those of the superblock, else defaults.
-    pub opts: Box<Opts>,
+    pub opts: Box<LiveOpts>,
     /// The key of what is encrypted.
     pub(super) key: Option<Key>,
     /// What data is decompressed with.

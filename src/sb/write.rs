@@ -180,6 +180,15 @@ impl SbState {
         })
     }
 
+    /// Calls `f` with the superblock as it is on the devices now, or was when the filesystem went
+    /// read-only.
+    pub fn with_super<T>(&self, f: impl FnOnce(&Superblock) -> T) -> T {
+        match &*self.live.0.lock() {
+            Some(live) => f(&live.sb),
+            None => f(&self.sb),
+        }
+    }
+
     /// Changes the superblock, and writes it if `change` says so. When it can not be written as it
     /// should be, writing ends: nothing can be relied on then.
     pub fn change_super(&self, change: impl FnOnce(&mut Superblock) -> Result<bool>) -> Result {

@@ -3,24 +3,40 @@
 //! ioctl(2): on files, and on control devices.
 
 use super::{
-    errno::errno,
+    errno::{
+        errno,
+        reported, //
+    },
+    inode::{
+        changes,
+        committed,
+        load,
+        Times, //
+    },
     Bcachefs,
     Mount, //
 };
 use crate::{
     ctl::ioctl::{
         control,
+        is_file_change,
         Answer,
         On,
         Subvolume, //
     },
+    env::Vec,
     error::{
         errno::Errno,
         Error, //
     },
-    format::sb::Version,
+    format::{
+        sb::Version,
+        values::dirent::NAME_MAX, //
+    },
+    fs::dirent::lookup,
     init::Filesystem,
     sys::{
+        caller,
         fs::{
             create_subvolume,
             remove_subvolume,
@@ -54,26 +70,39 @@ pub fn register_control() -> Result<ControlRegistration> {
 }
 
 impl Controls for Bcachefs {
-    fn label(mount: &Mount) -> &[u8] {
-        mount.fs.view.sb().sb.label().bytes()
+    fn label(mount: &Mount, to: &mut [u8]) {
+        mount.fs.view.sb().with_super(|sb| {
+            for (to, from) in to.iter_mut().zip(sb.label().bytes()) {
+                *to = *from;
+            }
+        });
     }
 
-    fn refuse_change(mount: &Mount) -> Errno {
-        match mount.fs.read_write() {
-            Ok(_) => Errno::EOPNOTSUPP,
-            Err(_) => Errno::EROFS,
-        }
+    fn set_label(mount: &Mount, label: &[u8]) -> Result {
+        mount.fs.read_write().map_err(errno)?;
+        let st = mount.fs.view.sb();
+        st.change_super(|sb| sb.set_label(label).map(|()| true))
+            .map_err(errno)
+    }
+
+    fn is_change(cmd: u32) -> bool {
+        is_file_change(cmd)
     }
 
     fn control(inode: &INode<Self>, cmd: u32, arg: usize) -> Result<u32> {
         let fs = &inode.sb().data().fs;
         let mut failed = None;
         let done = control(On::File, cmd, arg, |request| {
-            let Some(what) = request.subvolume().filter(|_| fs.read_write().is_ok()) else {
+            if fs.read_write().is_err() {
                 return request.answer(fs);
+            }
+            let made = match (request.subvolume(), request.reinherit()) {
+                (Some(what), _) => change_subvolume(inode, what).map(|()| 0),
+                (_, Some(name)) => reinherit(inode, name),
+                _ => return request.answer(fs),
             };
-            match change_subvolume(inode, what) {
-                Ok(()) => Ok(Answer::done()),
+            match made {
+                Ok(value) => Ok(Answer::done(value)),
                 Err(e) => {
                     failed = Some(e);
                     Err(Error::IoctlSubvolume)
@@ -99,6 +128,31 @@ fn change_subvolume(inode: &INode<Bcachefs>, what: Subvolume) -> Result {
         }
         Subvolume::Destroy { dirfd, path } => remove_subvolume(inode, at(dirfd, path)),
     }
+}
+
+/// What has the name at the address `name` in a directory gets the options that it inherits from
+/// it. Returns whether that changed any.
+///
+/// C: `bch2_ioc_reinherit_attrs()`.
+fn reinherit(dir: &INode<Bcachefs>, name: usize) -> Result<u32> {
+    let changes = changes(dir.sb().data())?;
+    let mut text = Vec::from_elem(0u8, NAME_MAX.saturating_add(1)).map_err(|e| errno(e))?;
+    let len = caller::read_text(name, &mut text)?;
+    let name = text.get(..len).unwrap_or_default();
+    let found = lookup(changes.view, dir.key(), &dir.data().inode(), name);
+    let found = found.map_err(|e| reported("lookup in", dir.ino(), e))?;
+    let inode = load(dir.sb(), found.ok_or(Errno::ENOENT)?)?;
+    let _locked = inode.lock();
+    let done = changes
+        .reinherit(dir.key(), inode.key())
+        .map_err(|e| reported("inheriting options", inode.ino(), e))?;
+    Ok(match done {
+        Some((changed, at)) => {
+            committed(&inode, &changed, at, Times::default());
+            1
+        }
+        None => 0,
+    })
 }
 
 /// C: `bch2_chardev_ioctl()`.

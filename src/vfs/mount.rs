@@ -238,8 +238,8 @@ impl FileSystem for Bcachefs {
 
     fn show_options(mount: &Mount, to: &mut Seq<'_>) -> Result {
         let st = mount.fs.view.sb();
-        st.opts
-            .show(&mount.given, Some(&st.sb), to)
+        let now = st.opts.now().map_err(errno)?;
+        now.show(&mount.given, Some(&st.sb), to)
             .map_err(|_| Errno::ENOMEM)
     }
 }

@@ -18,14 +18,20 @@ use crate::{
         errno::Errno,
         Error, //
     },
-    format::values::xattr::XattrType,
+    format::{
+        opts::BadValue,
+        values::xattr::XattrType, //
+    },
     fs::{
         acl::{
             self,
             Kind, //
         },
         change::SetMode,
-        options,
+        options::{
+            self,
+            OptionNr, //
+        },
         xattr, //
     },
     sys::fs::{
@@ -97,11 +103,8 @@ pub(super) fn set(
         // What is inherited is not set.
         return match space == OPTIONS_EFFECTIVE {
             true => Ok(()),
-            false => Err(reported(
-                "setting an option",
-                inode.ino(),
-                Error::InodeOptionUnsupported,
-            )),
+            false => set_option(inode, name, value)
+                .map_err(|e| reported("setting an option", inode.ino(), e)),
         };
     };
     let mode = match mode {
@@ -115,6 +118,34 @@ pub(super) fn set(
         .set_xattr(inode.key(), attribute, value, mode, touch(inode))
         .map_err(|e| reported("setting an attribute", inode.ino(), e))?;
     committed(inode, &changed, at, Times::CHANGE);
+    Ok(())
+}
+
+/// Sets an option of an inode, or has it inherited when there is no value. The text ends where a
+/// string of C would.
+///
+/// C: `bch2_xattr_bcachefs_set()`.
+fn set_option(
+    inode: &INode<Bcachefs>,
+    name: &[u8],
+    value: Option<&[u8]>,
+) -> crate::error::Result {
+    let mount = inode.sb().data();
+    let st = mount.fs.view.sb();
+    let name = core::str::from_utf8(name).unwrap_or("");
+    let option = OptionNr::of(name, st.sb.version())?;
+    let parse = |text: &[u8]| {
+        let text = text.split(|b| *b == 0).next().unwrap_or_default();
+        let text = core::str::from_utf8(text).map_err(|_| BadValue::NotChoice)?;
+        match option.info() {
+            Some(info) => st.parse_option(info, text),
+            None => Err(BadValue::NotChoice),
+        }
+    };
+    let value = value.map(parse).transpose().map_err(BadValue::error)?;
+    let changes = mount.fs.changes()?;
+    let (changed, at) = changes.set_option(inode.key(), option, value)?;
+    committed(inode, &changed, at, Times::default());
     Ok(())
 }
 

@@ -57,7 +57,7 @@ def options_of_inodes():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR))
         # There are such attributes: the VFS has the same errno for those it does not know.
         wrong = refused('XattrNotFound', errno.ENODATA, os.getxattr, path, name)
-        wrong += refused('InodeOptionUnsupported', errno.EOPNOTSUPP, os.setxattr, path, name, b'zstd')
+        wrong += refused('InodeOptionUnsupported', errno.EOPNOTSUPP, os.setxattr, path, 'bcachefs.casefold', b'1')
         umount()
     return wrong
 

@@ -66,10 +66,10 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// To a change that was made.
-    pub fn done() -> Self {
+    /// To a change that was made; ioctl(2) returns `value`.
+    pub fn done(value: u32) -> Self {
         Self {
-            value: 0,
+            value,
             bytes: Vec::new(),
         }
     }
@@ -109,7 +109,7 @@ impl Request {
                 dev.as_ref().map_or(Ok(()), |dev| find(st, dev).map(drop))?;
                 return self.refuse_change(fs);
             }
-            What::Subvolume(..) => return self.refuse_change(fs),
+            What::Subvolume(..) | What::Reinherit(_) => return self.refuse_change(fs),
             What::GoingDown { flush } => {
                 if *flush {
                     // It goes down whether that works or not; what does not is reported there.

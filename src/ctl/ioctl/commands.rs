@@ -47,6 +47,8 @@ pub(super) enum Command {
     QueryCounters,
     /// Something that a filesystem mounted read-only does not do.
     Change(Change),
+    /// Options of a file are to be inherited again; the argument is its name.
+    Reinherit,
     /// A change of a file, whose argument makes no difference.
     FileChange,
     /// A [`Command::FileChange`] for administrators.
@@ -81,6 +83,9 @@ const fn on_file(direction: u32, nr: u32, bytes: u32, command: Command) -> Entry
     Entry(number(direction, nr, bytes), command, Where::File)
 }
 
+/// C: `BCHFS_IOC_REINHERIT_ATTRS`.
+pub(super) const REINHERIT_ATTRS: u32 = number(READ, 64, 8);
+
 /// The second number of a change is that of `_v2`, which has room for a message.
 const COMMANDS: &[Entry] = &[
     entry(READ, 1, 16, Command::QueryUuid),
@@ -111,9 +116,9 @@ const COMMANDS: &[Entry] = &[
     on_file(WRITE, 29, 48, Command::Change(Change::SubvolumeCreate)),
     on_file(WRITE, 17, 32, Command::Change(Change::SubvolumeDestroy)),
     on_file(WRITE, 30, 48, Command::Change(Change::SubvolumeDestroy)),
-    // BCHFS_IOC_REINHERIT_ATTRS, _SET_REFLINK_P_MAY_UPDATE_OPTS, _PROPAGATE_REFLINK_P_OPTS,
+    // BCHFS_IOC_SET_REFLINK_P_MAY_UPDATE_OPTS, _PROPAGATE_REFLINK_P_OPTS,
     // _UNPOISON, _CLEAR_DAMAGE.
-    on_file(READ, 64, 8, Command::FileChange),
+    Entry(REINHERIT_ATTRS, Command::Reinherit, Where::File),
     on_file(0, 65, 0, Command::AdminFileChange),
     on_file(0, 66, 0, Command::FileChange),
     on_file(WRITE, 68, 24, Command::FileChange),

@@ -42,6 +42,11 @@ pub enum On {
     All,
 }
 
+/// Whether a command changes files, by way of the file it is made on.
+pub fn is_file_change(cmd: u32) -> bool {
+    cmd == commands::REINHERIT_ATTRS
+}
+
 /// Does the command `cmd` with the argument at the address `arg`; `ask` asks the filesystem.
 /// Returns what ioctl(2) returns.
 ///

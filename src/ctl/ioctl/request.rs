@@ -82,6 +82,8 @@ pub(super) enum What {
     },
     /// A change of subvolumes, which takes paths.
     Subvolume(Subvolume, Option<Message>),
+    /// The address of a name.
+    Reinherit(usize),
     GoingDown {
         /// What was changed so far is made durable before.
         flush: bool,
@@ -187,6 +189,7 @@ impl Request {
                     message: message(what, cmd, &arg),
                 }
             }
+            Command::Reinherit => What::Reinherit(arg),
             Command::FileChange => What::Change {
                 dev: None,
                 message: None,
@@ -213,6 +216,14 @@ impl Request {
     pub fn subvolume(&self) -> Option<Subvolume> {
         match self.what {
             What::Subvolume(what, _) => Some(what),
+            _ => None,
+        }
+    }
+
+    /// The address of the name of what is to inherit options again; that is done above.
+    pub fn reinherit(&self) -> Option<usize> {
+        match self.what {
+            What::Reinherit(name) => Some(name),
             _ => None,
         }
     }

@@ -35,6 +35,19 @@ pub enum BadValue {
     TooLong,
 }
 
+impl BadValue {
+    /// The code for who changes an option of what is mounted.
+    ///
+    /// C: what `bch2_opt_validate()` returns.
+    pub const fn error(self) -> Error {
+        match self {
+            BadValue::TooSmall => Error::OptionTooSmall,
+            BadValue::TooBig => Error::OptionTooBig,
+            _ => Error::OptionNotPossible,
+        }
+    }
+}
+
 /// Why an option is refused. The text borrows the caller's strings.
 #[derive(Clone, Copy, Debug)]
 pub enum OptError<'a> {

@@ -120,7 +120,22 @@ fn old_name(name: &str) -> Option<OldName> {
     })
 }
 
+impl OnError {
+    /// That of a value of the option.
+    pub const fn of(value: u64) -> Self {
+        match value {
+            0 => OnError::Continue,
+            2 => OnError::Panic,
+            3 => OnError::ReadOnly,
+            _ => OnError::FixSafe,
+        }
+    }
+}
+
 impl Opts {
+    /// How many options there are.
+    pub const NR: usize = NR_OPTS;
+
     /// A set without any value.
     pub const fn new() -> Self {
         Self {
@@ -334,7 +349,12 @@ impl Opts {
 
     /// What to do when devices are missing.
     pub fn degraded(&self) -> Degraded {
-        match self.get(OptId::Degraded) {
+        Self::degraded_of(self.get(OptId::Degraded))
+    }
+
+    /// What to do when devices are missing, by a value of the option.
+    pub const fn degraded_of(value: u64) -> Degraded {
+        match value {
             1 => Degraded::Yes,
             2 => Degraded::Very,
             _ => Degraded::No,
@@ -343,12 +363,7 @@ impl Opts {
 
     /// What to do about inconsistencies.
     pub fn on_error(&self) -> OnError {
-        match self.get(OptId::Errors) {
-            0 => OnError::Continue,
-            2 => OnError::Panic,
-            3 => OnError::ReadOnly,
-            _ => OnError::FixSafe,
-        }
+        OnError::of(self.get(OptId::Errors))
     }
 
     /// The sector of the superblock copy to use, if one was asked for.

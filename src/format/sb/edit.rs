@@ -56,6 +56,20 @@ impl Superblock {
         field.set(&mut self.head.flags, v);
     }
 
+    /// Sets the label: up to 31 bytes.
+    ///
+    /// C: `bch2_ioc_setlabel()`.
+    pub fn set_label(&mut self, label: &[u8]) -> Result {
+        if label.len() >= self.head.label.len() {
+            return Err(Error::LabelTooLong);
+        }
+        self.head.label = [0; 32];
+        for (to, from) in self.head.label.iter_mut().zip(label) {
+            *to = *from;
+        }
+        Ok(())
+    }
+
     /// Makes it one of `version`, of a filesystem that has nothing yet that depends on it.
     ///
     /// C: `bch2_sb_maybe_downgrade()`, `bch2_sb_upgrade()`.

@@ -127,6 +127,23 @@ impl<'a> Groups<'a> {
         u64_of(self.iter().count())
     }
 
+    /// The label with this full name.
+    ///
+    /// C: `bch2_disk_path_find()`.
+    pub fn find(self, path: &str) -> Option<u64> {
+        let mut above = None;
+        for part in path.as_bytes().split(|b| *b == b'.') {
+            let is_it =
+                |g: &RawGroup| !g.is_deleted() && g.parent() == above && g.label().bytes() == part;
+            above = (0..)
+                .zip(self.iter())
+                .find(|(_, g)| is_it(g))
+                .map(|(nr, _)| nr);
+            above?;
+        }
+        above
+    }
+
     /// The label in slot `nr` with all those above it, for printing.
     pub fn path(self, nr: u8) -> GroupPath<'a> {
         GroupPath {
@@ -257,6 +274,15 @@ pub enum Target {
 }
 
 impl Target {
+    /// C: `dev_to_target()`, `group_to_target()`.
+    pub fn encode(self) -> u64 {
+        match self {
+            Target::None => 0,
+            Target::Device(dev) => u64::from(dev).saturating_add(1),
+            Target::Group(group) => group.saturating_add(257),
+        }
+    }
+
     /// C: `target_decode()`.
     pub fn decode(v: u64) -> Self {
         match v.checked_sub(1) {

@@ -80,7 +80,7 @@ pub struct RawSb {
     pub(super) magic: [u8; 16],
     uuid: [u8; 16],
     user_uuid: [u8; 16],
-    label: [u8; 32],
+    pub(super) label: [u8; 32],
     pub(super) offset: U64,
     pub(super) seq: U64,
     block_size: U16,

@@ -10,6 +10,7 @@
 //! | `inode.rs`   | inodes: link counts, flags, options                                     |
 //! | `link.rs`    | one name more, and one less                                             |
 //! | `numbers.rs` | [`Numbers`]: inode numbers for new inodes                                |
+//! | `options.rs` | options of inodes                                                       |
 //! | `remove.rs`  | inodes that are gone, with all they have                                |
 //! | `rename.rs`  | other names                                                             |
 //! | `subvolume.rs` | new subvolumes, and snapshots                                         |
@@ -26,6 +27,7 @@ mod hash;
 mod inode;
 mod link;
 mod numbers;
+mod options;
 mod remove;
 mod rename;
 mod subvolume;

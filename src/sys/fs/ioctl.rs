@@ -3,6 +3,7 @@
 //! ioctl(2) on open files and directories, beyond what the VFS answers itself.
 
 use super::{
+    hold::WriteAccess,
     inode::INode,
     FileSystem,
     Result, //
@@ -33,11 +34,14 @@ const SETFSLABEL: u32 = _IOW::<[u8; LABEL_BYTES]>(0x94, 50);
 
 /// What ioctl(2) asks a filesystem for.
 pub trait Controls: FileSystem {
-    /// The filesystem's label: up to 255 bytes.
-    fn label(data: &Self::Data) -> &[u8];
+    /// Puts the filesystem's label to the front of `to`, which is full of zeros.
+    fn label(data: &Self::Data, to: &mut [u8]);
 
-    /// Why a change that everybody may ask for is not made.
-    fn refuse_change(data: &Self::Data) -> Errno;
+    /// Sets the label.
+    fn set_label(data: &Self::Data, label: &[u8]) -> Result;
+
+    /// Whether a command changes what is in the filesystem, by way of the file it is made on.
+    fn is_change(cmd: u32) -> bool;
 
     /// A command of the filesystem's own, with its argument. Returns what ioctl(2) returns.
     fn control(inode: &INode<Self>, cmd: u32, arg: usize) -> Result<u32>;
@@ -54,8 +58,7 @@ pub(super) unsafe extern "C" fn ioctl<T: Controls>(
     arg: usize,
 ) -> isize {
     // SAFETY: An open file of ours.
-    let inode = unsafe { INode::<T>::from_raw((*file).f_inode) };
-    match control(inode, cmd, arg) {
+    match unsafe { control::<T>(file, cmd, arg) } {
         Ok(value) => num::isize_of_bits(num::usize_of_u32(value)),
         Err(e) => failed(e),
     }
@@ -82,21 +85,39 @@ pub(super) unsafe extern "C" fn compat_ioctl<T: Controls>(
     unsafe { ioctl::<T>(file, cmd, arg & 0xffff_ffff) }
 }
 
-fn control<T: Controls>(inode: &INode<T>, cmd: u32, arg: usize) -> Result<u32> {
+/// # Safety
+///
+/// `file` must be an open file of `T`.
+unsafe fn control<T: Controls>(
+    file: *mut bindings::file,
+    cmd: u32,
+    arg: usize,
+) -> Result<u32> {
+    // SAFETY: By the function's contract.
+    let inode = unsafe { INode::<T>::from_raw((*file).f_inode) };
+    if cmd == SETFSLABEL && !caller::is_admin() {
+        return Err(Errno::EPERM);
+    }
+    let _access = match cmd == SETFSLABEL || T::is_change(cmd) {
+        // SAFETY: By the function's contract.
+        true => Some(unsafe { WriteAccess::take(file)? }),
+        false => None,
+    };
     match cmd {
         // An int, whatever the command's name says.
         GETVERSION => caller::write(arg, &inode.generation().to_ne_bytes())?,
         GETFSLABEL => {
-            let label = T::label(inode.sb().data());
             let mut padded = [0; LABEL_BYTES];
-            let room = padded.iter_mut().take(LABEL_BYTES.wrapping_sub(1));
-            for (to, from) in room.zip(label) {
-                *to = *from;
-            }
+            let room = padded.get_mut(..LABEL_BYTES.wrapping_sub(1));
+            T::label(inode.sb().data(), room.unwrap_or_default());
             caller::write(arg, &padded)?;
         }
-        SETFSLABEL if caller::is_admin() => return Err(T::refuse_change(inode.sb().data())),
-        SETFSLABEL => return Err(Errno::EPERM),
+        SETFSLABEL => {
+            let mut given = [0; LABEL_BYTES];
+            caller::read(arg, &mut given)?;
+            let label = given.split(|b| *b == 0).next().unwrap_or_default();
+            T::set_label(inode.sb().data(), label)?;
+        }
         _ => return T::control(inode, cmd, arg),
     }
     Ok(0)

@@ -18,6 +18,7 @@
 //! | `fiemap.rs`  | where the data of a file is                                               |
 //! | `file.rs`    | regular files: the page cache                                             |
 //! | `fresh.rs`   | inodes that are about to be made                                          |
+//! | `hold.rs`    | what is held while an ioctl changes something                             |
 //! | `inode.rs`   | inodes and the cache they are in                                          |
 //! | `ioctl.rs`   | ioctl(2)                                                                  |
 //! | `life.rs`    | inodes that are written back, or leave memory                             |
@@ -52,6 +53,7 @@ mod export;
 mod fiemap;
 mod file;
 mod fresh;
+mod hold;
 mod inode;
 mod ioctl;
 mod life;
