@@ -46,6 +46,7 @@ void bch_rs_set_readahead(struct super_block *sb, u64 bytes);
 void bch_rs_set_fsid(struct kstatfs *st, const u8 *uuid);
 const char *bch_rs_dentry_name(const struct dentry *dentry, size_t *len);
 void bch_rs_free_link_later(struct delayed_call *done, char *link);
+void bch_rs_quota_warn(struct super_block *sb, u32 type, u32 id, u8 what);
 bool bch_rs_capable_admin(void);
 
 long bch_rs_read_user_key(const char *description, u8 *to, size_t len);

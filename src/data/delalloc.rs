@@ -179,6 +179,11 @@ impl Delalloc {
         inner.add(space, reserved, start, end)
     }
 
+    /// How many of the blocks from `start` to `end` are reserved.
+    pub fn count(&self, start: u64, end: u64) -> u64 {
+        self.inner.lock().blocks.count(start, end)
+    }
+
     /// Whether a block is reserved: it is, or is about to be, dirty.
     pub fn has(&self, block: u64) -> bool {
         let next = block.saturating_add(1);

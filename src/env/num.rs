@@ -78,6 +78,13 @@ pub const fn i32_of_bits(v: u32) -> i32 {
     v as i32
 }
 
+/// The number with the same bits.
+#[allow(clippy::cast_sign_loss)]
+#[inline]
+pub const fn u32_of_bits(v: i32) -> u32 {
+    v as u32
+}
+
 /// Two's complement reinterpretation.
 #[inline]
 pub const fn isize_of_bits(v: usize) -> isize {

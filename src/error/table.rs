@@ -362,6 +362,7 @@ errors! {
     AclTagUnknown, InvalidArg, EINVAL, "an access control list has an entry of an unknown kind";
     AclNoDirectory, InvalidArg, EACCES, "only directories have a list for new files";
     AclInvalid, Key, EINVAL, "an access control list can not be right";
+    QuotaExceeded, NoSpace, EDQUOT, "a quota allows no more";
     QuotaInvalid, Key, EIO, "the limits of a quota can not be right";
     SubvolumeReadOnly, ReadOnly, EROFS, "the subvolume is read-only";
     SnapshotOfNoRoot, InvalidArg, EINVAL, "a snapshot of what is no root of a subvolume";

@@ -2,35 +2,53 @@
 
 //! Quotas: what users, groups and projects have, and may have.
 //!
+//! | file          | holds                                                               |
+//! |---------------|---------------------------------------------------------------------|
+//! | `accounts.rs` | accounts, by id                                                       |
+//! | `count.rs`    | what is in use, counted when the filesystem is mounted                |
+//! | `limit.rs`    | what limits allow, and when somebody is warned                        |
+//!
 //! Limits are keys of a btree; what is in use is not on disk, it is counted when the filesystem is
 //! mounted. That takes as long as reading all inodes, and is done only if quotas are asked for.
 
-use super::{
-    inode::find,
-    SubvolInum, //
+mod accounts;
+mod count;
+mod limit;
+
+use self::{
+    accounts::{
+        Accounts,
+        Counted, //
+    },
+    limit::Look,
 };
 use crate::{
-    env::{
-        pr_err,
-        sort::sort_by,
-        Vec, //
-    },
+    env::time::real_seconds,
     error::{
         Error,
         Result, //
     },
     format::{
-        bpos::Bpos,
-        btree_id::BtreeId,
-        key_type::KeyType,
         opts::OptId,
         values::{
             inode::Inode,
-            quota::Quota,
-            snapshot::SnapshotTree, //
+            quota::Quota, //
         },
     },
     snapshots::View,
+    sys::{
+        caller::may_exceed_quotas,
+        reclaim::NoFs,
+        sync::Mutex, //
+    },
+};
+
+pub use self::{
+    accounts::Account,
+    limit::{
+        Warning,
+        Warnings, //
+    },
 };
 
 /// Whose quota.
@@ -55,7 +73,8 @@ impl Kind {
         Self::ALL.into_iter().find(|k| k.number() == nr)
     }
 
-    const fn number(self) -> u64 {
+    /// Its number, on disk and for user space.
+    pub const fn number(self) -> u64 {
         match self {
             Kind::User => 0,
             Kind::Group => 1,
@@ -71,28 +90,6 @@ impl Kind {
             Kind::Project => OptId::Prjquota,
         }
     }
-
-    /// Who an inode counts for. C: `bch_qid()`.
-    fn id_of(self, inode: &Inode) -> u32 {
-        match self {
-            Kind::User => inode.uid,
-            Kind::Group => inode.gid,
-            Kind::Project => inode.project.saturating_sub(1),
-        }
-    }
-}
-
-/// The numbers of one user, group or project.
-///
-/// C: `struct bch_memquota`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Account {
-    /// Space in use, in sectors.
-    pub sectors: u64,
-    /// Inodes in use.
-    pub inodes: u64,
-    /// What it may have: sectors and inodes.
-    pub limits: Quota,
 }
 
 /// Grace times and the like of one kind.
@@ -116,74 +113,89 @@ impl Default for Grace {
     }
 }
 
-/// How many ids are collected before they are merged into the others.
-const BATCH: usize = 512;
-
-/// Accounts, by id.
-#[derive(Debug, Default)]
-struct Accounts {
-    /// Sorted, each id once.
-    sorted: Vec<(u32, Account)>,
-    /// Ids that are not in `sorted`, in any order, some more than once.
-    new: Vec<(u32, Account)>,
+/// Whom something counts for: a user, a group, a project.
+///
+/// C: `struct bch_qid`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// The user.
+    pub user: u32,
+    /// The group.
+    pub group: u32,
+    /// The project.
+    pub project: u32,
 }
 
-impl Accounts {
-    /// Changes the account of `id`.
-    fn update(&mut self, id: u32, change: impl FnOnce(&mut Account)) -> Result {
-        let at = self.sorted.binary_search_by(|(i, _)| i.cmp(&id));
-        if let Some((_, account)) = at.ok().and_then(|at| self.sorted.get_mut(at)) {
-            change(account);
-            return Ok(());
-        }
-        let mut account = Account::default();
-        change(&mut account);
-        self.new.push((id, account))?;
-        match self.new.len() < BATCH {
-            true => Ok(()),
-            false => self.merge(),
+impl Ids {
+    /// Whom an inode counts for. C: `bch_qid()`.
+    pub fn of(inode: &Inode) -> Self {
+        Self {
+            user: inode.uid,
+            group: inode.gid,
+            project: inode.project.saturating_sub(1),
         }
     }
 
-    /// Empties `new`.
-    fn merge(&mut self) -> Result {
-        sort_by(&mut self.new, |a, b| a.0.cmp(&b.0));
-        let room = self.sorted.len().saturating_add(self.new.len());
-        let mut all: Vec<(u32, Account)> = Vec::with_capacity(room)?;
-        let mut old = self.sorted.iter().peekable();
-        for &(id, account) in self.new.iter() {
-            while let Some(before) = old.next_if(|o| o.0 < id) {
-                all.push(*before)?;
-            }
-            match all.last_mut().filter(|last| last.0 == id) {
-                Some((_, same)) => same.add(&account),
-                None => all.push((id, account))?,
-            }
+    const fn get(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::User => self.user,
+            Kind::Group => self.group,
+            Kind::Project => self.project,
         }
-        for rest in old {
-            all.push(*rest)?;
-        }
-        self.sorted = all;
-        self.new.clear();
-        Ok(())
     }
 }
 
-impl Account {
-    /// Adds what `other`, of the same id, has. Limits are known before anything is counted.
-    fn add(&mut self, other: &Self) {
-        self.sectors = self.sectors.saturating_add(other.sectors);
-        self.inodes = self.inodes.saturating_add(other.inodes);
+/// How much counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Sectors.
+    pub sectors: u64,
+    /// Inodes.
+    pub inodes: u64,
+}
+
+impl Amount {
+    /// One inode.
+    pub const INODE: Self = Self {
+        sectors: 0,
+        inodes: 1,
+    };
+
+    /// Only space.
+    pub const fn sectors(sectors: u64) -> Self {
+        Self { sectors, inodes: 0 }
+    }
+
+    fn each(&self) -> [(Counted, u64); 2] {
+        [
+            (Counted::Space, self.sectors),
+            (Counted::Inodes, self.inodes),
+        ]
     }
 }
+
+/// Whether limits count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limits {
+    /// They do, unless the caller may exceed them.
+    Hold,
+    /// It is so already.
+    Ignored,
+}
+
+/// The quotas of one kind: grace times, and accounts.
+type OfKind = (Grace, Accounts);
+
+/// By number of the kind; `None` when it is not turned on.
+type Kinds = [Option<OfKind>; 3];
 
 /// The quotas of a filesystem.
 ///
 /// C: `quotas` of `struct bch_fs`.
-#[derive(Debug, Default)]
 pub struct Quotas {
-    /// By number of the kind; `None` when it is not turned on.
-    kinds: [Option<(Grace, Accounts)>; 3],
+    /// Which kinds are turned on, as long as the filesystem is mounted.
+    on: [bool; 3],
+    kinds: Mutex<Kinds>,
 }
 
 impl Quotas {
@@ -193,205 +205,241 @@ impl Quotas {
     /// C: `bch2_fs_quota_read()`.
     #[inline(never)]
     pub fn read(view: &View) -> Result<Self> {
-        let st = view.sb();
-        let mut quotas = Self::default();
-        for (kind, slot) in Kind::ALL.into_iter().zip(&mut quotas.kinds) {
-            if st.opts.is_on(kind.option()) {
-                let stored = st.sb.quota().and_then(|q| q.limits(kind.number()));
-                let grace = stored.map_or(Grace::default(), |[seconds, warnings]| Grace {
-                    seconds,
-                    warnings,
-                });
-                *slot = Some((grace, Accounts::default()));
-            }
-        }
-        if quotas.kinds.iter().all(Option::is_none) {
-            return Ok(quotas);
-        }
-        quotas.read_limits(view)?;
-        quotas.merge()?;
-        quotas.count(view)?;
-        quotas.merge()?;
-        Ok(quotas)
+        let opts = &view.sb().opts;
+        let on = Kind::ALL.map(|kind| opts.is_on(kind.option()));
+        Ok(Self {
+            on,
+            kinds: Mutex::try_new(count::read(view, on)?)?,
+        })
     }
 
-    fn merge(&mut self) -> Result {
-        for (_, accounts) in self.kinds.iter_mut().flatten() {
-            accounts.merge()?;
+    /// Counts again, when nobody is changing anything. What is known of times stays.
+    #[inline(never)]
+    pub fn read_again(&self, view: &View) -> Result {
+        if !self.is_on() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// C: `__bch2_quota_set()`.
-    fn read_limits(&mut self, view: &View) -> Result {
-        let mut keys = view.btrees.iter(BtreeId::QUOTAS, 0, Bpos::MIN);
-        while let Some(key) = keys.next()? {
-            let kind = Kind::from_number(key.k.p.inode);
-            let slot = Kind::ALL.into_iter().zip(&mut self.kinds);
-            let slot = slot
-                .filter(|(k, _)| Some(*k) == kind)
-                .find_map(|(_, s)| s.as_mut());
-            let (Some((_, accounts)), Ok(id)) = (slot, u32::try_from(key.k.p.offset)) else {
+        let mut new = count::read(view, self.on)?;
+        let _scope = NoFs::enter();
+        let mut kinds = self.kinds.lock();
+        for (new, old) in new.iter_mut().zip(kinds.iter()) {
+            let (Some((_, new)), Some((_, old))) = (new, old) else {
                 continue;
             };
-            if key.k.key_type != KeyType::QUOTA {
-                continue;
-            }
-            match Quota::decode(key.v) {
-                Ok(limits) => accounts.update(id, |a| a.limits = limits)?,
-                Err(invalid) => {
-                    pr_err!("limits at {}: {invalid}", key.k.p);
-                    return Err(Error::QuotaInvalid);
-                }
+            for (id, old) in old
+                .iter()
+                .filter(|(_, a)| a.timers != [0; 2] || a.given != [0; 2])
+            {
+                let account = new.of(*id)?;
+                (account.timers, account.given) = (old.timers, old.given);
+                account.warnings = old.warnings;
             }
         }
+        *kinds = new;
         Ok(())
     }
 
-    /// Counts what is in use: each inode as the main subvolume of its snapshot tree has it. Inodes
-    /// that only snapshots have do not count.
+    /// Whether anything is counted.
+    pub fn is_on(&self) -> bool {
+        self.on != [false; 3]
+    }
+
+    /// Whether an inode of this subvolume counts: in snapshots they do not.
     ///
-    /// C: `bch2_fs_quota_read_inode()`.
-    fn count(&mut self, view: &View) -> Result {
-        let mut keys = view.btrees.iter(BtreeId::INODES, 0, Bpos::MIN);
-        let mut tree = None;
-        let mut last = None;
-        while let Some(k) = keys.advance()? {
-            if last == Some(k.p.offset) {
-                continue;
-            }
-            last = Some(k.p.offset);
-            let Some(id) = view.table.tree(k.p.snapshot) else {
-                continue;
-            };
-            let main = match tree {
-                Some((i, main)) if i == id => main,
-                _ => main_subvolume(view, id)?,
-            };
-            tree = Some((id, main));
-            if main == 0 {
-                continue;
-            }
-            let at = SubvolInum {
-                subvol: main,
-                inum: k.p.offset,
-            };
-            match find(view, at) {
-                Ok(inode) => self.add(&inode)?,
-                Err(e) if e.is_not_found() => (),
-                Err(e) => return Err(e),
-            }
+    /// C: the start of `bch2_fs_quota_read_inode()`.
+    pub fn counts(&self, view: &View, subvol: u32) -> Result<bool> {
+        if !self.is_on() {
+            return Ok(false);
         }
-        Ok(())
-    }
-
-    fn add(&mut self, inode: &Inode) -> Result {
-        for (kind, slot) in Kind::ALL.into_iter().zip(&mut self.kinds) {
-            if let Some((_, accounts)) = slot {
-                accounts.update(kind.id_of(inode), |a| {
-                    a.sectors = a.sectors.saturating_add(inode.sectors);
-                    a.inodes = a.inodes.saturating_add(1);
-                })?;
-            }
+        let snapshot = view.subvolume(subvol)?.snapshot;
+        match view.table.tree(snapshot) {
+            Some(tree) => Ok(count::main_subvolume(view, tree)? == subvol),
+            None => Ok(false),
         }
-        Ok(())
-    }
-
-    fn kind(&self, kind: Kind) -> Option<&(Grace, Accounts)> {
-        let mut slots = Kind::ALL.into_iter().zip(&self.kinds);
-        slots.find(|(k, _)| *k == kind)?.1.as_ref()
     }
 
     /// The grace times of a kind; `None` when it is not turned on.
     pub fn grace(&self, kind: Kind) -> Option<Grace> {
-        self.kind(kind).map(|(grace, _)| *grace)
+        self.with(kind, |(grace, _)| *grace)
     }
 
     /// The account of `id`: empty when nothing is known of it.
     ///
     /// C: `bch2_get_quota()`.
     pub fn get(&self, kind: Kind, id: u32) -> Account {
-        match self.next(kind, id) {
-            Some((found, account)) if found == id => account,
-            _ => Account::default(),
-        }
+        let found = self.with(kind, |(_, accounts)| accounts.get(id).copied());
+        found.flatten().unwrap_or_default()
     }
 
     /// The first account that is not empty, of the ids from `from` on.
     ///
     /// C: `bch2_get_next_quota()`.
     pub fn next(&self, kind: Kind, from: u32) -> Option<(u32, Account)> {
-        let (_, accounts) = self.kind(kind)?;
-        let at = accounts.sorted.partition_point(|(id, _)| *id < from);
-        let rest = accounts.sorted.get(at..).unwrap_or_default();
-        rest.iter().find(|(_, a)| *a != Account::default()).copied()
+        self.with(kind, |(_, accounts)| accounts.next(from))?
+    }
+
+    fn with<T>(&self, kind: Kind, f: impl FnOnce(&mut OfKind) -> T) -> Option<T> {
+        let _scope = NoFs::enter();
+        let mut kinds = self.kinds.lock();
+        let mut slots = Kind::ALL.into_iter().zip(kinds.iter_mut());
+        slots.find(|(k, _)| *k == kind)?.1.as_mut().map(f)
+    }
+
+    /// Changes the grace times of a kind.
+    pub fn set_grace(&self, kind: Kind, grace: Grace) {
+        let _ = self.with(kind, |of| of.0 = grace);
+    }
+
+    /// Changes limits of an account, and what else an administrator sets of it.
+    ///
+    /// C: `__bch2_quota_set()`.
+    pub fn set(
+        &self,
+        kind: Kind,
+        id: u32,
+        limits: Quota,
+        timers: [Option<u64>; 2],
+        warnings: [Option<u32>; 2],
+    ) -> Result {
+        let set = |(_, accounts): &mut OfKind| -> Result {
+            let account = accounts.of(id)?;
+            account.limits = limits;
+            for (to, new) in account.timers.iter_mut().zip(timers) {
+                *to = new.unwrap_or(*to);
+            }
+            for (to, new) in account.warnings.iter_mut().zip(warnings) {
+                *to = new.unwrap_or(*to);
+            }
+            Ok(())
+        };
+        self.with(kind, set).unwrap_or(Ok(()))
+    }
+
+    /// Takes `amount` for `ids`: all of it, or nothing. [`Error::QuotaExceeded`] when limits do not
+    /// allow it.
+    ///
+    /// C: `bch2_quota_acct()`.
+    pub fn take(&self, ids: Ids, amount: Amount, limits: Limits, to: &mut Warnings) -> Result {
+        self.move_to(None, ids, amount, limits, to)
+    }
+
+    /// Gives back what was taken.
+    pub fn give_back(&self, ids: Ids, amount: Amount, to: &mut Warnings) {
+        let _scope = NoFs::enter();
+        let mut kinds = self.kinds.lock();
+        for (kind, slot) in Kind::ALL.into_iter().zip(kinds.iter_mut()) {
+            remove(slot, kind, ids.get(kind), amount, to);
+        }
+    }
+
+    /// Takes `amount` for `new`, where that is not who has it already: `old`, of whom it is taken.
+    ///
+    /// C: `bch2_quota_transfer()`.
+    pub fn transfer(
+        &self,
+        old: Ids,
+        new: Ids,
+        amount: Amount,
+        limits: Limits,
+        to: &mut Warnings,
+    ) -> Result {
+        self.move_to(Some(old), new, amount, limits, to)
+    }
+
+    /// Whether `new` may have `amount` that `old` has.
+    pub fn check(&self, old: Ids, new: Ids, amount: Amount, to: &mut Warnings) -> Result {
+        let _scope = NoFs::enter();
+        let mut kinds = self.kinds.lock();
+        check(&mut kinds, Some(old), new, amount, to)
+    }
+
+    fn move_to(
+        &self,
+        old: Option<Ids>,
+        new: Ids,
+        amount: Amount,
+        limits: Limits,
+        to: &mut Warnings,
+    ) -> Result {
+        // Freeing memory could otherwise end in removing inodes, here.
+        let _scope = NoFs::enter();
+        let mut kinds = self.kinds.lock();
+        // What is not there is made first: nothing fails behind that.
+        for (kind, slot) in Kind::ALL.into_iter().zip(kinds.iter_mut()) {
+            if let Some((_, accounts)) = slot {
+                accounts.of(new.get(kind))?;
+            }
+        }
+        if limits == Limits::Hold {
+            check(&mut kinds, old, new, amount, to)?;
+        }
+        for (kind, slot) in Kind::ALL.into_iter().zip(kinds.iter_mut()) {
+            let (from, id) = (old.map(|ids| ids.get(kind)), new.get(kind));
+            if from == Some(id) {
+                continue;
+            }
+            if let Some((grace, accounts)) = slot {
+                let account = accounts.of(id)?;
+                let mut look = look(kind, id, grace, to);
+                for (what, by) in amount.each() {
+                    look.add(account, what, by);
+                }
+            }
+            if let Some(from) = from {
+                remove(slot, kind, from, amount, to);
+            }
+        }
+        Ok(())
     }
 }
 
-/// The main subvolume of snapshot tree `id`; 0 when there is none.
-#[inline(never)]
-fn main_subvolume(view: &View, id: u32) -> Result<u32> {
-    let pos = Bpos::new(0, u64::from(id), 0);
-    let Some(found) = view.lookup(BtreeId::SNAPSHOT_TREES, pos)? else {
-        return Ok(0);
+fn look<'a>(kind: Kind, id: u32, grace: &Grace, warnings: &'a mut Warnings) -> Look<'a> {
+    Look {
+        kind,
+        id,
+        now: real_seconds(),
+        grace: grace.seconds,
+        may_exceed: &may_exceed_quotas,
+        warnings,
+    }
+}
+
+/// Whether limits allow `amount` for `new`, where that is not `old`.
+fn check(
+    kinds: &mut Kinds,
+    old: Option<Ids>,
+    new: Ids,
+    amount: Amount,
+    to: &mut Warnings,
+) -> Result {
+    for (kind, slot) in Kind::ALL.into_iter().zip(kinds.iter_mut()) {
+        let id = new.get(kind);
+        let Some((grace, accounts)) = slot else {
+            continue;
+        };
+        if old.map(|ids| ids.get(kind)) == Some(id) {
+            continue;
+        }
+        let account = accounts.of(id)?;
+        let mut look = look(kind, id, grace, to);
+        for (what, by) in amount.each() {
+            if !look.allows(account, what, by) {
+                return Err(Error::QuotaExceeded);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn remove(slot: &mut Option<OfKind>, kind: Kind, id: u32, amount: Amount, to: &mut Warnings) {
+    let Some((grace, accounts)) = slot else {
+        return;
     };
-    let key = found.key();
-    if key.k.key_type != KeyType::SNAPSHOT_TREE {
-        return Ok(0);
-    }
-    match SnapshotTree::decode(key.v) {
-        Ok(tree) => Ok(tree.master_subvol),
-        Err(invalid) => {
-            pr_err!("snapshot tree {id}: {invalid}");
-            Ok(0)
+    // Who has something has an account.
+    if let Ok(account) = accounts.of(id) {
+        let mut look = look(kind, id, grace, to);
+        for (what, by) in amount.each() {
+            look.remove(account, what, by);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn accounts_are_merged() {
-        let mut accounts = Accounts::default();
-        let mut model = BTreeMap::<u32, u64>::new();
-        let mut seed = 1u64;
-        for _ in 0..20_000 {
-            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
-            let id = (seed >> 33) as u32 % 3000;
-            accounts.update(id, |a| a.inodes += 1).unwrap();
-            *model.entry(id).or_default() += 1;
-        }
-        accounts.merge().unwrap();
-        let got: BTreeMap<_, _> = accounts
-            .sorted
-            .iter()
-            .map(|(i, a)| (*i, a.inodes))
-            .collect();
-        assert_eq!(got, model);
-        assert_eq!(got.len(), accounts.sorted.len());
-        assert!(accounts.sorted.windows(2).all(|w| w[0].0 < w[1].0));
-    }
-
-    #[test]
-    fn accounts_are_found() {
-        let mut quotas = Quotas::default();
-        let mut accounts = Accounts::default();
-        for id in [7, 0, 1000] {
-            accounts.update(id, |a| a.inodes = u64::from(id)).unwrap();
-        }
-        accounts.merge().unwrap();
-        quotas.kinds[1] = Some((Grace::default(), accounts));
-        let next = |from| quotas.next(Kind::Group, from).map(|(id, a)| (id, a.inodes));
-        assert_eq!(next(0), Some((7, 7)), "an empty account is passed over");
-        assert_eq!(next(8), Some((1000, 1000)));
-        assert_eq!(next(1001), None);
-        assert_eq!(quotas.get(Kind::Group, 7).inodes, 7);
-        assert_eq!(quotas.get(Kind::Group, 8), Account::default());
-        assert_eq!(quotas.next(Kind::User, 0), None);
-        assert_eq!(quotas.grace(Kind::User), None);
-        assert_eq!(quotas.grace(Kind::Group).unwrap().seconds, [604_800; 2]);
     }
 }

@@ -398,6 +398,7 @@ impl Filesystem {
             None => return self.first_read_write(),
         }
         remove_dead(&self.changes()?)?;
+        self.count_again();
         self.reaper.start(self.read_write()?, &self.view)
     }
 
@@ -428,7 +429,8 @@ impl Filesystem {
         match (done, m.rw) {
             (Ok(()), Some(rw)) => {
                 self.rw.set(rw);
-                        Ok(())
+                self.count_again();
+                Ok(())
             }
             (done, rw) => {
                 // It may be tried again.
@@ -436,6 +438,15 @@ impl Filesystem {
                 let e = done.err().unwrap_or(Error::ReadOnly);
                 Err(rw.map_or(e, |rw| rw.abandon(e)))
             }
+        }
+    }
+
+    /// What is in use may be less than when the filesystem was mounted: files without a name are
+    /// removed.
+    fn count_again(&self) {
+        if let Ok(Err(e)) = self.quotas().map(|quotas| quotas.read_again(&self.view)) {
+            let name = self.view.sb().name();
+            pr_warn!("{name}: can not read the quotas again: {e}");
         }
     }
 

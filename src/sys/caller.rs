@@ -13,6 +13,9 @@ use kernel::uaccess::{
 
 type Result<T = ()> = core::result::Result<T, Errno>;
 
+/// C: `CAP_SYS_RESOURCE`.
+const RESOURCE: kernel::ffi::c_int = 24;
+
 /// The longest text taken, with its final NUL. C: `PATH_MAX`.
 const TEXT_MAX: usize = 4096;
 
@@ -40,6 +43,12 @@ pub fn read_text(from: usize, to: &mut [u8]) -> Result<usize> {
 pub fn is_admin() -> bool {
     // SAFETY: Looks at the calling task only.
     unsafe { bindings::bch_rs_capable_admin() }
+}
+
+/// Whether the caller may have more than quotas allow (`CAP_SYS_RESOURCE`).
+pub fn may_exceed_quotas() -> bool {
+    // SAFETY: Looks at the calling task only.
+    unsafe { bindings::capable(RESOURCE) }
 }
 
 /// Whether the caller has got a signal, and should not be kept longer than necessary.

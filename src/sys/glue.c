@@ -18,6 +18,7 @@
 #include <linux/slab.h>
 #include <linux/pagemap.h>
 #include <linux/panic.h>
+#include <linux/quota.h>
 #include <linux/statfs.h>
 #include <linux/vmalloc.h>
 
@@ -229,6 +230,12 @@ const char *bch_rs_dentry_name(const struct dentry *dentry, size_t *len)
 void bch_rs_free_link_later(struct delayed_call *done, char *link)
 {
 	set_delayed_call(done, kfree_link, link);
+}
+
+/* Tells who listens; nobody does in kernels without CONFIG_QUOTA_NETLINK_INTERFACE. */
+void bch_rs_quota_warn(struct super_block *sb, u32 type, u32 id, u8 what)
+{
+	quota_send_warning(make_kqid(&init_user_ns, type, id), sb->s_dev, what);
 }
 
 bool bch_rs_capable_admin(void)

@@ -3,6 +3,7 @@
 //! Changing attributes; inodes that are written back, or leave memory.
 
 use super::{
+    charge,
     errno::reported,
     inode::{
         changes,
@@ -53,6 +54,10 @@ impl Changeable for Bcachefs {
         let mount = inode.sb().data();
         let changes = changes(mount)?;
         let set = || {
+            charge::may_move(inode, |ids| {
+                ids.user = new.uid.unwrap_or(ids.user);
+                ids.group = new.gid.unwrap_or(ids.group);
+            })?;
             let acl = acl.map(entries).transpose()?;
             let time = |t| raw_time(mount, t);
             changes.set_attributes(inode.key(), acl.as_deref(), |i| {
@@ -95,8 +100,13 @@ impl Changeable for Bcachefs {
             project,
         };
         let (changes, now) = (changes(inode.sb().data())?, touch(inode));
-        let (changed, at) = changes
-            .change(inode.key(), |i| flags.set(i, now))
+        let set = || {
+            if let Some((project, _)) = project {
+                charge::may_move(inode, |ids| ids.project = project)?;
+            }
+            changes.change(inode.key(), |i| flags.set(i, now))
+        };
+        let (changed, at) = set()
             .map_err(|e| reported("setting flags", inode.ino(), e))?;
         committed(inode, &changed, at, Times::CHANGE);
         Ok(())
@@ -157,7 +167,12 @@ impl Life for Bcachefs {
         view.count_user(inode.key().subvol, true);
     }
 
+    fn sectors_changed(inode: &INode<Self>, by: i64) {
+        charge::changed(inode, by);
+    }
+
     fn left(inode: &INode<Self>) {
+        charge::release(inode);
         let view = &inode.sb().data().fs.view;
         view.count_user(inode.key().subvol, false);
     }
@@ -171,10 +186,10 @@ impl Life for Bcachefs {
         let Ok(changes) = changes(inode.sb().data()) else {
             return;
         };
-        if let Err(e) = changes.remove(inode.key()) {
-            if e != Error::SubvolumeReadOnly {
-                pr_err!("{}: can not be removed yet: {e}", inode.key());
-            }
+        match changes.remove(inode.key()) {
+            Ok(()) => charge::removed(inode),
+            Err(Error::SubvolumeReadOnly) => (),
+            Err(e) => pr_err!("{}: can not be removed yet: {e}", inode.key()),
         }
     }
 }

@@ -3,6 +3,10 @@
 //! Inodes: from the btree to the VFS, and what a change makes of them.
 
 use super::{
+    charge::{
+        self,
+        Charge, //
+    },
     errno::{
         errno,
         reported, //
@@ -50,6 +54,8 @@ pub struct Node {
     pub(super) snapshot: u32,
     /// Blocks that are going to be written.
     pub(super) dirty: Delalloc,
+    /// What it counts for.
+    pub(super) charge: Charge,
 }
 
 /// What is known of an inode.
@@ -94,6 +100,7 @@ impl Node {
             known: SpinLock::try_new(Known { inode, at })?,
             snapshot,
             dirty: Delalloc::try_new()?,
+            charge: Charge::none(),
         })
     }
 
@@ -136,13 +143,16 @@ impl Node {
 pub(super) fn committed(inode: &INode<Bcachefs>, new: &Inode, at: Committed, times: Times) {
     let mount = inode.sb().data();
     let shown = shown(mount, new, times);
-    let mut known = inode.data().known.lock();
-    if at > known.at {
-        known.inode = *new;
-        known.inode.journal_seq = at.seq;
-        known.at = at;
-        inode.show(&shown);
+    {
+        let mut known = inode.data().known.lock();
+        if at > known.at {
+            known.inode = *new;
+            known.inode.journal_seq = at.seq;
+            known.at = at;
+            inode.show(&shown);
+        }
     }
+    charge::moved(inode);
 }
 
 fn shown(mount: &Mount, inode: &Inode, times: Times) -> Shown {
@@ -199,7 +209,8 @@ pub(super) fn load(sb: &SuperBlock<Bcachefs>, id: SubvolInum) -> Result<INodeRef
         let view = &mount.fs.view;
         let read = || {
             let inode = find(view, id)?;
-            let node = Node::try_new(inode, id.file(view)?.snapshot, Committed::default())?;
+            let mut node = Node::try_new(inode, id.file(view)?.snapshot, Committed::default())?;
+            node.charge = Charge::of(mount, id.subvol, &inode)?;
             Ok((params(mount, &inode), node))
         };
         read().map_err(|e| reported("lookup", id.inum, e))

@@ -13,6 +13,7 @@ use super::{
         load,
         Times, //
     },
+    names::may_get_project_of,
     Bcachefs,
     Mount, //
 };
@@ -143,8 +144,8 @@ fn reinherit(dir: &INode<Bcachefs>, name: usize) -> Result<u32> {
     let found = found.map_err(|e| reported("lookup in", dir.ino(), e))?;
     let inode = load(dir.sb(), found.ok_or(Errno::ENOENT)?)?;
     let _locked = inode.lock();
-    let done = changes
-        .reinherit(dir.key(), inode.key())
+    let done = may_get_project_of(&inode, dir)
+        .and_then(|()| changes.reinherit(dir.key(), inode.key()))
         .map_err(|e| reported("inheriting options", inode.ino(), e))?;
     Ok(match done {
         Some((changed, at)) => {

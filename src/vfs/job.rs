@@ -3,6 +3,7 @@
 //! Data of a file on its way to the devices, and what follows from it for the VFS.
 
 use super::{
+    charge,
     errno::errno,
     file::file_id,
     write::{
@@ -231,6 +232,7 @@ impl Run {
             true => Some(run.copied()?),
             false => None,
         };
+        charge::begin_run(run.inode());
         Ok(Self {
             run: Some(run.into_inner()),
             copy,
@@ -271,6 +273,7 @@ impl Data for Run {
     fn end(&mut self, outcome: &Outcome) {
         if let Some(run) = self.run.take() {
             run.inode().add_sectors(outcome.done.sectors);
+            charge::end_run(run.inode());
             run.end(outcome.result);
         }
     }
@@ -309,6 +312,7 @@ impl Data for Direct {
             self.data = Taken::default();
             drop(turn);
             end.inode().add_sectors(outcome.done.sectors);
+            charge::release(end.inode());
             end.end(outcome.result.map_err(errno));
         }
     }

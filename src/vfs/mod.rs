@@ -6,6 +6,7 @@
 //! | file       | holds                                                             |
 //! |------------|-------------------------------------------------------------------|
 //! | `attr.rs`  | statx, file flags, symbolic links                                 |
+//! | `charge.rs` | what inodes count for in quotas                                   |
 //! | `change.rs` | changing attributes; inodes that are written back, or go          |
 //! | `dir.rs`   | lookup and readdir                                                |
 //! | `export.rs` | handles of files, for NFS servers                                |
@@ -23,6 +24,7 @@
 
 mod attr;
 mod change;
+mod charge;
 mod dir;
 mod errno;
 mod export;

@@ -3,6 +3,10 @@
 //! Changing directories.
 
 use super::{
+    charge::{
+        self,
+        Paid, //
+    },
     errno::reported,
     inode::{
         changes,
@@ -17,7 +21,10 @@ use super::{
 use crate::{
     env::Vec,
     error::Error,
-    format::values::inode::InodeFlags,
+    format::values::inode::{
+        Inode,
+        InodeFlags, //
+    },
     fs::{
         acl::{
             AclEntry as Entry,
@@ -29,7 +36,8 @@ use crate::{
             Mode,
             NewFile,
             Side, //
-        }, //
+        },
+        quota::Ids, //
     },
     sys::fs::{
         AclEntry,
@@ -77,16 +85,36 @@ pub(super) fn with_lists<T>(
     })
 }
 
+/// Who pays for a new inode in the subvolume of `dir`.
+pub(super) fn paid<'a>(
+    dir: &'a INode<Bcachefs>,
+    new: &NewNode<'_>,
+) -> crate::error::Result<Paid<'a>> {
+    let ids = ids(dir, new.uid, new.gid);
+    Paid::for_new(dir.sb(), dir.key().subvol, ids)
+}
+
+/// Whom a new inode counts for: the project comes from the directory.
+fn ids(dir: &INode<Bcachefs>, user: u32, group: u32) -> Ids {
+    Ids {
+        user,
+        group,
+        ..Ids::of(&dir.data().inode())
+    }
+}
+
 /// What `create` makes, for the VFS; `is_named` if it has a name in `dir` then.
 pub(super) fn made(
     dir: &INode<Bcachefs>,
     is_named: bool,
+    paid: Paid<'_>,
     create: impl FnOnce() -> crate::error::Result<Created>,
 ) -> crate::error::Result<Made<Bcachefs>> {
     // What can fail comes before.
     let mut data = Node::unused()?;
     let made = create()?;
     data.set(made.inode, made.snapshot, made.at);
+    data.charge = paid.made(&made.inode);
     if is_named {
         committed(dir, &made.dir, made.at, Times::CONTENTS);
     }
@@ -110,7 +138,7 @@ impl Names for Bcachefs {
         let changes = changes(dir.sb().data())?;
         let make = || {
             with_lists(dir, new, |file| {
-                made(dir, name.is_some(), || {
+                made(dir, name.is_some(), paid(dir, new)?, || {
                     changes.create(dir.key(), name, file) //
                 })
             })
@@ -157,9 +185,31 @@ impl Names for Bcachefs {
             now,
             ..NewFile::default()
         });
-        let done = changes
-            .rename(side(&from), side(&to), mode, whiteout.as_ref(), now)
-            .map_err(|e| reported("another name", inode.ino(), e))?;
+        let rename = || {
+            let paid = match &whiteout {
+                Some(new) => {
+                    let ids = ids(from.dir, new.uid, new.gid);
+                    Some((Paid::for_new(from.dir.sb(), from.dir.key().subvol, ids)?, new))
+                }
+                None => None,
+            };
+            may_get_project_of(inode, to.dir)?;
+            if let Over::Exchanged(other) = over {
+                may_get_project_of(other, from.dir)?;
+            }
+            let done = changes.rename(side(&from), side(&to), mode, whiteout.as_ref(), now)?;
+            if let Some((paid, new)) = paid {
+                let mut inode = Inode {
+                    uid: new.uid,
+                    gid: new.gid,
+                    ..Inode::default()
+                };
+                inode.project = done.old_dir.project;
+                let _ = paid.made(&inode);
+            }
+            Ok(done)
+        };
+        let done = rename().map_err(|e| reported("another name", inode.ino(), e))?;
         committed(from.dir, &done.old_dir, done.at, Times::CONTENTS);
         if let Some(dir) = &done.new_dir {
             committed(to.dir, dir, done.at, Times::CONTENTS);
@@ -177,6 +227,18 @@ impl Names for Bcachefs {
         fs.sync_seq(seq)
             .map_err(|e| reported("fsync", inode.ino(), e))
     }
+}
+
+/// Whether an inode may count for the project of a directory, unless it has one of its own.
+pub(super) fn may_get_project_of(
+    inode: &INode<Bcachefs>,
+    dir: &INode<Bcachefs>,
+) -> crate::error::Result {
+    if inode.data().inode().has_own_project() {
+        return Ok(());
+    }
+    let project = Ids::of(&dir.data().inode()).project;
+    charge::may_move(inode, |ids| ids.project = project)
 }
 
 /// The VFS gets to know that `inode` has lost a name in `dir`.

@@ -3,6 +3,7 @@
 //! Making and deleting subvolumes.
 
 use super::{
+    charge::Paid,
     errno::reported,
     inode::{
         changes,
@@ -10,6 +11,7 @@ use super::{
     },
     names::{
         made,
+        paid,
         unlinked,
         with_lists, //
     },
@@ -31,7 +33,7 @@ impl Subvolumes for Bcachefs {
     fn create_subvolume(dir: &INode<Self>, name: &[u8], new: &NewNode<'_>) -> Result<Made<Self>> {
         let changes = changes(dir.sb().data())?;
         with_lists(dir, new, |file| {
-            made(dir, true, || {
+            made(dir, true, paid(dir, new)?, || {
                 changes.create_subvolume(dir.key(), name, file) //
             })
         })
@@ -47,7 +49,7 @@ impl Subvolumes for Bcachefs {
     ) -> Result<Made<Self>> {
         let changes = changes(dir.sb().data())?;
         let from = source.map_or(Source::Here, |inode| Source::Root(inode.key()));
-        made(dir, true, || {
+        made(dir, true, Paid::nothing(dir.sb()), || {
             let by = (uid, touch(dir));
             changes.snapshot(dir.key(), name, from, read_only, by)
         })

@@ -3,6 +3,7 @@
 //! Writing data of regular files.
 
 use super::{
+    charge,
     errno::{
         errno,
         reported, //
@@ -230,6 +231,8 @@ impl FileWrite for Bcachefs {
             let done = dirty.reserve_anyway(space, first, last, blocks.sectors);
             return done.map(|()| end).map_err(errno);
         }
+        let end = charge::reserve(inode, pos, end)?;
+        let (_, last) = blocks.around(pos, end);
         let reserved = dirty.reserve(space, first, last, blocks.sectors);
         let last = reserved.map_err(errno)?;
         Ok(end.min(last.saturating_mul(blocks.bytes)))
@@ -266,6 +269,7 @@ impl FileWrite for Bcachefs {
         if let Some(space) = inode.sb().data().fs.space() {
             space.give_back(reserved);
         }
+        charge::release(inode);
     }
 
     fn release_all(inode: &INode<Self>) {
@@ -319,6 +323,7 @@ impl FileWrite for Bcachefs {
     fn write_direct(inode: &INode<Self>, pos: u64, data: Taken, size: u64) -> Result {
         let _scope = NoFs::enter();
         let len = data.nr_bytes();
+        charge::reserve_all(inode, pos, pos.saturating_add(u64_of(len)))?;
         let reserved = reserve_now(inode, len)?;
         let direct = Direct {
             pos,
@@ -330,13 +335,15 @@ impl FileWrite for Bcachefs {
         write::run(&job, len);
         let Outcome { done, result } = *job.outcome.lock();
         inode.add_sectors(done.sectors);
+        charge::release(inode);
         result.map_err(|e| reported("writing", inode.ino(), e))
     }
 
     fn start_direct(inode: &INode<Self>, pos: u64, data: Taken, end: DirectEnd<Self>) {
         let _scope = NoFs::enter();
         let len = data.nr_bytes();
-        let reserved = match reserve_now(inode, len) {
+        let charged = charge::reserve_all(inode, pos, pos.saturating_add(u64_of(len)));
+        let reserved = match charged.and_then(|()| reserve_now(inode, len)) {
             Ok(reserved) => reserved,
             Err(e) => return end.end(Err(e)),
         };
@@ -384,6 +391,7 @@ impl FileWrite for Bcachefs {
         let fs = &inode.sb().data().fs;
         let (file, engine) = (file_id(inode), engine(fs).map_err(errno)?);
         let copies = WriteOptions::of(fs.view.sb(), &inode.data().inode()).nr_replicas;
+        charge::reserve_all(inode, pos, end)?;
         let (start, end) = (pos / SECTOR, end / SECTOR);
         let wanted = write::nr_unallocated(engine, &fs.view, file, start, end);
         let wanted = wanted.map_err(|e| reported("allocating", inode.ino(), e))?;
@@ -392,8 +400,9 @@ impl FileWrite for Bcachefs {
         let reserved = reserved.map_err(errno)?;
         let put = write::allocate(engine, &fs.view, file, (start, end), copies, size);
         space.give_back(reserved);
-        let put = put.map_err(|e| reported("allocating", inode.ino(), e))?;
-        inode.add_sectors(put.sectors);
+        let put = put.inspect(|put| inode.add_sectors(put.sectors));
+        charge::release(inode);
+        put.map_err(|e| reported("allocating", inode.ino(), e))?;
         Ok(())
     }
 
@@ -421,6 +430,7 @@ impl FileWrite for Bcachefs {
         let block = u64::from(fs.view.sb().sb.block_bytes());
         // A part of a block is the last one of both files.
         let whole = num::round_up_pow2(bytes, block).unwrap_or(bytes);
+        charge::reserve_all(to, pos, pos.saturating_add(whole))?;
         let mut done = 0;
         let put = write::share(
             engine,
@@ -431,8 +441,9 @@ impl FileWrite for Bcachefs {
             size,
             &mut done,
         );
-        let put = put.map_err(|e| reported("sharing data", to.ino(), e))?;
-        to.add_sectors(put.sectors);
+        let put = put.inspect(|put| to.add_sectors(put.sectors));
+        charge::release(to);
+        put.map_err(|e| reported("sharing data", to.ino(), e))?;
         Ok(())
     }
 

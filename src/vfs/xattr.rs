@@ -3,6 +3,7 @@
 //! Extended attributes and access control lists.
 
 use super::{
+    charge,
     errno::reported,
     inode::{
         changes,
@@ -13,7 +14,10 @@ use super::{
     Bcachefs, //
 };
 use crate::{
-    env::Vec,
+    env::{
+        num::low_u32,
+        Vec, //
+    },
     error::{
         errno::Errno,
         Error, //
@@ -144,6 +148,9 @@ fn set_option(
     };
     let value = value.map(parse).transpose().map_err(BadValue::error)?;
     let changes = mount.fs.changes()?;
+    if let (true, Some(project)) = (option.is_project(), value) {
+        charge::may_move(inode, |ids| ids.project = low_u32(project))?;
+    }
     let (changed, at) = changes.set_option(inode.key(), option, value)?;
     committed(inode, &changed, at, Times::default());
     Ok(())

@@ -51,6 +51,7 @@ pub use reflink::share;
 pub use shift::shift;
 pub use space::{
     allocate,
+    each_unallocated,
     nr_unallocated,
     punch, //
 };

@@ -106,12 +106,29 @@ pub fn nr_unallocated(
     start: u64,
     end: u64,
 ) -> Result<u64> {
-    let (mut at, mut nr) = (start, 0u64);
+    let mut nr = 0u64;
+    each_unallocated(engine, view, file, (start, end), |from, to| {
+        nr = nr.saturating_add(to.saturating_sub(from));
+    })?;
+    Ok(nr)
+}
+
+/// Calls `f` with each range within sectors `start` to `end` of `file` that has no space.
+pub fn each_unallocated(
+    engine: Engine<'_>,
+    view: &View,
+    file: FileId,
+    (start, end): (u64, u64),
+    mut f: impl FnMut(u64, u64),
+) -> Result {
+    let mut at = start;
     while at < end {
         let next = next_extent(engine, view, file, at)?;
         let (first, stop) = next.unwrap_or((end, end));
-        nr = nr.saturating_add(first.min(end).saturating_sub(at));
+        if first > at {
+            f(at, first.min(end));
+        }
         at = stop;
     }
-    Ok(nr)
+    Ok(())
 }

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     env::num::usize_of,
-    error::Error, //
+    error::{
+        Error,
+        Result, //
+    },
 };
 use core::fmt;
 use zerocopy::{
@@ -54,7 +57,12 @@ pub struct QuotaLimits {
 
 /// Bytes of the section, without its header.
 const QUOTA_BYTES: usize = 72;
+/// Bytes of one type.
+const TYPE_BYTES: usize = 24;
+/// For how long a soft limit may be exceeded, if nothing else is said: seven days.
+const SECONDS: u32 = 7 * 24 * 60 * 60;
 const _: () = assert!(size_of::<[RawType; 3]>() == QUOTA_BYTES);
+const _: () = assert!(size_of::<RawType>() == TYPE_BYTES);
 
 impl QuotaLimits {
     pub(super) fn read(body: &[u8]) -> Option<Self> {
@@ -74,8 +82,62 @@ impl QuotaLimits {
     }
 }
 
+/// Which number of a kind of quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaTime {
+    /// For how many seconds a soft limit may be exceeded.
+    Seconds,
+    /// How many warnings there are.
+    Warnings,
+}
+
+impl Superblock {
+    /// Sets one of the numbers of `quota_type`: of space, or with `of_inodes` of inodes. Without
+    /// the section, it is made.
+    ///
+    /// C: `bch2_sb_get_or_create_quota()`, `bch2_quota_set_info()`.
+    pub fn set_quota(
+        &mut self,
+        quota_type: u64,
+        of_inodes: bool,
+        what: QuotaTime,
+        v: u32,
+    ) -> Result<()> {
+        if self.section_mut(SectionType::QUOTA).is_none() {
+            let mut body = [0; QUOTA_BYTES];
+            for of_type in body.chunks_exact_mut(TYPE_BYTES) {
+                for counter in of_type.chunks_exact_mut(8).skip(1) {
+                    put(counter, SECONDS);
+                }
+            }
+            self.replace_section(SectionType::QUOTA, &body)?;
+        }
+        let body = self.section_mut(SectionType::QUOTA).unwrap_or_default();
+        let mut types = body.chunks_exact_mut(TYPE_BYTES);
+        let Some(of_type) = types.nth(usize_of(quota_type)) else {
+            return Ok(());
+        };
+        let nr = match (of_inodes, what) {
+            (false, QuotaTime::Seconds) => 2,
+            (false, QuotaTime::Warnings) => 3,
+            (true, QuotaTime::Seconds) => 4,
+            (true, QuotaTime::Warnings) => 5,
+        };
+        if let Some(word) = of_type.chunks_exact_mut(4).nth(nr) {
+            put(word, v);
+        }
+        Ok(())
+    }
+}
+
+fn put(to: &mut [u8], v: u32) {
+    for (to, from) in to.iter_mut().zip(v.to_le_bytes()) {
+        *to = from;
+    }
+}
+
 /// C: `bch2_sb_quota_validate()`.
-pub(super) fn validate(_: &Superblock, body: &[u8]) -> Result<(), Finding> {
+pub(super) fn validate(_: &Superblock, body: &[u8]) -> core::result::Result<(), Finding> {
     match QuotaLimits::read(body) {
         Some(_) => Ok(()),
         None => Err(Finding::new(

@@ -258,6 +258,9 @@ pub struct Inode {
     pub unused_ec_max_data_blocks: u8,
 }
 
+/// The bit of the project in [`Inode::fields_set`].
+pub const PROJECT_IS_SET: u16 = 1 << 2;
+
 /// Names of the options an inode can have, in the order of the bits of [`Inode::fields_set`].
 /// C: `BCH_INODE_OPTS()`.
 pub const INODE_OPTIONS: [&str; 12] = [
@@ -446,6 +449,11 @@ impl Inode {
         }
         let bias = if self.is_dir() { 2 } else { 1 };
         self.nlink.saturating_add(bias)
+    }
+
+    /// Whether the project that it counts for was set on it, not inherited.
+    pub const fn has_own_project(&self) -> bool {
+        self.fields_set & PROJECT_IS_SET != 0
     }
 
     /// The root of a subvolume.

@@ -10,7 +10,10 @@ use zerocopy::little_endian::U64;
 /// Kinds of quota: user, group, project. C: `QTYP_NR`.
 pub const QUOTA_TYPES: u64 = 3;
 
-/// One limit, in bytes or in inodes.
+/// Bytes of the value of a key.
+pub const QUOTA_BYTES: usize = 32;
+
+/// One limit, in sectors or in inodes.
 ///
 /// C: `struct bch_quota_counter`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,22 @@ impl Quota {
                 soft: inodes_soft,
             },
         })
+    }
+}
+
+impl Quota {
+    /// The value of a `quota` key.
+    pub fn encode(&self) -> [u8; QUOTA_BYTES] {
+        let mut bytes = [0; QUOTA_BYTES];
+        let Self { space, inodes } = self;
+        let all = [space.hard, space.soft, inodes.hard, inodes.soft];
+        for (to, from) in bytes
+            .iter_mut()
+            .zip(all.iter().flat_map(|v| v.to_le_bytes()))
+        {
+            *to = from;
+        }
+        bytes
     }
 }
 

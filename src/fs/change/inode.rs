@@ -9,7 +9,8 @@ use crate::{
     },
     format::values::inode::{
         Inode,
-        InodeFlags, //
+        InodeFlags,
+        PROJECT_IS_SET, //
     },
 };
 
@@ -89,9 +90,6 @@ options! {
     data_checksum, compression, project, background_compression, data_replicas, promote_target,
     foreground_target, background_target, erasure_code, nocow, inodes_32bit, casefold
 }
-
-/// The bit of the project in [`Inode::fields_set`].
-const PROJECT_IS_SET: u16 = 1 << 2;
 
 /// Flags as `FS_IOC_SETFLAGS` and `FS_IOC_FSSETXATTR` set them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 //! | `link.rs`    | one name more, and one less                                             |
 //! | `numbers.rs` | [`Numbers`]: inode numbers for new inodes                                |
 //! | `options.rs` | options of inodes                                                       |
+//! | `quota.rs`   | limits of quotas                                                        |
 //! | `remove.rs`  | inodes that are gone, with all they have                                |
 //! | `rename.rs`  | other names                                                             |
 //! | `subvolume.rs` | new subvolumes, and snapshots                                         |
@@ -28,6 +29,7 @@ mod inode;
 mod link;
 mod numbers;
 mod options;
+mod quota;
 mod remove;
 mod rename;
 mod subvolume;

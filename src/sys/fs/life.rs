@@ -25,6 +25,9 @@ pub trait Life: FileSystem {
     /// An inode is in memory from now on.
     fn entered(inode: &INode<Self>);
 
+    /// An inode has so many sectors more.
+    fn sectors_changed(inode: &INode<Self>, by: i64);
+
     /// An inode leaves memory, once all that becomes of it was done.
     fn left(inode: &INode<Self>);
 

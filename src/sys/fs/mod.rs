@@ -90,7 +90,7 @@ pub use self::{
     ioctl::Controls,
     life::Life,
     names::{Made, Names, NewNode, Over, Place},
-    quota::{QuotaAccount, QuotaGrace, Quotas},
+    quota::{QuotaAccount, QuotaChange, QuotaGrace, QuotaGraceChange, Quotas},
     sb::{SuperBlock, SuperParams},
     seq::Seq,
     subvolume::{

@@ -5,6 +5,7 @@
 use super::{
     direct_write,
     inode::INode,
+    life::Life,
     write::{
         block_bytes,
         round_down,
@@ -44,12 +45,13 @@ enum Allocate {
     Insert,
 }
 
-impl<T: FileWrite> INode<T> {
+impl<T: FileWrite + Life> INode<T> {
     /// Changes the number of sectors that the VFS shows.
     pub fn add_sectors(&self, by: i64) {
         if by != 0 {
             // SAFETY: The inode is valid by the type invariant.
             unsafe { bindings::bch_rs_add_sectors(self.as_ptr(), by) };
+            T::sectors_changed(self, by);
         }
     }
 }

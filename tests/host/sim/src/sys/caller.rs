@@ -12,6 +12,8 @@ type Result<T = ()> = core::result::Result<T, Errno>;
 pub struct Caller {
     /// Whether it may administer the system.
     pub admin: bool,
+    /// Whether it may have more than quotas allow.
+    pub exceeds_quotas: bool,
     /// Whether it has got a signal.
     pub interrupted: bool,
     /// The address of the first byte of `memory`.
@@ -63,6 +65,11 @@ pub fn read_text(from: usize, to: &mut [u8]) -> Result<usize> {
 /// Whether the caller may administer the system.
 pub fn is_admin() -> bool {
     with(|c| c.admin)
+}
+
+/// Whether the caller may have more than quotas allow.
+pub fn may_exceed_quotas() -> bool {
+    with(|c| c.exceeds_quotas)
 }
 
 /// Whether the caller has got a signal.
