@@ -10,7 +10,10 @@ use super::{
         Source, //
     },
     report,
-    segments::Segments,
+    segments::{
+        Seen,
+        Segments, //
+    },
     stripe, FileId,
 };
 use crate::{
@@ -62,7 +65,7 @@ pub(super) fn read_avoiding(
             .inspect_err(|&e| report::unreadable(view, file, at, e))?;
         let end = segment.end.saturating_mul(SECTOR);
         let len = rest.len().min(num::usize_of(end.saturating_sub(at)));
-        let Some((now, later)) = rest.split_at_mut_checked(len).filter(|_| len != 0) else {
+        let Some(now) = rest.get_mut(..len).filter(|_| len != 0) else {
             return Err(Error::Overflow);
         };
         let skip = num::usize_of(at.saturating_sub(segment.start.saturating_mul(SECTOR)));
@@ -76,12 +79,28 @@ pub(super) fn read_avoiding(
                 copy_and_fill(now, data.get(skip..).unwrap_or(&[]));
             }
             Source::Replicas(replicas) => {
-                let reader = Reader { view, file, at };
-                reader.any(replicas, skip, now, avoid)?;
+                let seen = Seen {
+                    start: segment.start,
+                    taken: segments.taken(),
+                };
+                let reader = Reader {
+                    view,
+                    file,
+                    at,
+                    seen,
+                };
+                match reader.any(replicas, skip, now, avoid) {
+                    Err(Error::DataMoved) => {
+                        view.sb().counters.add(Counter::DATA_READ_REUSE_RACE, 1);
+                        segments = Segments::new(view, file);
+                        continue;
+                    }
+                    done => done?,
+                }
             }
         }
         at = at.saturating_add(num::u64_of(len));
-        rest = later;
+        rest = core::mem::take(&mut rest).get_mut(len..).unwrap_or(&mut []);
     }
     Ok(total)
 }
@@ -128,6 +147,8 @@ struct Reader<'a> {
     file: FileId,
     /// The byte of the file that is read first.
     at: u64,
+    /// When that was looked up.
+    seen: Seen,
 }
 
 impl Reader<'_> {
@@ -167,6 +188,8 @@ impl Reader<'_> {
                 }
                 Ok(()) => return Ok(()),
                 Err(Error::NoMemory) => break,
+                // It is nobody's fault.
+                Err(e @ Error::DataMoved) => return Err(e),
                 Err(e) => e,
             };
             failed = true;
@@ -189,6 +212,15 @@ impl Reader<'_> {
         result
     }
 
+    /// [`Error::DataMoved`] when what was read may be of something else.
+    fn check_still(&self, replica: &Replica) -> Result {
+        let at = self.at / SECTOR;
+        match self.seen.is_still(self.view, self.file, at, replica) {
+            true => Ok(()),
+            false => Err(Error::DataMoved),
+        }
+    }
+
     fn one(&self, replica: &Replica, way: Way, skip: usize, buf: &mut [u8]) -> Result {
         let fetch = |sector, to: &mut [u8]| match way {
             Way::Direct => device(self.view, replica)?.bdev.read(sector, to),
@@ -198,7 +230,7 @@ impl Reader<'_> {
             read_bytes(fetch, replica.sector, skip, buf)?;
             let sectors = num::u64_of(buf.len()).div_ceil(SECTOR);
             count_read(self.view, replica, sectors);
-            return Ok(());
+            return self.check_still(replica);
         }
         decode::check_size(self.view.sb(), replica)?;
         let nr_stored = u64::from(replica.crc.compressed_size).saturating_mul(SECTOR);
@@ -206,7 +238,10 @@ impl Reader<'_> {
         fetch(replica.sector, &mut stored)?;
         count_read(self.view, replica, replica.crc.compressed_size.into());
         let sb = self.view.sb();
-        decode::check(sb, replica, core::iter::once(&*stored))?;
+        if let Err(e) = decode::check(sb, replica, core::iter::once(&*stored)) {
+            self.check_still(replica)?;
+            return Err(e);
+        }
         decode::decrypt(sb, replica, 0, core::iter::once(&mut *stored));
         let data = decode::expand(sb, replica, stored)?;
         let from = u64::from(replica.skip)

@@ -24,6 +24,7 @@ use super::{
     },
     report,
     segments::{
+        Seen,
         Segment,
         Segments, //
     },
@@ -62,6 +63,10 @@ use crate::{
         },
         workspace::Workspace,
     },
+};
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering, //
 };
 
 /// Bytes in a sector.
@@ -223,6 +228,10 @@ impl<F: Owner> Reader<'_, F> {
             return Err(Error::Io);
         };
         let skip = pos.saturating_sub(segment.start.saturating_mul(SECTOR));
+        let seen = Seen {
+            start: segment.start,
+            taken: self.segments.taken(),
+        };
         let end = segment.end.saturating_mul(SECTOR);
         let replica = match &segment.source {
             Source::Zeros => {
@@ -249,7 +258,7 @@ impl<F: Owner> Reader<'_, F> {
         }
         let left = end.min(self.end).saturating_sub(pos);
         self.send();
-        let mut open = self.start(&replica, pos, skip, left)?;
+        let mut open = self.start((&replica, seen), pos, skip, left)?;
         open.next = next;
         // An empty read has room, or it would be of no use at all.
         open.read.push(range).map_err(|_| Error::NoMemory)?;
@@ -259,7 +268,13 @@ impl<F: Owner> Reader<'_, F> {
 
     /// Starts a read of `replica` for up to `len` bytes of the file from `pos` on, which are `skip`
     /// bytes behind the start of the segment.
-    fn start(&self, replica: &Replica, pos: u64, skip: u64, len: u64) -> Result<Open<F>> {
+    fn start(
+        &self,
+        (replica, seen): (&Replica, Seen),
+        pos: u64,
+        skip: u64,
+        len: u64,
+    ) -> Result<Open<F>> {
         let sb = self.fs.view().sb();
         let lead = u64::from(replica.skip)
             .saturating_mul(SECTOR)
@@ -269,6 +284,8 @@ impl<F: Owner> Reader<'_, F> {
             file: self.file,
             pos,
             replica: *replica,
+            seen,
+            is_recent: AtomicBool::new(false),
             lead: num::usize_of(lead),
         };
         // What others can write to gets only what has been checked elsewhere.
@@ -366,13 +383,20 @@ struct Op<F: Owner> {
     /// The byte of the file that the first range starts with.
     pos: u64,
     replica: Replica,
+    /// When that was looked up.
+    seen: Seen,
+    /// When the data came, no bucket had been taken since.
+    is_recent: AtomicBool,
     /// How many bytes of the decoded data are in front of the first range.
     lead: usize,
 }
 
 impl<F: Owner> Completion for Op<F> {
     fn is_quick(&self) -> bool {
-        !self.replica.crc.is_encoded()
+        // What may be of something else is looked up again, by a task.
+        let is_recent = self.seen.is_recent(self.fs.view());
+        self.is_recent.store(is_recent, Ordering::Relaxed);
+        is_recent && !self.replica.crc.is_encoded()
     }
 
     fn complete(mut read: Finished<Self>) {
@@ -385,6 +409,13 @@ impl<F: Owner> Completion for Op<F> {
             Outcome::Done => finish(&mut read),
             _ => Err(Error::Io),
         };
+        // A checksum that is right says that it is what was looked for.
+        let is_certain = result.is_ok() && read.payload().replica.crc.is_encoded();
+        if !is_certain && !read.payload().is_still() {
+            let counters = &read.payload().fs.view().sb().counters;
+            counters.add(Counter::DATA_READ_REUSE_RACE, 1);
+            return again(read, None);
+        }
         match result {
             Ok(()) => read.end(Ok(())),
             // Not the replica's fault.
@@ -396,6 +427,18 @@ impl<F: Owner> Completion for Op<F> {
                 again(read, failed);
             }
         }
+    }
+}
+
+impl<F: Owner> Op<F> {
+    /// Whether its data has not been moved since it was looked up.
+    fn is_still(&self) -> bool {
+        let at = self.pos / SECTOR;
+        let is_recent = self.is_recent.load(Ordering::Relaxed);
+        is_recent
+            || self
+                .seen
+                .is_still(self.fs.view(), self.file, at, &self.replica)
     }
 }
 
@@ -412,7 +455,7 @@ fn count_transfer<F: Owner>(read: &Finished<Op<F>>) {
 /// Makes file data of what the device has transferred.
 fn finish<F: Owner>(read: &mut Finished<Op<F>>) -> Result {
     let op = read.payload();
-    if op.is_quick() {
+    if !op.replica.crc.is_encoded() {
         return Ok(());
     }
     decode::check(op.fs.view().sb(), &op.replica, read.pieces())?;

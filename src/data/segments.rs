@@ -7,6 +7,7 @@ use super::{
         self,
         Devices,
         Piece,
+        Replica,
         Source, //
     },
     FileId,
@@ -57,6 +58,8 @@ pub(crate) struct Segments<'a> {
     iter: VisibleIter<'a>,
     /// The iterator stands on the first extent that ends behind this sector.
     placed: Option<u64>,
+    /// How many buckets had been taken before anything was looked up.
+    taken: u64,
 }
 
 impl<'a> Segments<'a> {
@@ -69,7 +72,13 @@ impl<'a> Segments<'a> {
             file,
             iter: view.range(BtreeId::EXTENTS, start, end, file.snapshot),
             placed: None,
+            taken: view.sb().buckets_taken(),
         }
+    }
+
+    /// How many buckets had been taken before anything was looked up.
+    pub(crate) const fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// The segment that has sector `at`. It may start before `at`; what follows the last extent is
@@ -133,6 +142,46 @@ impl<'a> Segments<'a> {
         self.iter.advance()?;
         self.placed = Some(at);
         Ok(())
+    }
+}
+
+/// Something that was looked up, and may have been moved, or written over, since.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// The first sector of its segment.
+    pub(crate) start: u64,
+    /// How many buckets had been taken before.
+    pub(crate) taken: u64,
+}
+
+impl Seen {
+    /// Whether no bucket was taken since.
+    pub(crate) fn is_recent(&self, view: &View) -> bool {
+        self.taken == view.sb().buckets_taken()
+    }
+
+    /// Whether `replica`, of sector `at` of a file, is still there: its bucket was never used for
+    /// anything else since it was looked up.
+    ///
+    /// C: the check for a stale pointer after a read, in `bch2_read_endio()`.
+    pub(crate) fn is_still(&self, view: &View, file: FileId, at: u64, replica: &Replica) -> bool {
+        if self.is_recent(view) {
+            return true;
+        }
+        let Ok(now) = Segments::new(view, file).at(at) else {
+            return false;
+        };
+        // Of what has a checksum, a part begins where the whole does.
+        let place = |r: &Replica, start: u64| match r.crc.is_encoded() {
+            true => (r.dev, r.generation, r.sector),
+            false => (r.dev, r.generation, r.sector.wrapping_sub(start)),
+        };
+        match &now.source {
+            Source::Replicas(all) => all
+                .iter()
+                .any(|r| place(r, now.start) == place(replica, self.start)),
+            Source::Zeros | Source::Inline(_) => false,
+        }
     }
 }
 

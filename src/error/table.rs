@@ -287,6 +287,13 @@ errors! {
     DataWriteFailed, Io, EIO, "no device could write a copy of the data";
     DataCanNotSeal, Unsupported, EOPNOTSUPP, "there is no checksum, or no key, of the kind that data is to have";
     DataExtentEntry, InvalidArg, EINVAL, "an extent is larger than its checksum can be for";
+    CopygcStuck, NoSpace, ENOSPC, "no bucket is free, and none can be made free by moving what is in others";
+    MovedExtentInvalid, Key, EIO, "an extent that is to be moved has a value that can not be right";
+    MovedExtentTooLarge, InvalidArg, EINVAL, "what is left of an extent that is to be moved does not fit any checksum entry";
+    MovedCanNotSeal, Unsupported, EOPNOTSUPP, "data that is to be moved has a checksum that can not be made";
+    MovedNoRoom, Unsupported, EOPNOTSUPP, "an extent that is to be moved is larger than the buckets there are for it";
+    MovedWriteFailed, Io, EIO, "data that was moved could not be written to its new place";
+    DataMoved, Again, EAGAIN, "data was moved while it was read";
     DataPlaceFull, NoSpace, ENOSPC, "a bucket that was taken for data has no room for it";
     DataCut, Key, EIO, "an extent can not be written in parts";
     DataCutToMove, Key, EIO, "an extent that is to be moved within a file can not be cut";

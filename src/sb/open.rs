@@ -56,7 +56,10 @@ use crate::{
         workspace::Workspaces, //
     },
 };
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{
+    AtomicBool,
+    AtomicU64, //
+};
 
 /// A device and its own superblock.
 struct Candidate {
@@ -101,6 +104,7 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
         live: LiveSb::try_new()?,
         messages: MessageLimit::default(),
         checking: AtomicBool::new(false),
+        buckets_taken: AtomicU64::new(0),
     };
     check_all_there(&state)?;
     Ok(state)

@@ -54,6 +54,7 @@ use core::{
     fmt,
     sync::atomic::{
         AtomicBool,
+        AtomicU64,
         Ordering, //
     },
 };
@@ -118,6 +119,8 @@ pub struct SbState {
     pub state: StateCell,
     /// The superblock as it is on disk now, while the filesystem is read-write.
     pub(super) live: LiveSb,
+    /// How many buckets were taken to be written.
+    pub(super) buckets_taken: AtomicU64,
     /// Keeps messages about what reading files met to a few.
     pub messages: MessageLimit,
     /// A check is going on, which expects to find something.
@@ -133,6 +136,18 @@ impl SbState {
     /// The device in slot `idx`, which has to be there.
     pub fn dev_or_gone(&self, idx: DevIdx) -> Result<&Device> {
         self.dev(idx).ok_or(Error::DeviceGone)
+    }
+
+    /// A bucket was taken, and is going to be written: who has looked up what it held, and reads it
+    /// only now, gets something else.
+    pub fn bucket_taken(&self) {
+        self.buckets_taken.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How many were. As long as it is the same number, a place that was looked up holds what it
+    /// did.
+    pub fn buckets_taken(&self) -> u64 {
+        self.buckets_taken.load(Ordering::Acquire)
     }
 
     /// The key of what is encrypted; `None` when the filesystem has none.

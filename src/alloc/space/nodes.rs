@@ -439,6 +439,11 @@ fn try_bucket(
         Verdict::Free => (),
         Verdict::Skip(skip) => return Ok(Ok(Err(skip))),
         Verdict::Inconsistent(what) => {
+            // Since the index was read somebody else can have taken it, and used it.
+            let listed = is_listed(engine, dev.idx, (bucket, group))?;
+            if !listed || bucket_state(engine, dev.idx, bucket)? != state {
+                return Ok(Ok(Err(Skip::Open)));
+            }
             let name = dev.bdev.name();
             pr_warn!("{name}: bucket {bucket}: {what}");
             return Ok(Ok(Err(Skip::Nouse)));
@@ -456,6 +461,7 @@ fn try_bucket(
         Ok(None) => return Ok(Ok(Err(Skip::Open))),
         Err(refusal) => return Ok(Err(refusal)),
     };
+    space.st.bucket_taken();
     // Since it was looked at, somebody can have opened it, used it and closed it again. Now nobody
     // can.
     let now = bucket_state(engine, dev.idx, bucket);
@@ -465,6 +471,14 @@ fn try_bucket(
     space.open.lock().put(taken);
     now?;
     Ok(Ok(Err(Skip::Open)))
+}
+
+/// Whether a bucket is in the index of free space.
+#[cold]
+fn is_listed(engine: Engine<'_>, dev: DevIdx, (bucket, group): (BucketNr, u8)) -> Result<bool> {
+    let at = u64::from(group).wrapping_shl(56) | bucket.0;
+    let range = free_range(engine, dev, at)?;
+    Ok(range.is_some_and(|(start, _)| start <= at))
 }
 
 #[inline(never)]

@@ -45,10 +45,24 @@ impl Counter {
     pub const BTREE_NODE_WRITE: u8 = 13;
     /// Reads that were tried again.
     pub const DATA_READ_RETRY: u8 = 32;
+    /// Reads that found their bucket used for something else by then.
+    pub const DATA_READ_REUSE_RACE: u8 = 34;
+    /// Sectors read of data that is moved.
+    pub const DATA_UPDATE_READ: u8 = 35;
+    /// Sectors written of data that is moved, copies not counted.
+    pub const DATA_UPDATE_WRITE: u8 = 36;
+    /// Sectors that were found in their new place.
+    pub const DATA_UPDATE_KEY: u8 = 37;
+    /// Sectors that somebody else changed while they were moved.
+    pub const DATA_UPDATE_KEY_FAIL: u8 = 38;
+    /// Rounds of moving data so that buckets become free.
+    pub const COPYGC: u8 = 40;
     /// Sectors of data read out of keys.
     pub const DATA_READ_INLINE: u8 = 80;
     /// Sectors of holes read.
     pub const DATA_READ_HOLE: u8 = 81;
+    /// Buckets that data was moved out of.
+    pub const EVACUATE_BUCKET: u8 = 84;
     /// Keys taken into the key cache.
     pub const BTREE_KEY_CACHE_FILL: u8 = 107;
 
