@@ -16,6 +16,7 @@
 //! | `stripe.rs`     | a block of a stripe from the others                              |
 //! | `seek.rs`       | [`seek`]: data and holes                                          |
 //! | `report.rs`     | messages about data that could not be read                        |
+//! | `mover/`        | [`mover`]: moving it, so that buckets become free                  |
 //! | `write/`        | writing, holes, size: from bytes to extents                       |
 //!
 //! Data that has a checksum is given out only after the checksum was found right. No btree lock
@@ -27,6 +28,7 @@ pub mod decompress;
 mod delalloc;
 pub mod fiemap;
 pub mod inode;
+pub mod mover;
 mod plan;
 mod read;
 #[cfg(kernel)]

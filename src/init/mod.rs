@@ -4,6 +4,7 @@
 //!
 //! | file       | holds                                                        |
 //! |------------|--------------------------------------------------------------|
+//! | `copygc.rs` | moving data in the background, so that there are free buckets  |
 //! | `new.rs`   | the first mount: what a filesystem has from then on            |
 //! | `options.rs` | options that ask for what can not be done yet                |
 //! | `passes.rs` | what is done for each recovery pass                          |
@@ -11,6 +12,7 @@
 //! | `rw.rs`    | [`ReadWrite`]: going read-write, and the way back              |
 //! | `start.rs` | [`Filesystem`]: from opened devices to something that can be read |
 
+mod copygc;
 mod new;
 mod options;
 mod passes;

@@ -3,6 +3,7 @@
 //! From opened devices to a filesystem that can be read.
 
 use super::{
+    copygc::CopyGc,
     options,
     passes::{
         remove_dead,
@@ -87,6 +88,8 @@ const REAP_NS: u64 = 5_000_000_000;
 pub struct Filesystem {
     /// Deletes snapshots, while the filesystem is read-write. The first to be dropped.
     reaper: Reaper,
+    /// Moves data, at the same time.
+    copygc: CopyGc,
     /// What can be read.
     pub view: Arc<View>,
     /// What was read of the journal.
@@ -219,8 +222,8 @@ impl Filesystem {
     #[inline(never)]
     fn of(mut m: Recovery, goal: Access, journal: JournalSpan) -> Result<Self> {
         let done = Self::run_passes(&mut m).and_then(|()| Self::begin(&m, goal));
-        let reaper = match done {
-            Ok(reaper) => reaper,
+        let (copygc, reaper) = match done {
+            Ok(threads) => threads,
             Err(e) => return Err(m.rw.map_or(e, |rw| rw.abandon(e))),
         };
         let view = m.view.ok_or(Error::NoEntry)?;
@@ -231,6 +234,7 @@ impl Filesystem {
         let start = m.from.filter(|_| m.rw.is_none());
         Ok(Self {
             reaper,
+            copygc,
             view,
             journal,
             usage: m.usage,
@@ -241,17 +245,20 @@ impl Filesystem {
         })
     }
 
-    /// Goes on as what it is mounted for: snapshots are deleted in the background, or writing, that
-    /// was for repairs only, ends.
-    fn begin(m: &Recovery, goal: Access) -> Result<Reaper> {
-        let reaper = Reaper::try_new()?;
+    /// Goes on as what it is mounted for: data is moved and snapshots are deleted in the background,
+    /// or writing, that was for repairs only, ends.
+    fn begin(m: &Recovery, goal: Access) -> Result<(CopyGc, Reaper)> {
+        let (copygc, reaper) = (CopyGc::try_new()?, Reaper::try_new()?);
         let view = m.view.as_ref().ok_or(Error::NoEntry)?;
         match (&m.rw, goal) {
-            (Some(rw), Access::Write) => reaper.start(rw, view)?,
+            (Some(rw), Access::Write) => {
+                copygc.start(rw, view)?;
+                reaper.start(rw, view)?;
+            }
             (Some(rw), Access::Read) => rw.stop(view.sb())?,
             (None, _) => (),
         }
-        Ok(reaper)
+        Ok((copygc, reaper))
     }
 
     /// What it takes to change files, while that is possible.
@@ -346,6 +353,7 @@ impl Filesystem {
         match self.read_write() {
             Ok(rw) => {
                 self.reaper.stop();
+                self.copygc.stop(Some(rw));
                 rw.pause()
             }
             Err(_) => Ok(()),
@@ -357,6 +365,7 @@ impl Filesystem {
         match self.read_write() {
             Ok(rw) => {
                 rw.go_on()?;
+                self.copygc.start(rw, &self.view)?;
                 self.reaper.start(rw, &self.view)
             }
             Err(_) => Ok(()),
@@ -381,6 +390,7 @@ impl Filesystem {
             // What is not done by then is done by the next mount.
             let _ = delete_unused(&w, &self.view, &stop).and_then(|_| reap(&w, &self.view, &stop));
         }
+        self.copygc.stop(Some(rw));
         rw.stop(self.view.sb())
     }
 
@@ -399,6 +409,7 @@ impl Filesystem {
         }
         remove_dead(&self.changes()?)?;
         self.count_again();
+        self.copygc.start(self.read_write()?, &self.view)?;
         self.reaper.start(self.read_write()?, &self.view)
     }
 
@@ -430,7 +441,8 @@ impl Filesystem {
             (Ok(()), Some(rw)) => {
                 self.rw.set(rw);
                 self.count_again();
-                Ok(())
+                self.copygc.start(self.read_write()?, &self.view)?;
+                self.reaper.start(self.read_write()?, &self.view)
             }
             (done, rw) => {
                 // It may be tried again.

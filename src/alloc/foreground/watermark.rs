@@ -62,7 +62,8 @@ impl DevSpace {
     ///
     /// C: `bch2_dev_buckets_reserved()`.
     pub fn reserved(&self, watermark: Watermark) -> u64 {
-        let part = self.nr_buckets >> 6;
+        // Without one bucket at least, data could not be moved.
+        let part = (self.nr_buckets >> 6).max(1);
         let btree = self.btree_reserve();
         let terms = match watermark {
             Watermark::Stripe => [part, part, btree, btree],

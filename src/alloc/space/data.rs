@@ -50,8 +50,11 @@ use crate::{
     },
 };
 
-/// How often buckets are made free for one who wants a place.
-const ATTEMPTS: u32 = 16;
+/// How often buckets are made free for one who wants a place. Others may take them; but in the end
+/// all who have space reserved get it.
+const ATTEMPTS: u32 = 256;
+/// The same for what is moved, which nobody else competes for.
+const MOVE_ATTEMPTS: u32 = 8;
 /// Devices there can be.
 const DEVS: usize = 256;
 
@@ -65,6 +68,8 @@ struct Chooser {
 pub(super) struct DataPlaces {
     chooser: SpinLock<Chooser>,
     points: Vec<Mutex<WritePoint>>,
+    /// Where data goes that is moved. C: `copygc_write_point`.
+    moved: Mutex<WritePoint>,
     /// Where the last search of each device ended.
     cursors: Mutex<Vec<u64>>,
 }
@@ -144,14 +149,16 @@ impl DataPlaces {
                 now: 0,
             })?,
             points,
+            moved: Mutex::try_new(WritePoint::try_new(DataType::USER)?)?,
             cursors: Mutex::try_new(Vec::from_elem(0, DEVS)?)?,
         })
     }
 }
 
 impl<'a> Engine<'a> {
-    /// A place for data. When there is none, makes buckets free that can be, and fails when there
-    /// are none: [`Error::FreelistEmpty`], or why else there is none.
+    /// A place for data. When there is none, makes buckets free that can be, and waits for data to
+    /// be moved; fails when nothing of that helps: [`Error::CopygcStuck`], or why else there is
+    /// none.
     ///
     /// C: `bch2_alloc_sectors_start_trans()`.
     pub fn place_data(&self, request: &DataRequest) -> Result<DataPlace<'a>> {
@@ -161,13 +168,64 @@ impl<'a> Engine<'a> {
                 Ok(place) => return Ok(place),
                 Err(refusal) => refusal,
             };
+            let may_try = refusal.can_wait() && attempts.next().is_some();
+            let may_help = match refusal {
+                _ if !may_try => false,
+                Refusal::OpenBucketsEmpty => self.writer.hooks.wait_for_closed(),
+                _ => {
+                    gather_stranded(*self)
+                        || make_free(*self, Watermark::Normal)?
+                        || self.writer.hooks.wait_for_copygc()
+                }
+            };
+            match refusal {
+                _ if may_help => (),
+                Refusal::FreelistEmpty if may_try => return Err(Error::CopygcStuck),
+                _ => return Err(refusal.error()),
+            }
+        }
+    }
+
+    /// A place for data that is moved, so that a bucket becomes free: some more buckets are for
+    /// this. When there is none, makes buckets free that can be without; and when there are none of
+    /// these, takes one that is for nodes, which soon has another one in its place.
+    pub fn place_moved(&self, request: &DataRequest) -> Result<DataPlace<'a>> {
+        let space = &self.writer.hooks;
+        let mut attempts = 0..MOVE_ATTEMPTS;
+        let mut watermark = Watermark::CopyGc;
+        loop {
+            let wanted = Request {
+                watermark,
+                accept_fewer: false,
+                nr_required: request.nr_replicas,
+                ..request_of(space, request)
+            };
+            let mut point = space.data.moved.lock();
+            let placed = place_at(*self, &wanted, request.sectors, &mut point)?;
+            drop(point);
+            let refusal = match placed {
+                Ok(place) => return Ok(place),
+                Err(refusal) => refusal,
+            };
             if !refusal.can_wait() || attempts.next().is_none() {
                 return Err(refusal.error());
             }
-            if !gather_stranded(*self) && !make_free(*self, Watermark::Normal)? {
-                return Err(refusal.error());
+            if !make_free(*self, Watermark::BtreeCopyGc)? {
+                if watermark == Watermark::Btree {
+                    return Err(refusal.error());
+                }
+                watermark = Watermark::Btree;
             }
         }
+    }
+
+    /// Nothing is moved for a while: others may fill what buckets were taken for it.
+    pub fn end_moving(&self) {
+        let space = &self.writer.hooks;
+        let mut point = space.data.moved.lock();
+        point.give_up(&mut space.open.lock());
+        drop(point);
+        space.want_discards();
     }
 }
 
@@ -223,8 +281,19 @@ fn place_once<'a>(
     };
     let point = chosen.and_then(|c| space.data.points.get(c.index));
     let mut point = point.ok_or(Error::Overflow)?.lock();
-    let request = request(space, wanted);
-    match gather(engine, &request, &mut point)? {
+    let request = request_of(space, wanted);
+    place_at(engine, &request, wanted.sectors, &mut point)
+}
+
+/// A place for at most so many sectors, of what a write point has or gets.
+fn place_at<'a>(
+    engine: Engine<'a>,
+    request: &Request,
+    sectors: u32,
+    point: &mut WritePoint,
+) -> Result<Result<DataPlace<'a>, Refusal>> {
+    let space = &engine.writer.hooks;
+    match gather(engine, request, point)? {
         Ok(Filled::Whole | Filled::Degraded) => (),
         Err(refusal) => return Ok(Err(refusal)),
     }
@@ -232,7 +301,7 @@ fn place_once<'a>(
         space,
         pins: OpenList::new(),
         copies: Few::new(),
-        sectors: point.sectors_free().min(wanted.sectors),
+        sectors: point.sectors_free().min(sectors),
     };
     let mut open = space.open.lock();
     let copies = &mut place.copies;
@@ -244,7 +313,7 @@ fn place_once<'a>(
     Ok(Ok(place))
 }
 
-fn request(space: &Space, wanted: &DataRequest) -> Request {
+fn request_of(space: &Space, wanted: &DataRequest) -> Request {
     let st = &space.st;
     let (mut all, mut devs) = (DevMask::default(), DevMask::default());
     let can = |dev: &&Device| {

@@ -33,7 +33,10 @@ use crate::{
         btree_id::BtreeId,
         data_type::DataType,
         values::{
-            alloc::LruPos,
+            alloc::{
+                Alloc,
+                LruPos, //
+            },
             backpointer::Backpointer,
             bucket_index::{
                 alloc_pos,
@@ -86,7 +89,8 @@ pub(super) fn evacuate_nodes(engine: Engine<'_>) -> Result<bool> {
     }
     // The lists are among the btrees that are behind.
     try_flush_write_buffer(engine.btrees, engine.writer)?;
-    for (dev, bucket) in candidates(engine)? {
+    let is_wanted = |dev, bucket| is_of_nodes(engine, dev, bucket);
+    for (dev, bucket) in fragmented_buckets(engine, CANDIDATES, is_wanted)? {
         match evacuate(engine, dev, bucket) {
             Ok(true) => return Ok(true),
             Ok(false) => (),
@@ -99,19 +103,23 @@ pub(super) fn evacuate_nodes(engine: Engine<'_>) -> Result<bool> {
     Ok(false)
 }
 
-/// Buckets that hold something and have room, those with the least in them first.
+/// Up to `nr` buckets that have room, those with the least in them first, of which `is_wanted`.
 ///
 /// C: `bch2_copygc_get_buckets()`.
 #[inline(never)]
-fn candidates(engine: Engine<'_>) -> Result<Vec<(DevIdx, BucketNr)>> {
+pub(super) fn fragmented_buckets(
+    engine: Engine<'_>,
+    nr: usize,
+    mut is_wanted: impl FnMut(DevIdx, BucketNr) -> Result<bool>,
+) -> Result<Vec<(DevIdx, BucketNr)>> {
     let list = |time| LruPos {
         id: LruPos::FRAGMENTATION_OLD,
         time,
         dev_bucket: 0,
     };
-    let mut found = Vec::with_capacity(CANDIDATES)?;
+    let mut found = Vec::with_capacity(nr)?;
     let mut iter = engine.btrees.iter(BtreeId::LRU, 0, list(1).encode());
-    while found.len() < CANDIDATES {
+    while found.len() < nr {
         let Some(k) = iter.advance()? else {
             break;
         };
@@ -120,25 +128,34 @@ fn candidates(engine: Engine<'_>) -> Result<Vec<(DevIdx, BucketNr)>> {
             break;
         }
         let (dev, bucket) = u64_to_bucket(dev_bucket);
-        if is_of_nodes(engine, dev, bucket)? {
+        if is_wanted(dev, bucket)? {
             found.push((dev, bucket))?;
         }
     }
     Ok(found)
 }
 
-/// Whether the bucket holds nodes, and nobody puts more there.
-fn is_of_nodes(engine: Engine<'_>, dev: DevIdx, bucket: BucketNr) -> Result<bool> {
+/// The state of a bucket, if nobody puts more there.
+pub(super) fn closed_bucket(
+    engine: Engine<'_>,
+    dev: DevIdx,
+    bucket: BucketNr,
+) -> Result<Option<Alloc>> {
     let space = &engine.writer.hooks;
     if space.open.lock().is_open(dev, bucket) {
-        return Ok(false);
+        return Ok(None);
     }
     let found = engine
         .btrees
         .lookup(BtreeId::ALLOC, alloc_pos(dev, bucket))?;
     let key = found.map(|f| KeyBuf::copy_of(&f.key())).transpose()?;
-    let state = alloc_of(key.as_ref())?;
-    Ok(state.data_type == DataType::BTREE && state.sectors_dirty() != 0)
+    alloc_of(key.as_ref()).map(Some)
+}
+
+/// Whether the bucket holds nodes, and nobody puts more there.
+fn is_of_nodes(engine: Engine<'_>, dev: DevIdx, bucket: BucketNr) -> Result<bool> {
+    let state = closed_bucket(engine, dev, bucket)?;
+    Ok(state.is_some_and(|s| s.data_type == DataType::BTREE && s.sectors_dirty() != 0))
 }
 
 /// Says whether all nodes that the bucket is known to hold were moved, and there were some.
@@ -154,7 +171,7 @@ fn evacuate(engine: Engine<'_>, idx: DevIdx, bucket: BucketNr) -> Result<bool> {
     let end = start.saturating_add(sectors);
     let is_there = |ptr: &Ptr| ptr.dev == idx && (start..end).contains(&ptr.offset.0);
     let mut nr = 0usize;
-    for at in nodes_in(engine, idx, (start, end))? {
+    for (_, at) in backpointers_of(engine, DataType::BTREE, idx, (start, end))? {
         let Backpointer {
             btree, level, pos, ..
         } = at;
@@ -173,19 +190,23 @@ fn evacuate(engine: Engine<'_>, idx: DevIdx, bucket: BucketNr) -> Result<bool> {
     Ok(nr != 0)
 }
 
-/// Backpointers of the nodes between two sectors of a device.
+/// Backpointers of what is of this type between two sectors of a device, with their positions.
 #[inline(never)]
-fn nodes_in(engine: Engine<'_>, dev: DevIdx, (start, end): (u64, u64)) -> Result<Vec<Backpointer>> {
+pub(super) fn backpointers_of(
+    engine: Engine<'_>,
+    data_type: DataType,
+    dev: DevIdx,
+    (start, end): (u64, u64),
+) -> Result<Vec<(Bpos, Backpointer)>> {
     let at = |sector| Backpointer::position(dev, Sectors(sector), 0);
     let mut found = Vec::new();
     let (start, end): (Bpos, Bpos) = (at(start), at(end));
     let mut iter = engine.btrees.iter(BtreeId::BACKPOINTERS, 0, start);
     while iter.advance()?.is_some_and(|k| k.p < end) {
-        let one = iter
-            .current()
-            .and_then(|key| Backpointer::decode(key.v).ok())
-            .ok_or(Error::BackpointerInvalid)?;
-        if one.data_type == DataType::BTREE {
+        let key = iter.current();
+        let one = key.and_then(|k| Some((k.k.p, Backpointer::decode(k.v).ok()?)));
+        let one = one.ok_or(Error::BackpointerInvalid)?;
+        if one.1.data_type == data_type {
             found.push(one)?;
         }
     }

@@ -14,11 +14,13 @@
 //! | `gens.rs`    | buckets whose generation has gone far become free                         |
 //! | `freeing.rs` | buckets that are being made free, and who waits for some                  |
 //! | `evacuate.rs` | buckets with few nodes in them are emptied                              |
+//! | `copygc.rs`  | who waits for data to be moved, and what is to be moved                     |
 //! | `freespace.rs` | the index of free space of a device that has none yet                    |
 //! | `held.rs`    | [`Held`]: buckets that are not taken while the check goes on                |
 //! | `repair.rs`  | making right what was found wrong                                        |
 //! | `metadata.rs` | buckets of superblocks and of the journal                               |
 
+mod copygc;
 mod data;
 mod derive;
 mod discard;
@@ -34,6 +36,11 @@ mod repair;
 #[allow(clippy::module_inception)]
 mod space;
 
+pub use copygc::{
+    Copying,
+    DataAt,
+    Fragmented, //
+};
 pub use data::{
     DataPlace,
     DataRequest,

@@ -183,13 +183,18 @@ pub(super) fn alloc_nodes(
             Ok(place) => places.push(place)?,
             Err(refusal) => {
                 let may_try = refusal.can_wait() && attempts.next().is_some();
-                if !may_try || !make_free(engine, watermark)? {
+                if !may_try || !make_free(engine, watermark)? && !wait_for_data(space, watermark) {
                     return Err(refusal.error());
                 }
             }
         }
     }
     Ok(())
+}
+
+/// Waits until data was moved, unless that is what the place is for, or what has to come before.
+fn wait_for_data(space: &Space, watermark: Watermark) -> bool {
+    watermark < Watermark::BtreeCopyGc && space.wait_for_copygc()
 }
 
 #[inline(never)]

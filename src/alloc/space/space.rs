@@ -3,6 +3,7 @@
 //! The space of a filesystem that is written.
 
 use super::{
+    copygc::CopyGc,
     data::DataPlaces,
     derive::derive,
     freeing::Freeing,
@@ -103,6 +104,8 @@ pub struct Space {
     pub(super) renewing: Mutex<()>,
     /// Buckets that are being made free, and who waits for more.
     pub(super) freeing: Freeing,
+    /// Who moves data, and who waits for that.
+    pub(super) copygc: CopyGc,
     /// Buckets that are never taken.
     pub(super) metadata: Metadata,
     /// Buckets that are not taken as long as it is not certain what they hold.
@@ -164,6 +167,7 @@ impl Space {
             evacuating: Mutex::try_new(None)?,
             renewing: Mutex::try_new(())?,
             freeing: Freeing::try_new()?,
+            copygc: CopyGc::try_new()?,
             metadata: Metadata::of(btrees.sb())?,
             held: SpinLock::try_new(None)?,
         })

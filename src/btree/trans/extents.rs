@@ -272,6 +272,23 @@ impl<H: Hooks> Trans<'_, H> {
         }
     }
 
+    /// Cuts the extent `old` in two at sector `at`, for everyone: nobody sees a difference.
+    ///
+    /// C: what `bch2_insert_snapshot_whiteouts()` is for when a data update is committed.
+    pub fn split_extent(
+        &mut self,
+        btree: BtreeId,
+        old: &KeyBuf,
+        at: u64,
+        ancestry: &impl Ancestry,
+    ) -> TransResult {
+        let front = self.part(btree, old, 0, at)?;
+        let back = self.part(btree, old, at, u64::MAX)?;
+        self.hide_as(btree, old.k.p, at, ancestry)?;
+        self.update(btree, front)?;
+        self.update(btree, back)
+    }
+
     /// What `key` is from sector `start` to sector `end`.
     fn part(&self, btree: BtreeId, key: &KeyBuf, start: u64, end: u64) -> Result<KeyBuf> {
         let invalid = |e: Invalid| {
