@@ -51,6 +51,10 @@ pub(super) const INTERNAL: &[File] = &[
         show: btree_key_cache,
     },
     File {
+        name: "copygc_wait",
+        show: copygc_wait,
+    },
+    File {
         name: "damage",
         show: damage::show,
     },
@@ -99,6 +103,17 @@ fn btree_cache(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
 
 fn btree_key_cache(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
     write!(to, "{}", fs.view.btrees.key_cache())
+}
+
+/// C: `bch2_copygc_wait_to_text()`.
+fn copygc_wait(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
+    let Some(space) = fs.space() else {
+        return writeln!(to, "{:<32}0", "running:");
+    };
+    let running = u8::from(space.copygc_is_running());
+    let wait = Human(space.copygc_wait().saturating_mul(512));
+    writeln!(to, "{:<32}{running}", "running:")?;
+    writeln!(to, "{:<32}{wait}", "Currently calculated wait:")
 }
 
 /// C: `bch2_disk_groups_to_text()`.

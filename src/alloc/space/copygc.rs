@@ -208,6 +208,12 @@ impl Space {
         all.min().unwrap_or(u64::MAX)
     }
 
+    /// Whether data is being moved. C: `copygc_running`.
+    pub fn copygc_is_running(&self) -> bool {
+        let rounds = self.copygc.rounds.lock();
+        rounds.begun != rounds.ended
+    }
+
     /// Sectors of a device that are lost in buckets that data is in.
     fn fragmented(&self, dev: DevIdx) -> u64 {
         let usage = self.usage.lock().device(dev);
