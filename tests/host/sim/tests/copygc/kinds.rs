@@ -27,7 +27,9 @@ use sim::{
         write::Compression, //
     },
     format::csum::CsumType,
+    golden::Image, //
 };
+use std::path::Path;
 
 fn nr_ops() -> u64 {
     setting("BCACHEFS_RS_OPS", 300)
@@ -107,6 +109,21 @@ fn compressed() {
         };
         moved_between_changes("v113-tree", change, seed + option);
     }
+}
+
+/// What is left of an extent is encrypted as it was, or decompressed and encrypted again.
+#[test]
+fn encrypted() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden");
+    let image = Image::named(&golden, "v113-encrypted-repl2").unwrap();
+    // With this, the key is there.
+    image.unpack().unwrap();
+    let seed = setting("BCACHEFS_RS_SEED", 1);
+    moved_between_changes(&image.name, |_| (), seed);
+    let change = |file: &mut File| file.options.compression = Compression::of_option(1);
+    moved_between_changes(&image.name, change, seed + 1);
+    let change = |file: &mut File| file.options.csum = CsumType::CHACHA20_POLY1305_128;
+    moved_between_changes(&image.name, change, seed + 2);
 }
 
 #[test]

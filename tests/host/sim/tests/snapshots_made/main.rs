@@ -7,6 +7,7 @@
 //! | file       | holds                                                           |
 //! |------------|-----------------------------------------------------------------|
 //! | `damage.rs` | what can be wrong with snapshot trees                            |
+//! | `moved.rs` | data is moved meanwhile                                          |
 //! | `trees.rs` | what has to be true of snapshot trees and subvolumes             |
 //! | `world.rs` | the operations, and the model                                    |
 
@@ -16,6 +17,7 @@ mod engine;
 #[allow(dead_code)]
 #[path = "../namespace/model.rs"]
 mod model;
+mod moved;
 mod trees;
 #[allow(dead_code)]
 #[path = "../namespace/workload.rs"]
