@@ -47,7 +47,7 @@ pub(super) enum Holds {
 
 /// What pointers say of one bucket.
 #[derive(Clone, Copy, Debug)]
-struct Fact {
+pub(super) struct Fact {
     holds: Holds,
     /// There is a pointer of the generation that is stored, to something that is still needed.
     is_confirmed: bool,
@@ -76,7 +76,7 @@ impl Fact {
 
     /// What the generation should be. That of a node is always right, as nodes are found by
     /// nothing else and say themselves who they are.
-    fn generation(&self, stored: u8) -> u8 {
+    pub(super) fn generation(&self, stored: u8) -> u8 {
         match (self.holds, self.is_confirmed) {
             (Holds::Nodes | Holds::Data, false) => self.newest,
             _ => stored,
@@ -137,19 +137,12 @@ impl Facts {
         }
     }
 
-    /// The buckets whose generation is not what it should be, and what that is.
-    pub(super) fn wrong<'a>(
-        &'a self,
-        gens: &'a Gens,
-    ) -> impl Iterator<Item = (DevIdx, BucketNr, u8)> + 'a {
+    /// All buckets, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (DevIdx, BucketNr, &Fact)> {
         let devs = (0u8..=u8::MAX).map(DevIdx).zip(self.by_dev.iter());
-        devs.flat_map(move |(dev, facts)| {
+        devs.flat_map(|(dev, facts)| {
             let buckets = (0u64..).map(BucketNr).zip(facts.iter());
-            buckets.filter_map(move |(bucket, fact)| {
-                let stored = gens.get(dev, bucket);
-                let should = fact.generation(stored);
-                (should != stored).then_some((dev, bucket, should))
-            })
+            buckets.map(move |(bucket, fact)| (dev, bucket, fact))
         })
     }
 

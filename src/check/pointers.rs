@@ -33,13 +33,7 @@ use crate::{
         Btrees,
         KeyBuf, //
     },
-    env::{
-        units::{
-            BucketNr,
-            DevIdx, //
-        },
-        Vec, //
-    },
+    env::Vec,
     error::{
         fsck::FsckError,
         Result, //
@@ -49,11 +43,19 @@ use crate::{
             Bkey,
             Key, //
         },
+        bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType,
         values::{
-            alloc::Alloc,
-            bucket_index::alloc_pos,
+            alloc::{
+                bucket_gens,
+                Alloc,
+                BUCKET_GENS, //
+            },
+            bucket_index::{
+                alloc_pos,
+                bucket_gens_pos, //
+            },
             extent::{
                 entries,
                 entry_bytes,
@@ -64,6 +66,7 @@ use crate::{
                 Ptr,
                 StripePtr, //
             },
+            in_place::set_bucket_gen,
             stripe::Stripe,
         },
     },
@@ -135,35 +138,68 @@ fn repair_generations(
     gens: &mut Gens,
     amendments: &mut Amendments,
 ) -> Result {
-    let mut repaired: Vec<(DevIdx, BucketNr, u8)> = Vec::new();
-    for (dev, bucket, generation) in facts.wrong(gens) {
+    let mut without_key: Option<KeyBuf> = None;
+    for (dev, bucket, fact) in facts.iter() {
         let stored = gens.get(dev, bucket);
+        let generation = fact.generation(stored);
+        if generation == stored {
+            continue;
+        }
         let outcome = report.found(
             btrees.sb(),
             FsckError::PTR_GEN_NEWER_THAN_BUCKET_GEN,
             format_args!("bucket {dev}:{bucket} gen {stored}, but pointers have gen {generation}"),
         )?;
-        if outcome == Outcome::Repair {
-            repaired.push((dev, bucket, generation))?;
+        if outcome == Outcome::Leave {
+            continue;
         }
-    }
-    for (dev, bucket, generation) in repaired.iter().copied() {
         gens.set(dev, bucket, generation);
         let pos = alloc_pos(dev, bucket);
         let found = btrees.lookup(BtreeId::ALLOC, pos)?;
-        let state = found.map(|f| Alloc::decode(&f.key()).ok().flatten());
-        let state = Alloc {
-            generation,
-            ..state.flatten().unwrap_or_default()
+        let state = found.and_then(|f| Alloc::decode(&f.key()).ok().flatten());
+        if let Some(state) = state {
+            let state = Alloc {
+                generation,
+                ..state
+            };
+            let key = key_at(KeyType::ALLOC_V4, pos, &state.encode())?;
+            amendments.add(BtreeId::ALLOC, 0, &key.key())?;
+            continue;
+        }
+        // When all keys of buckets are lost, these take far less room.
+        let (pos, nr) = bucket_gens_pos(dev, bucket);
+        if let Some(done) = without_key.take_if(|k| k.k.p != pos) {
+            amendments.add(BtreeId::BUCKET_GENS, 0, &done.key())?;
+        }
+        let mut key = match without_key.take() {
+            Some(key) => key,
+            None => gens_at(btrees, pos)?,
         };
-        let k = Bkey {
-            key_type: KeyType::ALLOC_V4,
-            p: pos,
-            ..Bkey::default()
-        };
-        amendments.add(BtreeId::ALLOC, 0, &KeyBuf::of(k, &state.encode())?.key())?;
+        let _ = set_bucket_gen(key.value_mut(), nr, generation);
+        without_key = Some(key);
     }
-    Ok(())
+    match without_key {
+        Some(last) => amendments.add(BtreeId::BUCKET_GENS, 0, &last.key()),
+        None => Ok(()),
+    }
+}
+
+/// The generations of the buckets around one, those that have no key.
+fn gens_at(btrees: &Btrees, pos: Bpos) -> Result<KeyBuf> {
+    let found = btrees.lookup(BtreeId::BUCKET_GENS, pos)?;
+    match found.filter(|f| bucket_gens(f.key().v).is_ok()) {
+        Some(found) => KeyBuf::copy_of(&found.key()),
+        None => key_at(KeyType::BUCKET_GENS, pos, &[0; BUCKET_GENS]),
+    }
+}
+
+fn key_at(key_type: KeyType, p: Bpos, value: &[u8]) -> Result<KeyBuf> {
+    let k = Bkey {
+        key_type,
+        p,
+        ..Bkey::default()
+    };
+    KeyBuf::of(k, value)
 }
 
 /// What of a key is to be dropped.

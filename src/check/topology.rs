@@ -114,8 +114,6 @@ pub fn check_topology(
             false => scanned.check(btrees, report, btree, &mut lost)?,
         };
     }
-    // Only one of them knows the generations of buckets.
-    whole &= !lost.has(BtreeId::ALLOC) || !lost.has(BtreeId::BUCKET_GENS);
     match whole {
         true => Ok(lost),
         false => Err(Error::CheckTopology),

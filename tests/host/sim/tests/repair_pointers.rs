@@ -16,12 +16,17 @@ use engine::golden::{
     cuts,
     left,
     overlaid,
+    overwritten,
     root_of,
     start,
     REPAIR, //
 };
 use sim::{
-    btree::KeyBuf,
+    btree::{
+        ptr::NodePtr,
+        KeyBuf, //
+    },
+    check::keys_of_users,
     env::{
         units::{
             DevIdx,
@@ -63,6 +68,7 @@ use sim::{
         Replay, //
     },
 };
+use std::collections::BTreeSet;
 
 /// A filesystem as it is before something is done to it.
 struct Whole(EnvArc<Filesystem>);
@@ -400,6 +406,48 @@ fn pointers_that_do_not_fit_are_dropped() {
         assert_ne!(counted(&fs, case.id), 0, "{what}: {} not found", case.id);
         drop(fs);
         compare(case, what, left(&media), &before, &at);
+    }
+}
+
+/// Data and its buckets are of a later generation.
+fn aged(whole: &Whole) -> Vec<(BtreeId, KeyBuf)> {
+    let older = |entry| match entry {
+        Entry::Ptr(ptr) => vec![Entry::Ptr(generation(3)(ptr))],
+        other => vec![other],
+    };
+    let mut keys = Vec::new();
+    let mut buckets = BTreeSet::new();
+    for key in whole.extents(EXTENTS) {
+        let ptr = whole.first_ptr(&key);
+        if buckets.insert((ptr.dev.0, whole.bucket(&ptr))) {
+            keys.push(whole.bucket_key(&ptr, 3));
+        }
+        keys.push((EXTENTS, with_entries(&key, older)));
+    }
+    keys
+}
+
+/// When nothing knows the generations of buckets any more, the pointers do.
+#[test]
+fn generations_that_are_lost_are_those_of_pointers() {
+    for name in [ONE, "v113-threedev"] {
+        let Some(whole) = Whole::of(name) else { return };
+        let disks = overlaid(contents(name).unwrap(), &aged(&whole));
+        let (fs, media) = start(disks, Access::Write, REPAIR, &Power::new());
+        drop(fs.unwrap());
+        let (fs, _) = start(left(&media), Access::Read, "", &Power::new());
+        let fs = fs.unwrap();
+        let want = keys_of_users(&fs.view);
+        let lost = [BtreeId::ALLOC, BtreeId::BUCKET_GENS].map(|b| root_of(&fs, b));
+        drop(fs);
+        let disks = overwritten(left(&media), lost.iter().flat_map(NodePtr::copies));
+        let (fs, media) = start(disks, Access::Write, REPAIR, &Power::new());
+        let fs = fs.unwrap_or_else(|e| panic!("{name}: {e}"));
+        let id = FsckError::PTR_GEN_NEWER_THAN_BUCKET_GEN;
+        assert_ne!(counted(&fs, id), 0, "{name}");
+        drop(fs);
+        let fs = check_whole(left(&media), name);
+        assert!(keys_of_users(&fs.view) == want, "{name}: other keys");
     }
 }
 
