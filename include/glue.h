@@ -26,7 +26,7 @@ struct file *bch_rs_bdev_open(dev_t dev, bool writable,
 int bch_rs_bdev_read(struct block_device *bdev, sector_t sector, void *buf,
 		     size_t len);
 int bch_rs_bdev_write(struct block_device *bdev, sector_t sector,
-		      const void *buf, size_t len, bool fua);
+		      const void *buf, size_t len, bool fua, bool preflush);
 int bch_rs_bdev_discard(struct block_device *bdev, sector_t sector,
 			sector_t nr_sectors);
 size_t bch_rs_bdev_name(struct block_device *bdev, char *buf, size_t len);

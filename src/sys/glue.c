@@ -118,6 +118,8 @@ static int transfer(struct block_device *bdev, sector_t sector, void *buf,
 		buf += n;
 		sector += n >> SECTOR_SHIFT;
 		len -= n;
+		/* What was written before has been flushed. */
+		opf &= ~REQ_PREFLUSH;
 	}
 	return 0;
 }
@@ -128,14 +130,19 @@ int bch_rs_bdev_read(struct block_device *bdev, sector_t sector, void *buf,
 	return transfer(bdev, sector, buf, len, REQ_OP_READ | REQ_META);
 }
 
-/* With fua, every piece is on stable media when this returns. */
+/*
+ * With fua, every piece is on stable media when this returns; with preflush, so
+ * is what was written before.
+ */
 int bch_rs_bdev_write(struct block_device *bdev, sector_t sector,
-		      const void *buf, size_t len, bool fua)
+		      const void *buf, size_t len, bool fua, bool preflush)
 {
 	blk_opf_t opf = REQ_OP_WRITE | REQ_META | REQ_SYNC | REQ_IDLE;
 
 	if (fua)
 		opf |= REQ_FUA;
+	if (preflush)
+		opf |= REQ_PREFLUSH;
 	return transfer(bdev, sector, (void *)buf, len, opf);
 }
 

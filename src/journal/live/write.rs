@@ -48,6 +48,7 @@ use crate::{
         nonce::Nonce,
         sb::assemble::DevMask,
     },
+    sb::Device,
     sys::block::Durability,
 };
 use core::sync::atomic::Ordering;
@@ -96,10 +97,11 @@ impl Shared {
         // The next one can have its place now.
         self.work.wake_all();
         self.mark(&place)?;
-        if last_seq.is_some() {
-            self.flush_devices(seq)?;
-        }
-        self.submit(seq, &place, buf, last_seq.is_some())
+        let how = match last_seq {
+            None => Durability::Cached,
+            Some(_) => self.make_older_safe(seq, &place)?,
+        };
+        self.submit(seq, &place, buf, how)
     }
 
     #[cold]
@@ -235,10 +237,11 @@ impl Shared {
     }
 
     /// Makes what was written before the entry safe: older entries, which have to be written first,
-    /// and whatever the entry refers to, on whatever device it is.
+    /// and whatever the entry refers to, on whatever device it is. Returns how the entry has to be
+    /// written: where there is only one device, that does it.
     ///
     /// C: `journal_write_preflush()`.
-    fn flush_devices(&self, seq: u64) -> Result {
+    fn make_older_safe(&self, seq: u64, place: &Place) -> Result<Durability> {
         loop {
             let seen = self.changes();
             let (ondisk, halted) = self.locked(|s| (s.ondisk, s.halted));
@@ -250,7 +253,13 @@ impl Shared {
             }
             self.wait_for_change(seen);
         }
-        for dev in self.st.devices().filter(|d| d.is_writable()) {
+        let devices = || self.st.devices().filter(|d| d.is_writable());
+        let (first, second) = (devices().next(), devices().nth(1));
+        let is_only = |d: &Device| second.is_none() && place.iter().any(|(idx, _)| idx == d.idx);
+        if first.is_some_and(is_only) {
+            return Ok(Durability::All);
+        }
+        for dev in devices() {
             if let Err(e) = dev.bdev.flush() {
                 dev.errors.count_write(e);
                 let (name, on) = (self.st.name(), dev.bdev.name());
@@ -258,20 +267,16 @@ impl Shared {
                 return Err(Error::JournalFlushFailed);
             }
         }
-        Ok(())
+        Ok(Durability::Fua)
     }
 
     /// Writes the copies. One is enough.
     ///
     /// C: `journal_write_submit()`, `journal_write_endio()`.
-    fn submit(&self, seq: u64, place: &Place, bytes: &[u8], flush: bool) -> Result {
+    fn submit(&self, seq: u64, place: &Place, bytes: &[u8], how: Durability) -> Result {
         if let Some(e) = self.halted() {
             return Err(e);
         }
-        let how = match flush {
-            true => Durability::Fua,
-            false => Durability::Cached,
-        };
         let mut written = DevMask::default();
         let mut failed = false;
         for (idx, sector) in place.iter() {

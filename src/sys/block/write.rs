@@ -36,6 +36,9 @@ pub enum Durability {
     Cached,
     /// When the write returns. Says nothing of the writes before it. C: `REQ_FUA`.
     Fua,
+    /// When the write returns; and so is that of all writes that had returned before, as after a
+    /// [`flush`](BlockDevice::flush). C: `REQ_PREFLUSH | REQ_FUA`.
+    All,
 }
 
 impl BlockDevice {
@@ -135,7 +138,8 @@ impl BlockDevice {
                 sector,
                 buf.as_ptr().cast(),
                 buf.len(),
-                how == Durability::Fua,
+                how != Durability::Cached,
+                how == Durability::All,
             )
         };
         check(ret).map_err(|e| {

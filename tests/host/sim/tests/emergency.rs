@@ -102,7 +102,7 @@ const CASES: &[Case] = &[
         what: "nothing can be flushed",
         options: "",
         end: |_, medium| medium.fail_from_then_on(Kind::Flush, 0),
-        errors: &[Error::JournalFlushFailed],
+        errors: &[Error::JournalWriteFailed, Error::JournalFlushFailed],
     },
     Case {
         what: "an entry of the journal is not what readers want",

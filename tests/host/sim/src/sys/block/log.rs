@@ -21,6 +21,8 @@ pub enum Durability {
     Cached,
     /// When the write returns. Says nothing of the writes before it.
     Fua,
+    /// When the write returns; and so is that of all writes that had returned before.
+    All,
 }
 
 /// Where one or more devices get their power from: a clock that goes on whenever a write, flush or

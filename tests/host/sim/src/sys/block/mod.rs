@@ -202,7 +202,13 @@ impl BlockDevice {
         if buf.is_empty() {
             return Ok(());
         }
-        self.inner.write(sector, buf, how)
+        match how {
+            Durability::All => {
+                self.inner.flush()?;
+                self.inner.write(sector, buf, Durability::Fua)
+            }
+            how => self.inner.write(sector, buf, how),
+        }
     }
 
     /// Waits until all writes that have returned are on stable media.
