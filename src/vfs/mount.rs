@@ -34,9 +34,11 @@ use crate::{
         Error, //
     },
     format::opts::{
+        options,
         OptError,
         OptId,
-        Opts, //
+        Opts,
+        RUNTIME, //
     },
     fs::{
         inode::root,
@@ -63,6 +65,7 @@ use crate::{
             SuperBlock,
             SuperParams, //
         },
+        sync::Mutex,
         unicode::Encoding,
         watchers::Watchers, //
     },
@@ -101,14 +104,36 @@ pub struct Mount {
     pub(super) direct: Option<DevIdx>,
     /// How times are stored.
     pub(super) times: TimeUnits,
-    /// The options given at mount.
-    given: Box<Opts>,
+    /// The options given at mount, and at remounts.
+    given: Mutex<Box<Opts>>,
 }
 
 impl Mount {
     /// Whether access control lists count.
     pub(super) fn has_acl(&self) -> bool {
         self.fs.view.sb().opts.is_on(OptId::Acl)
+    }
+
+    /// Takes over options given at a remount, for this mount; those that can not change while it
+    /// lasts stay as they are.
+    ///
+    /// C: `bch2_remount()`, which does so for `errors` only.
+    fn change_options(&self, new: &Opts, log: &MountLog<'_>) {
+        let (opts, mut given) = (&self.fs.view.sb().opts, self.given.lock());
+        for option in options().filter(|o| new.is_defined(o.id)) {
+            let value = new.get(option.id);
+            match option.is(RUNTIME) {
+                true => {
+                    opts.set(option.id, value);
+                    given.set(option.id, value);
+                }
+                false if opts.get(option.id) == value => (),
+                false => log.warn(format_args!(
+                    "option {} can not be changed by a remount",
+                    option.name
+                )),
+            }
+        }
     }
 }
 
@@ -189,14 +214,16 @@ impl FileSystem for Bcachefs {
         }
     }
 
-    fn reconfigure(mount: &Mount, _: &Opts, read_only: bool, log: &MountLog<'_>) -> Result {
+    fn reconfigure(mount: &Mount, new: &Opts, read_only: bool, log: &MountLog<'_>) -> Result {
         match read_only {
-            true => mount.fs.go_read_only().map_err(errno),
+            true => mount.fs.go_read_only().map_err(errno)?,
             false => match mount.fs.go_read_write() {
-                Ok(()) => Ok(()),
-                Err(e) => refuse_write(log, e),
+                Ok(()) => (),
+                Err(e) => refuse_write(log, e)?,
             },
         }
+        mount.change_options(new, log);
+        Ok(())
     }
 
     fn sync(mount: &Mount) -> Result {
@@ -238,8 +265,9 @@ impl FileSystem for Bcachefs {
 
     fn show_options(mount: &Mount, to: &mut Seq<'_>) -> Result {
         let st = mount.fs.view.sb();
+        let given = mount.given.lock();
         let now = st.opts.now().map_err(errno)?;
-        now.show(&mount.given, Some(&st.sb), to)
+        now.show(&given, Some(&st.sb), to)
             .map_err(|_| Errno::ENOMEM)
     }
 }
@@ -295,7 +323,7 @@ fn start(devs: Vec<BlockDevice>, options: &Opts, read_only: bool) -> crate::erro
         writes: Writes::try_new()?,
         direct,
         times,
-        given: Box::try_new(options.clone())?,
+        given: Mutex::try_new(Box::try_new(options.clone())?)?,
         fs,
     })
 }

@@ -16,7 +16,7 @@ from common import Log, Loop, Skip, Tap, mount, umount
 from rw import fsck, shown
 
 GETFSLABEL, SETFSLABEL, REINHERIT = 0x81009431, 0x41009432, 0x8008bc40
-MIB = 1 << 20
+MIB, MS_REMOUNT = 1 << 20, 32
 
 # Options of 1.13: value, what the file shows then, and the line of show-super, if it is there.
 OPTIONS = (
@@ -114,6 +114,24 @@ def options_at_run_time():
                 m.expect(f'{name} for the tools', shown(m.loop.devices[0], '  ' + line), [value])
         mount(m.loop.source)
         m.fails('while it is read-only', errno.EROFS, set_option, 'verbose', '1')
+    return m.wrong
+
+
+def options_by_a_remount():
+    def mounted():
+        with open('/proc/mounts') as f:
+            line = next(x for x in f if f' {common.MNT} ' in x)
+        return {o for o in line.split()[3].split(',')} - {'rw', 'ro', 'relatime'}
+    with Mount('v113-empty') as m:
+        m.expect('in the beginning', (read('errors'), mounted()), ('continue [fix_safe] panic ro', set()))
+        mount(m.loop.source, 'errors=ro,verbose,journal_flush_delay=77', flags=MS_REMOUNT)
+        m.expect('a remount', (read('errors'), read('journal_flush_delay')), ('continue fix_safe panic [ro]', '77'))
+        m.expect('shown', mounted(), {'errors=ro', 'verbose', 'journal_flush_delay=77'})
+        mount(m.loop.source, 'noverbose,acl,fsck', flags=MS_REMOUNT)
+        m.expect('another one', mounted(), {'errors=ro', 'journal_flush_delay=77'})
+        m.fails('one that is not possible', errno.EINVAL, mount, m.loop.source, 'errors=maybe', common.MNT, MS_REMOUNT)
+        m.again()
+        m.expect('after a mount', (read('errors'), mounted()), ('continue [fix_safe] panic ro', set()))
     return m.wrong
 
 
@@ -232,7 +250,7 @@ def by_the_tools():
 
 def main():
     tap, log = Tap(), Log()
-    tests = [(f.__name__.replace('_', ' '), f) for f in (options_at_run_time, label, options_of_files, by_the_tools)]
+    tests = [(f.__name__.replace('_', ' '), f) for f in (options_at_run_time, options_by_a_remount, label, options_of_files, by_the_tools)]
     tap.check_each(log, tests, 60)
     tap.done()
 
