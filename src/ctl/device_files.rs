@@ -3,15 +3,14 @@
 //! Files about one device.
 
 use crate::{
+    alloc::device_usage,
     env::time,
     format::{
         data_type::DataType,
         sb::text::write_names, //
     },
-    sb::{
-        Device,
-        SbState, //
-    },
+    init::Filesystem,
+    sb::Device, //
 };
 use core::fmt::{
     self,
@@ -23,11 +22,15 @@ pub(super) struct File {
     /// Its name.
     pub(super) name: &'static str,
     /// Writes its contents.
-    pub(super) show: fn(&SbState, &Device, &mut dyn Write) -> fmt::Result,
+    pub(super) show: fn(&Filesystem, &Device, &mut dyn Write) -> fmt::Result,
 }
 
 /// The files of a device's directory, besides its options. C: `bch2_dev_files`.
 pub(super) const FILES: &[File] = &[
+    File {
+        name: "alloc_debug",
+        show: alloc_debug,
+    },
     File {
         name: "first_bucket",
         show: |_, dev, to| writeln!(to, "{}", dev.member.first_bucket()),
@@ -54,13 +57,36 @@ pub(super) const FILES: &[File] = &[
     },
 ];
 
-fn has_data(st: &SbState, dev: &Device, to: &mut dyn Write) -> fmt::Result {
-    write_names(to, DataType::NAMES, st.sb.replicas().data_on(dev.idx.0))?;
+/// Buckets, sectors in use and sectors that are lost between them, by what they hold.
+///
+/// C: `bch2_dev_usage_to_text()`.
+fn alloc_debug(fs: &Filesystem, dev: &Device, to: &mut dyn Write) -> fmt::Result {
+    let usage = match device_usage(&fs.view.btrees, dev.idx) {
+        Ok(usage) => usage,
+        Err(e) => return writeln!(to, "not known: {e}"),
+    };
+    writeln!(
+        to,
+        "{:<16}{:>16}{:>16}{:>16}",
+        "", "buckets", "sectors", "fragmented"
+    )?;
+    for (name, [buckets, sectors, fragmented]) in DataType::NAMES.iter().zip(usage) {
+        writeln!(to, "{name:<16}{buckets:>16}{sectors:>16}{fragmented:>16}")?;
+    }
+    writeln!(to, "{:<16}{:>16}", "capacity", dev.member.nbuckets())
+}
+
+fn has_data(fs: &Filesystem, dev: &Device, to: &mut dyn Write) -> fmt::Result {
+    let on = fs
+        .view
+        .sb()
+        .with_super(|sb| sb.replicas().data_on(dev.idx.0));
+    write_names(to, DataType::NAMES, on)?;
     writeln!(to)
 }
 
 /// Bytes by what they hold, as JSON. C: `dev_io_done_to_text()`.
-fn io_done(_: &SbState, dev: &Device, to: &mut dyn Write) -> fmt::Result {
+fn io_done(_: &Filesystem, dev: &Device, to: &mut dyn Write) -> fmt::Result {
     writeln!(to, "{{")?;
     for (direction, after) in [("read", ","), ("write", "")] {
         writeln!(to, "  \"{direction}\": {{")?;
@@ -90,7 +116,7 @@ const UNITS: &[(u64, &str)] = &[
 ];
 
 /// C: `bch2_dev_io_errors_to_text()`.
-fn io_errors(_: &SbState, dev: &Device, to: &mut dyn Write) -> fmt::Result {
+fn io_errors(_: &Filesystem, dev: &Device, to: &mut dyn Write) -> fmt::Result {
     let m = &*dev.member;
     let kinds = ["read:", "write:", "checksum:"];
     let mut all = m.errors();

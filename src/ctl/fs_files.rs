@@ -43,6 +43,10 @@ pub(super) const TOP: &[File] = &[
 /// Files of `internal`. C: `bch2_fs_internal_files`.
 pub(super) const INTERNAL: &[File] = &[
     File {
+        name: "alloc_debug",
+        show: alloc_debug,
+    },
+    File {
         name: "btree_cache",
         show: btree_cache,
     },
@@ -151,8 +155,42 @@ fn internal_uuid(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
     writeln!(to, "{}", fs.view.sb().sb.uuid())
 }
 
+/// Sectors, and inodes. C: `bch2_fs_alloc_debug_to_text()`.
+fn alloc_debug(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
+    let usage = fs.usage();
+    let reserved = fs.space().map_or(0, |space| space.nr_reserved());
+    for (what, n) in [
+        ("capacity:", usage.capacity),
+        ("used:", usage.used),
+        ("free:", usage.free),
+        ("reserved by writes:", reserved),
+        ("inodes:", usage.nr_inodes),
+    ] {
+        writeln!(to, "{what:<24}{n}")?;
+    }
+    Ok(())
+}
+
+/// The journal as it is now, or as it was found at mount while nothing is written to it.
+///
 /// C: `bch2_journal_debug_to_text()`.
 fn journal_debug(fs: &Filesystem, to: &mut dyn Write) -> fmt::Result {
+    if let Ok(rw) = fs.read_write() {
+        let j = rw.journal();
+        let (newest, pinned) = (j.newest(), j.oldest_pinned());
+        for (what, n) in [
+            (
+                "dirty journal entries:",
+                newest.saturating_sub(pinned).saturating_add(1),
+            ),
+            ("seq:", newest),
+            ("last_seq:", pinned),
+            ("flushed_seq_ondisk:", j.flushed()),
+        ] {
+            writeln!(to, "{what:<28}{n}")?;
+        }
+        return writeln!(to, "{:<28}{:?}", "watermark:", j.watermark());
+    }
     let j = &fs.journal;
     let dirty = match j.clean {
         true => 0,

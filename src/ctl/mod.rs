@@ -11,6 +11,7 @@
 //! | `device_files.rs`   | files about one device                                          |
 //! | `option_files.rs`   | values of options                                                |
 //! | `perf_test.rs`      | benchmarks of the btrees                                         |
+//! | `triggers.rs`       | files that have something done                                   |
 //! | `counter_files.rs`  | counters                                                         |
 //! | `ioctl/`            | the ioctls of the tools                                          |
 //!
@@ -25,6 +26,7 @@ pub mod ioctl;
 mod option_files;
 mod perf_test;
 mod sysfs;
+mod triggers;
 
 pub use sysfs::{
     publish,

@@ -7,7 +7,8 @@ use super::{
     device_files,
     fs_files,
     option_files,
-    perf_test, //
+    perf_test,
+    triggers::TRIGGERS, //
 };
 use crate::{
     env::{
@@ -89,8 +90,8 @@ enum About {
     Minor,
     /// Runs benchmarks.
     PerfTest,
-    /// Ends all writing.
-    Emergency,
+    /// Has something done: place in the table.
+    Trigger(u8),
 }
 
 impl About {
@@ -104,7 +105,7 @@ impl About {
             About::DeviceOption(dev, nr) => (5, dev.0, nr),
             About::Minor => (6, 0, 0),
             About::PerfTest => (7, 0, 0),
-            About::Emergency => (8, 0, 0),
+            About::Trigger(nr) => (8, 0, nr),
         };
         u32::from_be_bytes([0, kind, dev, nr])
     }
@@ -120,7 +121,7 @@ impl About {
             5 => About::DeviceOption(DevIdx(dev), nr),
             6 => About::Minor,
             7 => About::PerfTest,
-            8 => About::Emergency,
+            8 => About::Trigger(nr),
             _ => return None,
         })
     }
@@ -144,23 +145,23 @@ impl Files for Shown {
             About::Device(dev, nr) => {
                 let dev = st.dev(dev).ok_or(fmt::Error)?;
                 let file = device_files::FILES.get(usize::from(nr));
-                (file.ok_or(fmt::Error)?.show)(st, dev, to)
+                (file.ok_or(fmt::Error)?.show)(fs, dev, to)
             }
             About::DeviceOption(dev, nr) => {
                 let dev = st.dev(dev).ok_or(fmt::Error)?;
                 option_files::show_device(st, dev, option(nr)?, to)
             }
             About::Minor => writeln!(to, "{}", self.minor),
-            About::PerfTest | About::Emergency => Err(fmt::Error),
+            About::PerfTest | About::Trigger(_) => Err(fmt::Error),
         }
     }
 
     fn store(&self, id: u32, text: &str) -> Result<(), Errno> {
         match About::from_id(id) {
             Some(About::PerfTest) => perf_test::run(&self.fs, text),
-            Some(About::Emergency) => {
-                self.fs.end_writing();
-                Ok(())
+            Some(About::Trigger(nr)) => {
+                let trigger = TRIGGERS.get(usize::from(nr)).ok_or(Errno::EINVAL)?;
+                (trigger.run)(&self.fs).map_err(Error::errno)
             }
             Some(About::Option(nr)) => {
                 let option = option(nr).map_err(|_| Errno::EINVAL)?;
@@ -231,8 +232,9 @@ fn make(fs: &Arc<Filesystem>, minor: u32, st: &SbState) -> Result<Published, Err
     for (nr, f) in (0..).zip(fs_files::INTERNAL) {
         tree.file(internal, f.name, Mode::Read, About::Internal(nr).to_id())?;
     }
-    let trigger = "trigger_emergency_read_only";
-    tree.file(internal, trigger, Mode::Write, About::Emergency.to_id())?;
+    for (nr, t) in (0..).zip(TRIGGERS) {
+        tree.file(internal, t.name, Mode::Write, About::Trigger(nr).to_id())?;
+    }
     let opts = tree.dir(top, format_args!("options"))?;
     add_options(&mut tree, opts, |o, nr| {
         // Of a device and of the filesystem: only that of the device is in the superblock.

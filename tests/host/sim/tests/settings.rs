@@ -230,6 +230,55 @@ fn options_change_at_run_time() {
 }
 
 #[test]
+fn triggers_do_what_they_say() {
+    let m = start(disks("v113-empty").unwrap(), "");
+    let tree = publish(&m.fs, 3).unwrap();
+    let number = |file: &str, what: &str| -> u64 {
+        let text = tree.read(file).unwrap();
+        let line = text.lines().find(|l| l.starts_with(what)).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let journal = |what| number("internal/journal_debug", what);
+    let new = NewFile {
+        mode: 0o100644,
+        ..NewFile::default()
+    };
+    let before = number("internal/alloc_debug", "inodes:");
+    for i in 0..50 {
+        m.create(ROOT, &format!("f{i}"), new);
+    }
+    assert_eq!(number("internal/alloc_debug", "inodes:"), before + 50);
+    assert!(journal("flushed_seq_ondisk:") < journal("seq:"));
+    let newest = journal("seq:");
+    tree.write("internal/trigger_journal_writes", "1").unwrap();
+    assert!(journal("flushed_seq_ondisk:") >= newest);
+    assert!(journal("last_seq:") <= newest);
+    tree.write("internal/trigger_journal_flush", "1").unwrap();
+    assert!(
+        journal("last_seq:") > newest,
+        "what was held is written back"
+    );
+    tree.write("internal/trigger_discards", "1").unwrap();
+    let table = tree.read("dev-0/alloc_debug").unwrap();
+    let sum: u64 = table
+        .lines()
+        .skip(1)
+        .filter(|l| !l.starts_with("capacity"))
+        .map(|l| l.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(sum, number("dev-0/alloc_debug", "capacity"), "{table}");
+    m.fs.go_read_only().unwrap();
+    for file in [
+        "trigger_journal_flush",
+        "trigger_journal_writes",
+        "trigger_discards",
+    ] {
+        let refused = tree.write(&format!("internal/{file}"), "1");
+        assert_eq!(refused, Err(Errno::EROFS), "{file}");
+    }
+}
+
+#[test]
 fn the_label_is_set() {
     let m = start(disks("v113-empty").unwrap(), "");
     let st = m.fs.view.sb();
