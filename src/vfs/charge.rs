@@ -148,6 +148,7 @@ fn take(inode: &INode<Bcachefs>, sectors: u64) -> error::Result {
 
 /// So many sectors have neither space nor anything in the page cache, of those in a range of bytes.
 fn nr_new(inode: &INode<Bcachefs>, pos: u64, end: u64) -> error::Result<u64> {
+    let _scope = NoFs::enter();
     let fs = &inode.sb().data().fs;
     let block = u64::from(fs.view.sb().sb.block_sectors()).max(1);
     let round_up = |sectors: u64| round_up_pow2(sectors, block).unwrap_or(sectors);

@@ -328,12 +328,12 @@ def times():
     """A soft limit holds when its time is over."""
     with Mount() as m:
         f = f'{m.root}/f'
-        info = struct.pack('=QQII', 1, 604800, 0, 1)
+        info = struct.pack('=QQII', 6, 604800, 0, 1)
         m.expect('a grace time', call(m.root, Q_SETINFO, USER, 0, info), None)
         m.expect('limits', m.set(USER, ALICE, (0, 64), (0, 0)), None)
         m.expect('more', as_user(ALICE, write, f, 128 * KIB), None)
         m.expect('for a time', as_user(ALICE, write, f, 4096, 128 * KIB), None)
-        time.sleep(2.1)
+        time.sleep(7.1)
         m.expect('too long', as_user(ALICE, write, f, 4096, 256 * KIB), 'EDQUOT')
         os.truncate(f, 32 * KIB)
         os.sync()
@@ -341,7 +341,7 @@ def times():
         m.again()
         with Quota(m.root) as quota:
             got = quota.call(Q_GETINFO, USER, 0, 24)
-            m.expect('kept', struct.unpack('QQ', got[:16]), (1, 604800))
+            m.expect('kept', struct.unpack('QQ', got[:16]), (6, 604800))
             m.expect('others', struct.unpack('QQ', quota.call(Q_GETINFO, GROUP, 0, 24)[:16]), (604800, 604800))
     return m.wrong
 
