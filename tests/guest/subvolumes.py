@@ -29,7 +29,7 @@ import time
 
 import common
 import rw
-from common import Limit, Log, Loop, Mounted, Tap, mount, umount
+from common import Limit, Log, Loop, Mounted, Tap, libc, mount, umount
 from namespace import differences, fails, files_of, several
 from rw import fsck
 
@@ -46,6 +46,13 @@ def tool(*args):
     if p.returncode:
         return [f'bcachefs subvolume {" ".join(args)}: {p.stdout}{p.stderr}']
     return []
+
+
+def exchange(a, b):
+    """Two names are exchanged."""
+    if libc.renameat2(AT_FDCWD, os.fsencode(a), AT_FDCWD, os.fsencode(b), 2):
+        e = ctypes.get_errno()
+        raise OSError(e, os.strerror(e))
 
 
 def made(ret):
@@ -156,6 +163,20 @@ def commands(name):
             wrong += fails(errno.EXDEV, os.link, f'{m}/a/known', f'{m}/b/linked')
             os.mkdir(f'{m}/a/dir')
             wrong += fails(errno.EXDEV, os.rename, f'{m}/a/dir', f'{m}/b/dir')
+            # Roots of others can go from one to another, also in place of each other.
+            made(tool('create', f'{m}/b/other'))
+            os.rename(f'{m}/a/nested', f'{m}/b/nested')
+            wrong += fails(errno.EXDEV, exchange, f'{m}/a/dir', f'{m}/b/nested')
+            wrong += fails(errno.EROFS, os.rename, f'{m}/b/nested', f'{m}/ro/nested')
+            os.mkdir(f'{m}/b/nested/inside')
+            made(tool('create', f'{m}/a/third'))
+            exchange(f'{m}/a/third', f'{m}/b/nested')
+            os.rename(f'{m}/b/other', f'{m}/other')
+            if os.listdir(f'{m}/a/third') != ['inside'] or os.listdir(f'{m}/b/nested'):
+                wrong.append(f'exchanged: {os.listdir(f"{m}/a/third")} {os.listdir(f"{m}/b/nested")}')
+            os.rename(f'{m}/a/third', f'{m}/a/nested')
+            made(tool('delete', f'{m}/b/nested'))
+            made(tool('delete', f'{m}/other'))
             # Of a read-only one, one that can be written.
             made(tool('snapshot', f'{m}/ro', f'{m}/again'))
             wrong += differences(before, seen(f'{m}/again'))

@@ -37,6 +37,7 @@ use crate::{
     },
     format::values::inode::Inode,
     fs::SubvolInum,
+    snapshots::keys::move_subvolume, //
 };
 
 /// What is to become of what has the new name.
@@ -160,8 +161,14 @@ impl Changes<'_> {
             None => None,
         };
         if from.id.subvol != to.id.subvol {
-            // Roots of subvolumes could go, but no others.
-            return Err(Error::RenameOtherSubvolume.into());
+            let mut both = [&inode].into_iter().chain(&other);
+            if !both.all(Inode::is_subvol_root) {
+                return Err(Error::RenameOtherSubvolume.into());
+            }
+        }
+        move_root(t, &mut inode, to.id.subvol)?;
+        if let (Mode::Exchange, Some(other)) = (mode, &mut other) {
+            move_root(t, other, from.id.subvol)?;
         }
         (inode.dir, inode.dir_offset) = (to.id.inum, new_offset);
         if let (Some(other), Some(had)) = (&mut other, &had) {
@@ -259,6 +266,17 @@ impl Changes<'_> {
         }
         Ok(moved(from, to, place))
     }
+}
+
+/// Stages that the name of `inode`, if it is the root of a subvolume, is in a directory of `above`.
+///
+/// C: `subvol_update_parent()`.
+fn move_root(t: &mut Trans<'_>, inode: &mut Inode, above: u32) -> TransResult {
+    if inode.is_subvol_root() && inode.parent_subvol != above {
+        move_subvolume(t, inode.subvol, above)?;
+        inode.parent_subvol = above;
+    }
+    Ok(())
 }
 
 /// What follows for inodes from that names are other ones now.
