@@ -127,6 +127,7 @@ impl Reader<'_> {
     /// C: `bch2_btree_node_read()`, `btree_node_read_work()`.
     #[inline(never)]
     pub(super) fn read(&self, ptr: &NodePtr) -> Result<Arc<Node>> {
+        let _timed = self.st.times.btree_node_read.begin();
         let mut last: Option<Error> = None;
         for last_resort in [false, true] {
             let here = |copy: Ptr| Some((copy, self.st.dev(copy.dev)?));

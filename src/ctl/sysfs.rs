@@ -92,6 +92,8 @@ enum About {
     PerfTest,
     /// Has something done: place in the table.
     Trigger(u8),
+    /// How long something takes: place in the table.
+    Time(u8),
 }
 
 impl About {
@@ -106,6 +108,7 @@ impl About {
             About::Minor => (6, 0, 0),
             About::PerfTest => (7, 0, 0),
             About::Trigger(nr) => (8, 0, nr),
+            About::Time(nr) => (9, 0, nr),
         };
         u32::from_be_bytes([0, kind, dev, nr])
     }
@@ -122,6 +125,7 @@ impl About {
             6 => About::Minor,
             7 => About::PerfTest,
             8 => About::Trigger(nr),
+            9 => About::Time(nr),
             _ => return None,
         })
     }
@@ -150,6 +154,10 @@ impl Files for Shown {
             About::DeviceOption(dev, nr) => {
                 let dev = st.dev(dev).ok_or(fmt::Error)?;
                 option_files::show_device(st, dev, option(nr)?, to)
+            }
+            About::Time(nr) => {
+                let (_, time) = *st.times.all().get(usize::from(nr)).ok_or(fmt::Error)?;
+                write!(to, "{time}")
             }
             About::Minor => writeln!(to, "{}", self.minor),
             About::PerfTest | About::Trigger(_) => Err(fmt::Error),
@@ -243,6 +251,10 @@ fn make(fs: &Arc<Filesystem>, minor: u32, st: &SbState) -> Result<Published, Err
     let counts = tree.dir(top, format_args!("counters"))?;
     for c in counters() {
         tree.file(counts, c.name, Mode::Read, About::Counter(c.nr).to_id())?;
+    }
+    let times = tree.dir(top, format_args!("time_stats"))?;
+    for (nr, (name, _)) in (0..).zip(st.times.all()) {
+        tree.file(times, name, Mode::Read, About::Time(nr).to_id())?;
     }
     for dev in st.devices() {
         let dir = tree.dir(top, format_args!("dev-{}", dev.idx))?;

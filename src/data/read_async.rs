@@ -33,6 +33,7 @@ use super::{
 use crate::{
     env::{
         num,
+        time::monotonic_ns,
         units::DevIdx,
         Arc,
         Vec, //
@@ -287,6 +288,7 @@ impl<F: Owner> Reader<'_, F> {
             seen,
             is_recent: AtomicBool::new(false),
             lead: num::usize_of(lead),
+            since: monotonic_ns(),
         };
         // What others can write to gets only what has been checked elsewhere.
         if !replica.is_here || self.exposed && replica.crc.is_encoded() {
@@ -389,6 +391,8 @@ struct Op<F: Owner> {
     is_recent: AtomicBool,
     /// How many bytes of the decoded data are in front of the first range.
     lead: usize,
+    /// When it was asked for.
+    since: u64,
 }
 
 impl<F: Owner> Completion for Op<F> {
@@ -417,7 +421,11 @@ impl<F: Owner> Completion for Op<F> {
             return again(read, None);
         }
         match result {
-            Ok(()) => read.end(Ok(())),
+            Ok(()) => {
+                let op = read.payload();
+                op.fs.view().sb().times.data_read.end(op.since);
+                read.end(Ok(()));
+            }
             // Not the replica's fault.
             Err(Error::NoMemory) => again(read, None),
             Err(e) => {

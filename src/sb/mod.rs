@@ -16,6 +16,7 @@
 //! | `io_errors.rs`    | [`IoErrors`]: what a device did wrong since the mount               |
 //! | `device_stats.rs` | [`DeviceStats`]: what was read and written of a device since the mount        |
 //! | `message_limit.rs` | [`MessageLimit`]: how many messages about data are printed            |
+//! | `time_stats.rs`   | [`TimeStats`]: how long things take                                 |
 //! | `counters.rs`     | [`Counters`]: events since the mount                               |
 //! | `key.rs`          | the key of an encrypted filesystem, from the keyrings              |
 //! | `encoding.rs`     | the rules for comparing names without case                         |
@@ -38,6 +39,7 @@ mod open;
 mod options;
 mod read;
 mod state;
+mod time_stats;
 mod write;
 
 pub use counters::Counters;
@@ -59,4 +61,9 @@ pub use state::{
     Device,
     Name,
     SbState, //
+};
+pub use time_stats::{
+    TimeStat,
+    TimeStats,
+    Timed, //
 };

@@ -18,6 +18,7 @@ use super::{
         Device,
         SbState, //
     },
+    time_stats::TimeStats,
     write::LiveSb,
 };
 use crate::{
@@ -100,6 +101,7 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
         devs,
         damage: Damage::new(),
         counters: Counters::try_new()?,
+        times: TimeStats::new(),
         state: StateCell::try_new()?,
         live: LiveSb::try_new()?,
         messages: MessageLimit::default(),

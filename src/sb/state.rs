@@ -14,6 +14,7 @@ use super::{
     message_limit::MessageLimit,
     mode::StateCell,
     options::LiveOpts,
+    time_stats::TimeStats,
     write::LiveSb, //
 };
 use crate::{
@@ -115,6 +116,8 @@ pub struct SbState {
     pub damage: Damage,
     /// Events since the mount.
     pub counters: Counters,
+    /// How long things take.
+    pub times: TimeStats,
     /// What it may do at the moment.
     pub state: StateCell,
     /// The superblock as it is on disk now, while the filesystem is read-write.

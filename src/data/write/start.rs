@@ -23,6 +23,7 @@ use crate::{
     },
     data::FileId,
     env::{
+        time::monotonic_ns,
         Arc,
         Vec, //
     },
@@ -82,6 +83,8 @@ struct Leg<S: Source> {
     len: usize,
     place: KeptPlace,
     sealed: Sealed,
+    /// When that began.
+    since: u64,
 }
 
 /// Starts writing the first `len` bytes of `source`, whole blocks. What they come to, and that they
@@ -148,6 +151,7 @@ fn send_all<S: Source>(
 /// Sends the first of `len` bytes to one place.
 #[inline(never)]
 fn send_some<S: Source>(source: &Arc<S>, skip: usize, len: usize) -> Result<Flight<Leg<S>>> {
+    let since = monotonic_ns();
     let op = op_of(&**source)?;
     let squeezed = op.squeeze(&**source, skip, len)?;
     let wanted = squeezed.as_ref().map_or(len, |s| s.bytes.len());
@@ -165,6 +169,7 @@ fn send_some<S: Source>(source: &Arc<S>, skip: usize, len: usize) -> Result<Flig
         len,
         place: place.keep(),
         sealed,
+        since,
     })?;
     for (nr, ptr) in (0..).zip(flight.payload().place.copies.iter()) {
         let dev = st.dev_or_gone(ptr.dev)?;
@@ -186,6 +191,7 @@ impl<S: Source> Landing for Leg<S> {
     fn landed(self, failed: u32) {
         let mut written = Written::default();
         let result = self.put(failed, &mut written);
+        self.source.view().sb().times.data_write.end(self.since);
         self.source.part_ended(written, result);
     }
 }

@@ -49,6 +49,7 @@ impl Shared {
     ///
     /// C: `bch2_journal_flush_seq()`.
     pub fn flush_seq(&self, seq: u64) -> Result {
+        let _timed = self.st.times.journal_flush_seq.begin();
         loop {
             let seen = self.changes();
             let progress = self.locked(|s| self.push(s, seq));

@@ -259,6 +259,14 @@ fn triggers_do_what_they_say() {
         "what was held is written back"
     );
     tree.write("internal/trigger_discards", "1").unwrap();
+    for file in ["btree_node_read", "journal_flush_seq"] {
+        let text = tree.read(&format!("time_stats/{file}")).unwrap();
+        assert!(
+            !text.starts_with("count:                   0\n"),
+            "{file}: {text}"
+        );
+        assert!(text.contains("\n  mean: "), "{file}: {text}");
+    }
     let table = tree.read("dev-0/alloc_debug").unwrap();
     let sum: u64 = table
         .lines()
