@@ -16,7 +16,7 @@ ROOT_PACKAGES=(
 	# guest user land
 	bash coreutils util-linux kmod python3 attr acl strace fio e2fsprogs xfsprogs btrfs-progs
 	keyutils findutils procps psmisc diffutils grep sed gawk file dmsetup quota
-	bcachefs-tools busybox-static qemu-system-x86 virtiofsd
+	bcachefs-tools busybox-static qemu-system-x86 virtiofsd dbench stress-ng
 )
 
 # The archive that this machine uses itself, from its own apt configuration.
