@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # guest: uml 300
-# guest: uml-debug? 900 10
+# guest: uml-debug? 900 5
 # guest: stock? 900
 """The module is inserted, filesystems are mounted and unmounted while another one is written to, and the
 module is removed, again and again: nothing is left of it, no memory, no thread, no device that is held.
@@ -43,6 +43,8 @@ def write_files(root, nr):
             os.rename(path, path + '.other')
             os.unlink(path + '.other')
         at += 1
+        # Others have to get on, too.
+        time.sleep(.003)
 
 
 class Load:
