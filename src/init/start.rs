@@ -245,8 +245,8 @@ impl Filesystem {
         })
     }
 
-    /// Goes on as what it is mounted for: data is moved and snapshots are deleted in the background,
-    /// or writing, that was for repairs only, ends.
+    /// Goes on as what it is mounted for: data is moved and snapshots are deleted in the
+    /// background, or writing, that was for repairs only, ends.
     fn begin(m: &Recovery, goal: Access) -> Result<(CopyGc, Reaper)> {
         let (copygc, reaper) = (CopyGc::try_new()?, Reaper::try_new()?);
         let view = m.view.as_ref().ok_or(Error::NoEntry)?;

@@ -250,7 +250,8 @@ def by_the_tools():
 
 def main():
     tap, log = Tap(), Log()
-    tests = [(f.__name__.replace('_', ' '), f) for f in (options_at_run_time, options_by_a_remount, label, options_of_files, by_the_tools)]
+    tests = options_at_run_time, options_by_a_remount, label, options_of_files, by_the_tools
+    tests = [(f.__name__.replace('_', ' '), f) for f in tests]
     tap.check_each(log, tests, 60)
     tap.done()
 
