@@ -28,13 +28,13 @@ void bch_rs_wait(const void *at, bool (*done)(void *data), void *data)
 bool bch_rs_wait_timeout(const void *at, bool (*done)(void *data), void *data,
 			 unsigned int ms, bool idle)
 {
+	unsigned int state = idle ? TASK_IDLE : TASK_UNINTERRUPTIBLE;
 	long left = msecs_to_jiffies(ms);
 	bool is_done;
 
 	might_sleep();
 	___wait_var_event((void *)at,
-			  (is_done = done(data)) || !left,
-			  idle ? TASK_IDLE : TASK_UNINTERRUPTIBLE, idle, 0,
+			  (is_done = done(data)) || !left, state, idle, 0,
 			  left = schedule_timeout(left));
 	return is_done;
 }

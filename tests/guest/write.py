@@ -663,7 +663,7 @@ def keep(to, seed, nr):
                     os.sync()
                     shutil.copyfile(path, path + '.copy')
                     with open(path, 'rb') as f, open(path + '.clone', 'wb') as clone:
-                        fcntl.ioctl(clone, FICLONE, f)
+                        fcntl.ioctl(clone, FICLONE, f.fileno())
             wrong = in_processes([lambda p=p, i=i: churned(p, f'{seed}.{i}', nr) for i, p in enumerate(paths)])
             found, errors = sums(common.MNT)
             umount()
@@ -712,7 +712,7 @@ def main():
     tests += [(f'{n}: what fsync said is safe', safe_after_fsync, n, seed, nr // 2) for n in IMAGES[:2]]
     tests += [('v113-snap: a snapshot that is read-only', read_only_snapshot, 'v113-snap')]
     tests += [('v113-threedev: direct writes that are queued', queued, 'v113-threedev', 36)]
-    tests += [(f'{n}: small files, seed {seed}', small, n, seed, 120) for n in
+    tests += [(f'{n}: small files, seed {seed}', small, n, seed, 60) for n in
               ('v113-tree', 'v113-block512', 'v113-encrypted')]
     tests += [(f'{n}: writes here and there, seed {seed}', scattered, n, seed, 150) for n in IMAGES[:3]]
     tests += [(f'{n}: until it is full', full, n) for n in IMAGES[:1]]

@@ -39,8 +39,8 @@ const INLINE_MAX: usize = 1024;
 
 impl Op<'_> {
     /// Puts `len` bytes of `from`, whole blocks that go to sector `at`, into a key of their own, if
-    /// the file ends so soon that this is worth it: `None` if not. What is behind the end of the
-    /// file reads as zeros then. Needs no space, and has no checksum but that of the node.
+    /// the file ends so soon that this is worth it, and there are zeros behind its end: `None` if
+    /// not. Needs no space, and has no checksum but that of the node.
     ///
     /// C: `bch2_write_data_inline()`.
     #[inline(never)]
@@ -58,9 +58,15 @@ impl Op<'_> {
         if !fits || !st.opts.is_on(OptId::InlineData) {
             return Ok(None);
         }
+        // The file may be longer than is known here, and this not its end.
+        let all = copy(from, 0, len)?;
+        let data = match all.split_at_checked(used) {
+            Some((data, behind)) if behind.iter().all(|byte| *byte == 0) => data,
+            _ => return Ok(None),
+        };
         st.use_features(1 << Features::INLINE_DATA)?;
         let end = at.saturating_add(u64_of(len / SECTOR));
-        let key = key::inline(self.file, at, end, &copy(from, 0, used)?)?;
+        let key = key::inline(self.file, at, end, data)?;
         let put = put_extent(self.engine, self.view, self.file, &key, self.size)?;
         let sectors = end.saturating_sub(at);
         st.counters.add(Counter::DATA_WRITE, sectors);
