@@ -27,6 +27,7 @@ use crate::{
         Result, //
     },
     format::{
+        csum::CsumType,
         data_type::DataType,
         sb::counters::Counter, //
     },
@@ -238,12 +239,16 @@ impl Reader<'_> {
         fetch(replica.sector, &mut stored)?;
         count_read(self.view, replica, replica.crc.compressed_size.into());
         let sb = self.view.sb();
-        if let Err(e) = decode::check(sb, replica, core::iter::once(&*stored)) {
+        let checked = decode::check(sb, replica, core::iter::once(&*stored));
+        let data = checked.and_then(|()| {
+            decode::decrypt(sb, replica, 0, core::iter::once(&mut *stored));
+            decode::expand(sb, replica, stored)
+        });
+        // A checksum that is right says that it is what was looked for.
+        if data.is_err() || replica.csum_type() == CsumType::NONE {
             self.check_still(replica)?;
-            return Err(e);
         }
-        decode::decrypt(sb, replica, 0, core::iter::once(&mut *stored));
-        let data = decode::expand(sb, replica, stored)?;
+        let data = data?;
         let from = u64::from(replica.skip)
             .saturating_mul(SECTOR)
             .saturating_add(num::u64_of(skip));

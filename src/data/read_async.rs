@@ -42,7 +42,10 @@ use crate::{
         Error,
         Result, //
     },
-    format::sb::counters::Counter,
+    format::{
+        csum::CsumType,
+        sb::counters::Counter, //
+    },
     sb::SbState,
     snapshots::View,
     sys::{
@@ -414,7 +417,8 @@ impl<F: Owner> Completion for Op<F> {
             _ => Err(Error::Io),
         };
         // A checksum that is right says that it is what was looked for.
-        let is_certain = result.is_ok() && read.payload().replica.crc.is_encoded();
+        let has_checksum = read.payload().replica.csum_type() != CsumType::NONE;
+        let is_certain = result.is_ok() && has_checksum;
         if !is_certain && !read.payload().is_still() {
             let counters = &read.payload().fs.view().sb().counters;
             counters.add(Counter::DATA_READ_REUSE_RACE, 1);

@@ -291,7 +291,7 @@ errors! {
     MovedExtentInvalid, Key, EIO, "an extent that is to be moved has a value that can not be right";
     MovedExtentTooLarge, InvalidArg, EINVAL, "what is left of an extent that is to be moved does not fit any checksum entry";
     MovedCanNotSeal, Unsupported, EOPNOTSUPP, "data that is to be moved has a checksum that can not be made";
-    MovedNoRoom, Unsupported, EOPNOTSUPP, "an extent that is to be moved is larger than the buckets there are for it";
+    MovedNoRoom, NoSpace, ENOSPC, "a bucket that was taken for data that is moved has no room for any";
     MovedWriteFailed, Io, EIO, "data that was moved could not be written to its new place";
     DataMoved, Again, EAGAIN, "data was moved while it was read";
     DataPlaceFull, NoSpace, ENOSPC, "a bucket that was taken for data has no room for it";

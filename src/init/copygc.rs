@@ -15,6 +15,7 @@ use crate::{
     },
     error::{
         Class,
+        Error,
         Result, //
     },
     format::opts::OptId,
@@ -32,6 +33,9 @@ use crate::{
 const LOOK_MS: u64 = 1000;
 /// Milliseconds until the next look after there was nothing to be gained.
 const AGAIN_MS: u64 = 10_000;
+
+/// Milliseconds until it is tried again when there was no memory.
+const SOON_MS: u64 = 50;
 
 /// The thread that does so; none while the filesystem is read-only, or when the option
 /// `copygc_enabled` says no.
@@ -85,7 +89,11 @@ fn run(engine: Engine<'_>, view: &View, stop: &Stop) {
             continue;
         }
         let round = || mover.round(engine, view, urgent, &ends);
-        let done = copying.round(round, |r| r.as_ref().is_ok_and(|r| r.is_fruitful()));
+        let done = copying.round(round, |r| match r {
+            Ok(round) => round.is_fruitful(),
+            // It can be otherwise the next time.
+            Err(e) => is_for_now(*e),
+        });
         match done {
             Ok(round) if round.is_fruitful() => ms = 0,
             Ok(_) => ms = AGAIN_MS,
@@ -95,7 +103,14 @@ fn run(engine: Engine<'_>, view: &View, stop: &Stop) {
                     pr_err!("{}: moving data: {e}", view.sb().name());
                 }
                 ms = AGAIN_MS;
+                if is_for_now(e) {
+                    stop.sleep_ms(SOON_MS);
+                }
             }
         }
     }
+}
+
+const fn is_for_now(e: Error) -> bool {
+    matches!(e.class(), Class::NoMemory | Class::Again)
 }

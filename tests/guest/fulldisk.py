@@ -6,10 +6,13 @@
 """A filesystem is filled until there is no space, by large files, by small ones and by what a snapshot keeps,
 written over in small pieces all over, and emptied, again and again. Who is told that his data has a place
 finds it; nothing waits for ever; the space comes back, and the packaged fsck has nothing to say. ROUNDS makes
-it longer, SEED another."""
+it longer, SEED another.
+
+    fulldisk.py [KIND]...    of those of first.py"""
 import errno
 import os
 import random
+import sys
 import time
 
 import common
@@ -176,7 +179,8 @@ def filled(kind):
 
 def main():
     tap, log = Tap(), Log()
-    tap.check_each(log, [(f'{kind}: filled and emptied', filled, kind) for kind in KINDS], SECONDS)
+    kinds = sys.argv[1:] or KINDS
+    tap.check_each(log, [(f'{kind}: filled and emptied', filled, kind) for kind in kinds], SECONDS)
     tap.done()
 
 

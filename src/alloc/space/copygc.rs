@@ -193,6 +193,23 @@ impl Space {
         self.journal.halted().is_none()
     }
 
+    /// Waits for a moment, if others are writing: what they write is in buckets that can not be
+    /// emptied yet. `seen` is whether they were before the last round, which counts as well.
+    pub(super) fn wait_for_others(&self, seen: bool) -> bool {
+        let freed = self.freeing.nr();
+        let is_there = self.copygc.rounds.lock().is_there;
+        if !is_there || !(seen || self.others_write()) || self.journal.halted().is_some() {
+            return false;
+        }
+        let _ = self.freeing.wait_for(|| self.freeing.nr() > freed);
+        true
+    }
+
+    /// Whether somebody is writing data at the moment.
+    pub(super) fn others_write(&self) -> bool {
+        self.data.nr_taken.load(Ordering::Acquire) != 0
+    }
+
     /// Sectors that may be written before data is moved without anybody asking for it: as long as
     /// what is lost in buckets that are used in part is less than half of what is available.
     ///

@@ -3,7 +3,7 @@
 //! Places for file data.
 
 use super::{
-    discard::make_free,
+    discard::try_to_free,
     nodes::{
         free_on,
         take_bucket, //
@@ -49,10 +49,17 @@ use crate::{
         SpinLock, //
     },
 };
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering, //
+};
 
 /// How often buckets are made free for one who wants a place. Others may take them; but in the end
 /// all who have space reserved get it.
-const ATTEMPTS: u32 = 256;
+const ATTEMPTS: u32 = 1024;
+/// How often there may be nothing to be gained as long as others are writing: each time one waits
+/// for a tenth of a second.
+const HOPELESS_MAX: u32 = 600;
 /// The same for what is moved, which nobody else competes for.
 const MOVE_ATTEMPTS: u32 = 8;
 /// Devices there can be.
@@ -70,6 +77,8 @@ pub(super) struct DataPlaces {
     points: Vec<Mutex<WritePoint>>,
     /// Where data goes that is moved. C: `copygc_write_point`.
     moved: Mutex<WritePoint>,
+    /// How many places are being written to: their buckets can not be emptied.
+    pub(super) nr_taken: AtomicU32,
     /// Where the last search of each device ended.
     cursors: Mutex<Vec<u64>>,
 }
@@ -94,19 +103,40 @@ pub struct DataRequest {
 /// points there is in the btree.
 pub struct DataPlace<'a> {
     space: &'a Space,
-    pins: OpenList,
+    pins: Pins,
     /// Where the copies are to be.
     pub copies: Few<Ptr, 4>,
     /// How much there is room for, in sectors.
     pub sectors: u32,
 }
 
-impl Drop for DataPlace<'_> {
-    fn drop(&mut self) {
-        let mut open = self.space.open.lock();
-        while let Some(pin) = self.pins.pop() {
+/// What keeps the buckets of a place open.
+#[derive(Default)]
+struct Pins(Option<OpenList>);
+
+impl Pins {
+    /// The place is counted from now on.
+    fn of(space: &Space, open: OpenList) -> Self {
+        space.data.nr_taken.fetch_add(1, Ordering::AcqRel);
+        Self(Some(open))
+    }
+
+    fn drop_all(&mut self, space: &Space) {
+        let Some(mut pins) = self.0.take() else {
+            return;
+        };
+        let mut open = space.open.lock();
+        while let Some(pin) = pins.pop() {
             open.put(pin);
         }
+        drop(open);
+        space.data.nr_taken.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Drop for DataPlace<'_> {
+    fn drop(&mut self) {
+        self.pins.drop_all(self.space);
     }
 }
 
@@ -122,7 +152,7 @@ impl DataPlace<'_> {
 
 /// A place for data whose buckets stay open until they are closed.
 pub struct KeptPlace {
-    pins: OpenList,
+    pins: Pins,
     /// Where the copies are to be.
     pub copies: Few<Ptr, 4>,
 }
@@ -130,10 +160,7 @@ pub struct KeptPlace {
 impl KeptPlace {
     /// Lets the buckets be closed: the keys that point there are in the btree, or never will be.
     pub fn close(&mut self, space: &Space) {
-        let mut open = space.open.lock();
-        while let Some(pin) = self.pins.pop() {
-            open.put(pin);
-        }
+        self.pins.drop_all(space);
     }
 }
 
@@ -149,6 +176,7 @@ impl DataPlaces {
                 now: 0,
             })?,
             points,
+            nr_taken: AtomicU32::new(0),
             moved: Mutex::try_new(WritePoint::try_new(DataType::USER)?)?,
             cursors: Mutex::try_new(Vec::from_elem(0, DEVS)?)?,
         })
@@ -162,20 +190,23 @@ impl<'a> Engine<'a> {
     ///
     /// C: `bch2_alloc_sectors_start_trans()`.
     pub fn place_data(&self, request: &DataRequest) -> Result<DataPlace<'a>> {
-        let mut attempts = 0..ATTEMPTS;
+        let (mut attempts, mut hopeless) = (0..ATTEMPTS, 0..HOPELESS_MAX);
+        let space = &self.writer.hooks;
         loop {
             let refusal = match place_once(*self, request)? {
                 Ok(place) => return Ok(place),
                 Err(refusal) => refusal,
             };
             let may_try = refusal.can_wait() && attempts.next().is_some();
+            let others = space.others_write();
             let may_help = match refusal {
                 _ if !may_try => false,
-                Refusal::OpenBucketsEmpty => self.writer.hooks.wait_for_closed(),
+                Refusal::OpenBucketsEmpty => space.wait_for_closed(),
                 _ => {
                     gather_stranded(*self)
-                        || make_free(*self, Watermark::Normal)?
-                        || self.writer.hooks.wait_for_copygc()
+                        || try_to_free(*self, Watermark::Normal)?
+                        || space.wait_for_copygc()
+                        || hopeless.next().is_some() && space.wait_for_others(others)
                 }
             };
             match refusal {
@@ -210,7 +241,7 @@ impl<'a> Engine<'a> {
             if !refusal.can_wait() || attempts.next().is_none() {
                 return Err(refusal.error());
             }
-            if !make_free(*self, Watermark::BtreeCopyGc)? {
+            if !try_to_free(*self, Watermark::BtreeCopyGc)? {
                 if watermark == Watermark::Btree {
                     return Err(refusal.error());
                 }
@@ -299,14 +330,14 @@ fn place_at<'a>(
     }
     let mut place = DataPlace {
         space,
-        pins: OpenList::new(),
+        pins: Pins::default(),
         copies: Few::new(),
         sectors: point.sectors_free().min(sectors),
     };
     let mut open = space.open.lock();
     let copies = &mut place.copies;
     let appended = point.append(&mut open, place.sectors, |ptr| copies.push(ptr));
-    place.pins = point.pins(&mut open);
+    place.pins = Pins::of(space, point.pins(&mut open));
     point.done(&mut open);
     drop(open);
     appended.ok_or(Error::DataPlaceFull)??;

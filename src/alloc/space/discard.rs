@@ -132,7 +132,7 @@ pub fn keep_discarded(engine: Engine<'_>) -> Result {
 /// Makes buckets free, with a flush of the journal if that helps; when there are none, moves nodes
 /// out of one that has few. Says whether there are more than before. Who makes room in the journal
 /// does not wait for any.
-pub(super) fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
+fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
     let space = &engine.writer.hooks;
     let before = space.freeing.nr();
     if may_wait(watermark) {
@@ -152,6 +152,14 @@ pub(super) fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool
     let others = space.evacuating.try_lock().is_none();
     let more = || space.freeing.nr() > before;
     Ok(others && space.freeing.wait_for(more))
+}
+
+/// The same for who has other means: no space for that is no reason to fail.
+pub(super) fn try_to_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
+    match make_free(engine, watermark) {
+        Err(e) if e.class() == Class::NoSpace => Ok(false),
+        done => done,
+    }
 }
 
 fn free_emptied(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {

@@ -3,7 +3,7 @@
 //! Places for btree nodes.
 
 use super::{
-    discard::make_free,
+    discard::try_to_free,
     freespace::unused_range,
     space::{
         Engine,
@@ -69,12 +69,15 @@ use crate::{
     },
     sys::sync::SpinLock,
 };
+use core::ops::Range;
 
 /// Places that are kept for the next who wants some.
 const SPARE_PLACES: usize = 8;
 /// How often buckets are made free for one who wants a place. Each time there can be some that
 /// others, whose need is more urgent, take and empty again for ever.
 const ATTEMPTS: u32 = 8;
+/// How often one waits for others who move data, or have taken places that they may give back.
+const PATIENCE: u32 = 100;
 /// Devices there can be.
 const DEVS: usize = 256;
 
@@ -144,6 +147,11 @@ impl NodePlaces {
         }
     }
 
+    /// How many places are taken, and not given back.
+    fn nr_given(&self) -> usize {
+        self.given.iter().flatten().count()
+    }
+
     /// A slot for what keeps a place's buckets open.
     fn slot(&mut self) -> Result<usize> {
         match self.given.iter().position(Option::is_none) {
@@ -177,13 +185,15 @@ pub(super) fn alloc_nodes(
         other => other,
     };
     places.reserve(nr)?;
-    let mut attempts = 0..ATTEMPTS;
+    let (mut attempts, mut patience) = (0..ATTEMPTS, 0..PATIENCE);
     while places.len() < nr {
+        let others = space.others_write() || space.nodes.lock().nr_given() > places.len();
         match alloc_one(space, engine, watermark)? {
             Ok(place) => places.push(place)?,
+            Err(refusal) if !refusal.can_wait() => return Err(refusal.error()),
             Err(refusal) => {
-                let may_try = refusal.can_wait() && attempts.next().is_some();
-                if !may_try || !make_free(engine, watermark)? && !wait_for_data(space, watermark) {
+                let is_free = attempts.next().is_some() && try_to_free(engine, watermark)?;
+                if !is_free && !wait_for_data(space, watermark, others, &mut patience) {
                     return Err(refusal.error());
                 }
             }
@@ -192,9 +202,17 @@ pub(super) fn alloc_nodes(
     Ok(())
 }
 
-/// Waits until data was moved, unless that is what the place is for, or what has to come before.
-fn wait_for_data(space: &Space, watermark: Watermark) -> bool {
-    watermark < Watermark::BtreeCopyGc && space.wait_for_copygc()
+/// Waits until data was moved, or for a moment when `others` have taken something, unless that is
+/// what the place is for, or what has to come before.
+fn wait_for_data(
+    space: &Space,
+    watermark: Watermark,
+    others: bool,
+    patience: &mut Range<u32>,
+) -> bool {
+    watermark < Watermark::BtreeCopyGc
+        && patience.next().is_some()
+        && (space.wait_for_copygc() || space.wait_for_others(others))
 }
 
 #[inline(never)]

@@ -13,8 +13,8 @@ use super::{
         Sent, //
     },
     update::{
-        self, //
-        Put,
+        self,
+        Put, //
     },
 };
 use crate::{

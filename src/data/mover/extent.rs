@@ -9,9 +9,10 @@ use crate::{
         Fragmented, //
     },
     btree::KeyBuf,
+    env::Few,
     error::Result,
-    format::btree_id::BtreeId,
     format::{
+        btree_id::BtreeId,
         opts::OptId,
         sb::{
             assemble::DevMask,
@@ -31,6 +32,9 @@ use crate::{
     },
     sb::SbState,
 };
+
+/// The most copies that are tried.
+const COPIES: usize = 4;
 
 /// An extent with a copy in the bucket that is emptied.
 pub(super) struct Extent {
@@ -94,13 +98,13 @@ impl Extent {
     }
 
     /// The copies that can be read, the one in the bucket first.
-    pub(super) fn sources(&self, engine: Engine<'_>) -> Result<crate::env::Few<DecodedPtr, 4>> {
-        let mut found = crate::env::Few::new();
+    pub(super) fn sources(&self, engine: Engine<'_>) -> Result<Few<DecodedPtr, COPIES>> {
+        let mut found = Few::new();
         found.push(self.old)?;
         let key = self.key.key();
         for p in ptrs(&key, engine.btrees.entry_sizes()).flatten() {
             let is_other = p.ptr != self.old.ptr && !p.ptr.cached;
-            if is_other && found.iter().count() < 4 {
+            if is_other && found.iter().count() < COPIES {
                 found.push(p)?;
             }
         }

@@ -32,11 +32,13 @@ use crate::{
         values::{
             crc::Crc,
             extent::DecodedPtr,
+            extent_entry::DEV_NONE,
             kinds::CompressionType, //
         },
     },
     sb::SbState,
 };
+use core::ops::Range;
 
 /// Bytes in a sector.
 pub(super) const SECTOR: usize = 512;
@@ -55,6 +57,12 @@ pub(super) struct Image {
     /// The checksum is of more than there is.
     is_stale: bool,
     version: Version,
+}
+
+/// Where the data that can still be found is, in all of it.
+fn live_range(crc: &Crc) -> Range<usize> {
+    let start = bytes_of(crc.offset.into());
+    start..start.saturating_add(bytes_of(crc.live_size))
 }
 
 fn bytes_of(sectors: u32) -> usize {
@@ -100,29 +108,16 @@ impl Image {
             };
             return Ok(image);
         }
-        let (sector, _) = range_of(src);
-        let replica = Replica {
-            dev: src.ptr.dev,
-            is_here: true,
-            stripe: None,
-            generation: src.ptr.generation,
-            sector,
-            skip: 0,
-            crc,
-            nonce: Nonce::extent(version, &crc),
-        };
+        let replica = image.replica(&crc);
         decode::check_size(st, &replica)?;
         decode::check(st, &replica, core::iter::once(stored))?;
-        let skip = bytes_of(crc.offset.into());
-        let live = skip..skip.saturating_add(bytes_of(crc.live_size));
         if crc.is_compressed() {
-            if crc.compressed_size <= crc.live_size {
-                image.bytes.extend_from_slice(stored)?;
-                return Ok(image);
+            image.bytes.extend_from_slice(stored)?;
+            if crc.compressed_size > crc.live_size {
+                image.expand(st)?;
             }
-            image.decompress(st, &replica, stored, live)?;
         } else {
-            let live = stored.get(live).ok_or(Error::Overflow)?;
+            let live = stored.get(live_range(&crc)).ok_or(Error::Overflow)?;
             image.bytes.extend_from_slice(live)?;
             image.can_cut = true;
             image.is_stale = crc.live_size != crc.uncompressed_size;
@@ -134,24 +129,21 @@ impl Image {
         Ok(image)
     }
 
-    /// Has the part `live` of the data, not compressed any more.
+    /// Whether it was compressed, and is not any more: so it can be cut.
     #[inline(never)]
-    fn decompress(
-        &mut self,
-        st: &SbState,
-        replica: &Replica,
-        stored: &[u8],
-        live: core::ops::Range<usize>,
-    ) -> Result {
-        let mut own = Vec::with_capacity(stored.len())?;
-        own.extend_from_slice(stored)?;
-        decode::decrypt(st, replica, 0, core::iter::once(&mut *own));
-        let data = decode::expand(st, replica, own)?;
-        let live = data.get(live).ok_or(Error::Overflow)?;
+    pub(super) fn expand(&mut self, st: &SbState) -> Result<bool> {
+        let Some(old) = self.crc.filter(|c| c.is_compressed()) else {
+            return Ok(false);
+        };
+        let replica = self.replica(&old);
+        let mut stored = core::mem::take(&mut self.bytes);
+        decode::decrypt(st, &replica, 0, core::iter::once(&mut *stored));
+        let data = decode::expand(st, &replica, stored)?;
+        let live = data.get(live_range(&old)).ok_or(Error::Overflow)?;
         self.bytes.extend_from_slice(live)?;
         let crc = Crc {
             compression: CompressionType::NONE,
-            ..self.plain_crc(&replica.crc)
+            ..self.plain_crc(&old)
         };
         let kind = CsumType(crc.csum_type.0);
         self.seal(st, &crc).decrypt(kind, 0, &mut self.bytes);
@@ -160,7 +152,21 @@ impl Image {
             true => Some(crc),
             false => None,
         };
-        Ok(())
+        Ok(true)
+    }
+
+    /// What decodes it. Where it is does not matter: it was read.
+    fn replica(&self, crc: &Crc) -> Replica {
+        Replica {
+            dev: DEV_NONE,
+            is_here: true,
+            stripe: None,
+            generation: 0,
+            sector: 0,
+            skip: 0,
+            crc: *crc,
+            nonce: Nonce::extent(self.version, crc),
+        }
     }
 
     /// What holds for data that is not compressed and has lost what is in front of it. The same

@@ -20,6 +20,7 @@ use crate::{
         },
         pr_err,
         units::DevIdx,
+        Arc,
         Vec, //
     },
     error::{
@@ -42,12 +43,12 @@ const SECTOR_BYTES: u64 = 512;
 
 /// An extent and what is stored of it, or of a part.
 pub(super) struct Loaded {
-    pub(super) extent: crate::env::Arc<Extent>,
+    pub(super) extent: Arc<Extent>,
     pub(super) image: Image,
 }
 
 /// How many of the first extents are read together.
-pub(super) fn together(extents: &[crate::env::Arc<Extent>]) -> usize {
+pub(super) fn together(extents: &[Arc<Extent>]) -> usize {
     let mut nr = 0usize;
     let (mut first, mut behind) = (0u64, 0u64);
     for extent in extents {
@@ -72,7 +73,7 @@ pub(super) fn together(extents: &[crate::env::Arc<Extent>]) -> usize {
 #[inline(never)]
 pub(super) fn load(
     engine: Engine<'_>,
-    extents: &[crate::env::Arc<Extent>],
+    extents: &[Arc<Extent>],
     loaded: &mut Vec<Loaded>,
 ) -> Result {
     let (Some(first), Some(dev)) = (extents.first(), extents.first().map(|e| e.old.ptr.dev)) else {

@@ -8,7 +8,7 @@ use crate::{
         Engine,
         Fragmented, //
     },
-    btree::try_flush_write_buffer,
+    btree::flush_write_buffer,
     env::{
         pr_err,
         Vec, //
@@ -39,6 +39,8 @@ pub struct Round {
     pub emptied: u64,
     /// Sectors that were moved.
     pub moved: u64,
+    /// Why one could not be emptied, the last time.
+    pub failed: Option<Error>,
 }
 
 impl Round {
@@ -90,8 +92,12 @@ impl Mover {
         stop: &dyn Fn() -> bool,
         round: &mut Round,
     ) -> Result {
-        // The list of buckets, and what points to them, are among the btrees that are behind.
-        try_flush_write_buffer(engine.btrees, engine.writer)?;
+        // The list of buckets, and what points to them, are among the btrees that are behind. They
+        // will do as they are, if no bucket is free for that.
+        match flush_write_buffer(engine.btrees, engine.writer) {
+            Err(e) if e.class() != Class::NoSpace => return Err(e),
+            _ => (),
+        }
         let parts = match urgent {
             true => PARTS_MAX_URGENT,
             false => PARTS_MAX,
@@ -108,6 +114,7 @@ impl Mover {
                     let (name, dev) = (view.sb().name(), bucket.dev);
                     pr_err!("{name}: bucket {dev}:{}: {e}", bucket.bucket);
                     self.is_stuck(*bucket)?;
+                    round.failed = Some(e);
                     continue;
                 }
             };

@@ -46,10 +46,6 @@ use core::sync::atomic::{
     Ordering, //
 };
 
-/// How often a place is asked for in which nothing fits, as devices have buckets of different
-/// sizes.
-const USELESS_MAX: u32 = 4;
-
 /// A part of an extent that is in its new place.
 pub(super) struct Piece {
     pub(super) extent: Arc<Extent>,
@@ -88,7 +84,7 @@ pub(super) struct Sent<'a> {
 /// left.
 #[inline(never)]
 pub(super) fn send<'a>(engine: Engine<'a>, queue: &mut Vec<Loaded>) -> Result<Option<Sent<'a>>> {
-    for _ in 0..USELESS_MAX {
+    loop {
         let Some(wish) = queue.first().map(|l| l.extent.wish) else {
             return Ok(None);
         };
@@ -105,8 +101,12 @@ pub(super) fn send<'a>(engine: Engine<'a>, queue: &mut Vec<Loaded>) -> Result<Op
         if !images.is_empty() {
             return start(engine, images, pieces, place).map(Some);
         }
+        // Devices can have buckets that are smaller than what is compressed together.
+        let first = queue.first_mut().ok_or(Error::Overflow)?;
+        if !first.image.expand(engine.btrees.sb())? {
+            return Err(Error::MovedNoRoom);
+        }
     }
-    Err(Error::MovedNoRoom)
 }
 
 /// What of the front of `queue` goes to `place`, in order.

@@ -24,6 +24,7 @@ use sim::{
         mover::Mover,
         read_sync, //
     },
+    error::Error,
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
@@ -107,12 +108,19 @@ fn another_copy_is_moved() {
 #[test]
 fn a_write_that_fails_changes_nothing() {
     let (disks, files) = fragmented("v113-repl2", |_| (), 7);
-    let mut told = 0;
+    let (mut told, mut stayed) = (0, 0);
     for after in 0..25 {
         let fs = record(disks.clone());
         fs.media[0].inject(Kind::Write, after, Fault::Fail);
         let moved = fs.live(|fs| move_all(fs, &mut Mover::default(), 2));
-        told += u64::from(moved.is_err());
+        match moved {
+            Ok(round) if round.failed.is_some() => {
+                assert_eq!(round.failed, Some(Error::MovedWriteFailed));
+                stayed += 1;
+            }
+            Ok(_) => (),
+            Err(_) => told += 1,
+        }
         let halted = fs.writer.journal.halted();
         if halted.is_none() {
             check_all(&fs, &files);
@@ -124,5 +132,6 @@ fn a_write_that_fails_changes_nothing() {
         let findings = check_derived(&found.view);
         assert!(findings.is_empty(), "{after}: {findings:#?}");
     }
-    println!("{told} rounds ended with an error");
+    println!("{told} rounds ended with an error, in {stayed} some data stayed");
+    assert!(stayed > 0);
 }

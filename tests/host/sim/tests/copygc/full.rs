@@ -29,7 +29,10 @@ use sim::{
         Compression,
         Written, //
     },
-    error::Result as BchResult,
+    error::{
+        Error,
+        Result as BchResult, //
+    },
     snapshots::View,
     sys::block::Power, //
 };
@@ -108,6 +111,45 @@ fn who_has_reserved_space_gets_it() {
     let seed = setting("BCACHEFS_RS_SEED", 1);
     written_over("engine-small", |_| (), 15, seed);
     written_over("v113-repl2", |_| (), 12, seed + 1);
+}
+
+/// Who has not reserved space is told when there is none, and nothing can be gained by moving
+/// data; then it goes on.
+#[test]
+fn without_space_reserved() {
+    let (fs, media) = mount(disks("engine-small").unwrap(), &Power::new(), "");
+    let engine = fs.read_write().unwrap().engine();
+    let mut files = first_files(&fs.view, engine, 1);
+    let file = &mut files[0];
+    let data = vec![7; PIECE as usize];
+    let append = |file: &mut File| {
+        let mut done = Written::default();
+        let at = file.bytes.len() as u64;
+        let (what, end) = ((at / SECTOR, &data[..]), at + PIECE);
+        let written = write(
+            engine,
+            &fs.view,
+            file.id,
+            &file.options,
+            what,
+            end,
+            &mut done,
+        );
+        file.resize(at + done.bytes as u64);
+        file.bytes[at as usize..].fill(7);
+        written
+    };
+    let refused = (0..1000).find_map(|_| append(file).err());
+    assert_eq!(refused, Some(Error::CopygcStuck));
+    file.check(&fs.view);
+    truncate(engine, &fs.view, (file.id, SUBVOL), 0).unwrap();
+    file.resize(0);
+    (0..8).for_each(|_| append(file).unwrap());
+    file.check(&fs.view);
+    drop(fs);
+    let found = look(&media);
+    let findings = check_derived(&found.view);
+    assert!(findings.is_empty(), "{findings:#?}");
 }
 
 #[test]

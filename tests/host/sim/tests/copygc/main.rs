@@ -56,6 +56,7 @@ fn move_all(fs: &SpaceFs, mover: &mut Mover, rounds: u64) -> BchResult<Round> {
         let round = mover.round(fs.engine(), &fs.view, true, &|| false)?;
         all.emptied += round.emptied;
         all.moved += round.moved;
+        all.failed = all.failed.or(round.failed);
         if !round.is_fruitful() {
             break;
         }
