@@ -67,7 +67,8 @@ def files(top, mode=0o444):
 
 
 def triggers(top):
-    return f'{top}/perf_test', f'{top}/internal/trigger_emergency_read_only'
+    there = {f'{top}/internal/{f}' for f in os.listdir(f'{top}/internal') if f.startswith('trigger_')}
+    return there | {f'{top}/perf_test'}
 
 
 def nothing_mounted():
