@@ -173,14 +173,15 @@ pub(super) fn reserve(inode: &INode<Bcachefs>, pos: u64, end: u64) -> Result<u64
     }
     let fs = &inode.sb().data().fs;
     let block = u64::from(fs.view.sb().sb.block_bytes()).max(1);
+    let first = round_down_pow2(pos, block).saturating_add(block);
     let mut end = end;
     loop {
         let taken = nr_new(inode, pos, end).and_then(|nr| take(inode, nr));
         let half = pos.saturating_add(end.saturating_sub(pos) / 2);
-        let half = round_down_pow2(half, block);
+        let half = round_down_pow2(half, block).max(first);
         match taken {
             Ok(()) => return Ok(end),
-            Err(error::Error::QuotaExceeded) if half > pos => end = half,
+            Err(error::Error::QuotaExceeded) if half < end => end = half,
             Err(e) => return Err(errno(e)),
         }
     }

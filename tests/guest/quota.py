@@ -142,6 +142,17 @@ def write(path, size, offset=0, flags=os.O_CREAT | os.O_WRONLY):
         os.close(fd)
 
 
+def across(path, limit):
+    """Of a write across a limit, what is below it is done."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        done = os.pwrite(fd, bytes(100), limit - 8)
+    finally:
+        os.close(fd)
+    if done != 8:
+        raise ValueError(done)
+
+
 def project(path):
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -278,6 +289,7 @@ def limits_hold():
         m.expect('within', as_user(ALICE, write, f, MIB - 64 * KIB), None)
         m.expect('more', as_user(ALICE, write, f, 128 * KIB, MIB - 64 * KIB), 'EDQUOT')
         m.expect('up to the limit', os.stat(f).st_size, MIB)
+        m.expect('across the limit', as_user(ALICE, across, f, MIB), None)
         m.expect('overwriting', as_user(ALICE, write, f, MIB), None)
         m.expect('allocating', as_user(ALICE, lambda: os.posix_fallocate(os.open(f, os.O_RDWR), MIB, 4096)), 'EDQUOT')
         m.expect('another one', as_user(ALICE, write, f'{m.root}/g', 4096), 'EDQUOT')
