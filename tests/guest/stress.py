@@ -10,6 +10,7 @@ fsck finds nothing.
     stress.py [SECONDS]    for so long each"""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -41,14 +42,18 @@ def run(seconds, *args):
     """Runs a program; what is wrong."""
     if not shutil.which(args[0]):
         raise Skip(f'no {args[0]}')
-    try:
-        p = subprocess.run(args, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL,
-                           cwd=common.MNT)
-    except subprocess.TimeoutExpired:
-        return [f'{args[0]}: no end after {seconds} s']
+    seconds *= int(os.environ.get('PATIENCE') or 1)
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                          stdin=subprocess.DEVNULL, cwd=common.MNT) as p:
+        try:
+            out, _ = p.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            # With all that it has started.
+            os.killpg(p.pid, signal.SIGKILL)
+            return [f'{args[0]}: no end after {seconds} s']
     if p.returncode == 0:
         return []
-    return [f'{args[0]}: exit status {p.returncode}'] + [x[:200] for x in (p.stdout + p.stderr).splitlines()[-30:]]
+    return [f'{args[0]}: exit status {p.returncode}'] + [x[:200] for x in out.splitlines()[-30:]]
 
 
 def fio(root, seconds, again):
