@@ -114,6 +114,7 @@ def as_user(uid, f, *args):
     if not pid:
         code = 'none'
         try:
+            os.umask(0)  # others own the file in between
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
