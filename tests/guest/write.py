@@ -447,6 +447,37 @@ def safe_after_fsync(name, seed, nr):
     return wrong
 
 
+def end_without_data(name):
+    """What makes a file longer becomes a hole, or zeros, before it was written: the file is as long as it was."""
+    files, wrong, block = common.unpack(name), [], 4096
+    data = os.urandom(19 * block)
+    ways = {'hole': PUNCH_HOLE | KEEP_SIZE, 'zeros': ZERO_RANGE, 'kept': ZERO_RANGE | KEEP_SIZE}
+    ends = {'at the end': 19, 'behind it': 24, 'within': 18}
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        for way, mode in ways.items():
+            for end, last in ends.items():
+                fd = os.open(f'{common.MNT}/{way} {end}', os.O_RDWR | os.O_CREAT)
+                os.pwrite(fd, data, 0)
+                fallocate(fd, mode, 17 * block, (last - 17) * block)
+                os.fsync(fd)
+                os.close(fd)
+        umount()
+        with Mounted(dev.source) as root:
+            for way in ways:
+                for end, last in ends.items():
+                    want = bytearray(data)
+                    want[17 * block:min(last, 19) * block] = bytes(min(last - 17, 2) * block)
+                    if way == 'zeros':
+                        want.extend(bytes(max(0, last - 19) * block))
+                    with open(f'{root}/{way} {end}', 'rb') as f:
+                        found = f.read()
+                    if found != want:
+                        wrong.append(f'{way} {end}: {len(found)} bytes, should be {len(want)}, or others')
+        wrong += rw.fsck(dev.devices)
+    return wrong
+
+
 def queued(name, nr):
     """Direct writes of nr MiB at once, which is more than is copied at a time, in front of an end of the file
     that is not on disk yet. They are safe when the journal is, and then it has the file as long as they are."""
@@ -710,6 +741,7 @@ def main():
     tests += [(f'{n}: random operations, {o}, seed {seed}', random_operations, n, seed, nr, o)
               for n, o in COMPRESSED.items()]
     tests += [(f'{n}: what fsync said is safe', safe_after_fsync, n, seed, nr // 2) for n in IMAGES[:2]]
+    tests += [(f'{n}: ends that are gone before they are written', end_without_data, n) for n in IMAGES[:1]]
     tests += [('v113-snap: a snapshot that is read-only', read_only_snapshot, 'v113-snap')]
     tests += [('v113-threedev: direct writes that are queued', queued, 'v113-threedev', 36)]
     tests += [(f'{n}: small files, seed {seed}', small, n, seed, 60) for n in

@@ -295,12 +295,18 @@ fn shift_locked<T: FileWrite>(inode: &INode<T>, (start, end): (u64, u64), insert
     };
     // SAFETY: The inode is ours.
     check(unsafe { bindings::inode_newsize_ok(inode.as_ptr(), num::i64_of_bits(new_size)) })?;
-    // SAFETY: As above; it is locked.
-    check(unsafe { bindings::bch_rs_drop_pages_from(inode.as_ptr(), num::i64_of_bits(start)) })?;
+    drop_pages_from(inode, start)?;
     T::shift(inode, start, bytes, inserts)?;
-    // SAFETY: As above.
+    // SAFETY: As above; it is locked.
     unsafe { bindings::i_size_write(inode.as_ptr(), num::i64_of_bits(new_size)) };
     Ok(())
+}
+
+/// What is from `pos` on leaves the page cache once it is written, while the inode is locked, and
+/// nobody can bring pages of it to the cache.
+fn drop_pages_from<T: FileWrite>(inode: &INode<T>, pos: u64) -> Result {
+    // SAFETY: The inode is ours, and locked.
+    check(unsafe { bindings::bch_rs_drop_pages_from(inode.as_ptr(), num::i64_of_bits(pos)) })
 }
 
 /// Makes a range a hole, but for zeros in blocks that it has a part of.
@@ -315,6 +321,11 @@ fn clear<T: FileWrite>(inode: &INode<T>, start: u64, end: u64) -> Result {
     zero(inode, to, end.min(size).saturating_sub(to))?;
     if from == to {
         return Ok(());
+    }
+    if (from.wrapping_add(1)..=to).contains(&size) {
+        // The file gets its size on disk with its last byte, which is not written any more when
+        // it is gone from the page cache.
+        drop_pages_from(inode, from)?;
     }
     let last = num::i64_of_bits(to.wrapping_sub(1));
     // SAFETY: The inode is ours, and locked.
