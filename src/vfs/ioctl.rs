@@ -137,7 +137,7 @@ fn change_subvolume(inode: &INode<Bcachefs>, what: Subvolume) -> Result {
 /// C: `bch2_ioc_reinherit_attrs()`.
 fn reinherit(dir: &INode<Bcachefs>, name: usize) -> Result<u32> {
     let changes = changes(dir.sb().data())?;
-    let mut text = Vec::from_elem(0u8, NAME_MAX.saturating_add(1)).map_err(|e| errno(e))?;
+    let mut text = Vec::from_elem(0u8, NAME_MAX.saturating_add(1)).map_err(errno)?;
     let len = caller::read_text(name, &mut text)?;
     let name = text.get(..len).unwrap_or_default();
     let found = lookup(changes.view, dir.key(), &dir.data().inode(), name);

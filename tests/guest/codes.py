@@ -9,6 +9,7 @@ import os
 
 import common
 import first
+import rw
 import sysfs
 from common import Log, Loop, Mounted, Tap, mount, own, umount
 
@@ -25,28 +26,30 @@ def refused(code, want, f, *args):
     return [f'no {errno.errorcode[want]} ({code})']
 
 
-def mount_refused(code, want, dev, where=common.MNT):
+def mount_refused(code, want, dev, where=common.MNT, flags=0):
     """The same of a mount for writing, which says the code."""
     log = Log()
-    wrong = refused(code, want, mount, dev.source, '', where, 0)
+    wrong = refused(code, want, mount, dev.source, '', where, flags)
     said = own(log.take())
     if not wrong and not any(f'({code})' in x for x in said):
         wrong += [f'nothing says {code}', *said]
-    if os.path.ismount(where) and wrong:
-        umount(where)
     return wrong
 
 
 def mounted_twice():
     """Read-write, while it is mounted read-only elsewhere."""
+    other = common.MNT + '-other'
     with Loop(common.unpack(IMAGE)) as dev, Mounted(dev.source):
-        return mount_refused('RemountShared', errno.EROFS, dev, common.MNT + '-other')
+        wrong = mount_refused('RemountShared', errno.EROFS, dev, other)
+        if os.path.ismount(other):
+            umount(other)
+    return wrong
 
 
 def not_writable():
-    """A device that can not be opened for writing."""
-    with Loop(common.unpack(IMAGE), '-r') as dev:
-        return mount_refused('DeviceNotWritable', errno.EROFS, dev)
+    """Made writable, on a device that can not be opened for that."""
+    with Loop(common.unpack(IMAGE), '-r') as dev, Mounted(dev.source):
+        return mount_refused('DeviceNotWritable', errno.EROFS, dev, flags=rw.MS_REMOUNT)
 
 
 def options_of_inodes():
