@@ -106,8 +106,7 @@ impl Changeable for Bcachefs {
             }
             changes.change(inode.key(), |i| flags.set(i, now))
         };
-        let (changed, at) = set()
-            .map_err(|e| reported("setting flags", inode.ino(), e))?;
+        let (changed, at) = set().map_err(|e| reported("setting flags", inode.ino(), e))?;
         committed(inode, &changed, at, Times::CHANGE);
         Ok(())
     }

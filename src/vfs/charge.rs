@@ -156,10 +156,16 @@ fn nr_new(inode: &INode<Bcachefs>, pos: u64, end: u64) -> error::Result<u64> {
     let end = round_up(end.div_ceil(SECTOR));
     let (mut nr, dirty) = (0u64, &inode.data().dirty);
     let per = |sector: u64| div_or_zero(sector, block);
-    each_unallocated(engine(fs)?, &fs.view, file_id(inode), (start, end), |from, to| {
-        let waiting = dirty.count(per(from), per(to)).saturating_mul(block);
-        nr = nr.saturating_add(to.saturating_sub(from).saturating_sub(waiting));
-    })?;
+    each_unallocated(
+        engine(fs)?,
+        &fs.view,
+        file_id(inode),
+        (start, end),
+        |from, to| {
+            let waiting = dirty.count(per(from), per(to)).saturating_mul(block);
+            nr = nr.saturating_add(to.saturating_sub(from).saturating_sub(waiting));
+        },
+    )?;
     Ok(nr)
 }
 
@@ -241,7 +247,10 @@ pub(super) fn changed(inode: &INode<Bcachefs>, by: i64) {
         let rest = more.saturating_sub(known);
         // It fails for lack of memory only, and the next mount counts again.
         let amount = Amount::sectors(rest);
-        if quotas.take(held.ids, amount, Limits::Ignored, warnings).is_ok() {
+        if quotas
+            .take(held.ids, amount, Limits::Ignored, warnings)
+            .is_ok()
+        {
             held.sectors = held.sectors.saturating_add(rest);
         }
     });
@@ -332,10 +341,11 @@ impl<'a> Paid<'a> {
             let new = Ids::of(inode);
             let space = Amount::sectors(inode.sectors);
             // Who got no account for lack of memory is counted by the next mount.
-            let owner = match quotas.transfer(ids, new, Amount::INODE, Limits::Ignored, &mut warnings) {
-                Ok(()) => new,
-                Err(_) => ids,
-            };
+            let owner =
+                match quotas.transfer(ids, new, Amount::INODE, Limits::Ignored, &mut warnings) {
+                    Ok(()) => new,
+                    Err(_) => ids,
+                };
             let sectors = match quotas.take(owner, space, Limits::Ignored, &mut warnings) {
                 Ok(()) => inode.sectors,
                 Err(_) => 0,

@@ -189,7 +189,10 @@ impl Names for Bcachefs {
             let paid = match &whiteout {
                 Some(new) => {
                     let ids = ids(from.dir, new.uid, new.gid);
-                    Some((Paid::for_new(from.dir.sb(), from.dir.key().subvol, ids)?, new))
+                    Some((
+                        Paid::for_new(from.dir.sb(), from.dir.key().subvol, ids)?,
+                        new,
+                    ))
                 }
                 None => None,
             };

@@ -129,11 +129,7 @@ pub(super) fn set(
 /// string of C would.
 ///
 /// C: `bch2_xattr_bcachefs_set()`.
-fn set_option(
-    inode: &INode<Bcachefs>,
-    name: &[u8],
-    value: Option<&[u8]>,
-) -> crate::error::Result {
+fn set_option(inode: &INode<Bcachefs>, name: &[u8], value: Option<&[u8]>) -> crate::error::Result {
     let mount = inode.sb().data();
     let st = mount.fs.view.sb();
     let name = core::str::from_utf8(name).unwrap_or("");

@@ -33,7 +33,6 @@ use crate::{
         Vec, //
     },
     error::{
-        Class,
         Error,
         Result, //
     },
@@ -199,12 +198,6 @@ fn update<H: Hooks>(
         let found = writer
             .hooks
             .alloc_nodes(btrees, writer, watermark, wanted, &mut places);
-        // Most need fewer than are asked for: those that there are may do.
-        let lack = found.err().filter(|e| e.class() == Class::NoSpace);
-        let found = match lack {
-            Some(_) if !places.is_empty() => Ok(()),
-            _ => found,
-        };
         let outcome = found.and_then(|()| {
             let _one = writer.interior.lock();
             // It is committed with what is left of the journal for those who make room in it: of
@@ -219,10 +212,7 @@ fn update<H: Hooks>(
             .for_each(|p| writer.hooks.place_done(*p, false));
         match outcome? {
             Outcome::Done | Outcome::Gone => return Ok(()),
-            Outcome::Places(more) => match lack {
-                Some(e) => return Err(e),
-                None => wanted = wanted.saturating_add(more),
-            },
+            Outcome::Places(more) => wanted = wanted.saturating_add(more),
             Outcome::Tight if spare >= SPARE_MAX => return Err(Error::BtreeUpdateTooBig),
             Outcome::Tight => spare = spare.saturating_add(SPARE_STEP),
             Outcome::Again(Before::JournalRoom(u64s)) => {

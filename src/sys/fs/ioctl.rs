@@ -88,11 +88,7 @@ pub(super) unsafe extern "C" fn compat_ioctl<T: Controls>(
 /// # Safety
 ///
 /// `file` must be an open file of `T`.
-unsafe fn control<T: Controls>(
-    file: *mut bindings::file,
-    cmd: u32,
-    arg: usize,
-) -> Result<u32> {
+unsafe fn control<T: Controls>(file: *mut bindings::file, cmd: u32, arg: usize) -> Result<u32> {
     // SAFETY: By the function's contract.
     let inode = unsafe { INode::<T>::from_raw((*file).f_inode) };
     if cmd == SETFSLABEL && !caller::is_admin() {

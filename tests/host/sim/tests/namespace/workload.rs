@@ -268,7 +268,10 @@ impl Workload<'_> {
         let sides = [(from, &old), (to, &new)].map(|(dir, name)| Side { dir, name });
         let done = c.rename(sides[0], sides[1], mode, with, self.now);
         let others = [Some(source), there].into_iter().flatten();
-        if from.subvol != to.subvol {
+        // Only whole subvolumes go to another one.
+        let moves = [Some((source, from)), there.map(|t| (t, to))];
+        let is_whole = |(of, dir): (SubvolInum, SubvolInum)| of.subvol != dir.subvol;
+        if from.subvol != to.subvol && !moves.into_iter().flatten().all(is_whole) {
             assert_eq!(done.err(), Some(Error::RenameOtherSubvolume));
             return;
         }
