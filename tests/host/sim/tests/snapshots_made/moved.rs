@@ -18,9 +18,12 @@ use sim::{
     init::Filesystem,
     sys::block::Power, //
 };
-use std::sync::atomic::{
-    AtomicBool,
-    Ordering, //
+use std::{
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+    time::Duration,
 };
 
 /// Moves what there is in buckets that are used in part; how many sectors.
@@ -48,6 +51,8 @@ fn run(image: &str, seed: u64, steps: u64, at_once: bool) {
             let (mut mover, mut moved) = (Mover::default(), 0);
             while at_once && !ends.load(Ordering::Relaxed) {
                 moved += move_some(&fs, &mut mover);
+                // Locks of the host are not fair: without this, the others can wait for very long.
+                std::thread::sleep(Duration::from_millis(1));
             }
             moved
         });
