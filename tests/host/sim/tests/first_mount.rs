@@ -94,14 +94,26 @@ fn keep(name: &str, disks: &[Disk]) {
     }
 }
 
+/// What is on the devices, and what is in use then: at a moment when nothing goes on in the
+/// background.
+fn synced(fs: &Filesystem, media: &[Medium]) -> (Vec<Disk>, Usage) {
+    loop {
+        let before = fs.usage();
+        fs.sync().unwrap();
+        let disks = contents(media);
+        if fs.usage() == before {
+            return (disks, before);
+        }
+    }
+}
+
 /// Mounts for the first time, and twice more.
 fn mount_and_check(name: &str, disks: Vec<Disk>) {
     let (devs, media) = devices(disks, &Power::new());
     let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
     assert_eq!(fs.state().get(), State::ReadWrite);
     // Before anything was written back, and what is known without reading.
-    fs.sync().unwrap();
-    let (unclean, live) = (contents(&media), fs.usage());
+    let (unclean, live) = synced(&fs, &media);
     assert_eq!(check(unclean, name), live, "{name}");
     fs.go_read_only().unwrap();
     drop(fs);
