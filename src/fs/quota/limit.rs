@@ -83,25 +83,21 @@ pub(super) struct Look<'a> {
 
 impl Look<'_> {
     fn tell(&mut self, given: &mut u8, what: Counted, event: Event) {
-        if *given & event.bit() != 0 {
-            return;
+        if *given & event.bit() == 0 {
+            *given |= event.bit();
+            self.warn(what, event);
         }
-        *given |= event.bit();
-        let (kind, id) = (self.kind, self.id);
-        // Who gets no memory for it is not warned.
-        let _ = self.warnings.push(Warning {
-            kind,
-            id,
-            what,
-            event,
-        });
     }
 
     fn tell_end(&mut self, given: &mut u8, what: Counted, event: Event) {
-        if *given & event.bit() == 0 {
-            return;
+        if *given & event.bit() != 0 {
+            *given &= !event.bit();
+            self.warn(what, event);
         }
-        *given &= !event.bit();
+    }
+
+    /// Who gets no memory for it is not warned.
+    fn warn(&mut self, what: Counted, event: Event) {
         let (kind, id) = (self.kind, self.id);
         let _ = self.warnings.push(Warning {
             kind,

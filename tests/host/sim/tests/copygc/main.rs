@@ -26,16 +26,14 @@ mod race;
 
 use engine::{
     space::{
-        devices,
         disks,
-        look,
         open,
         SpaceFs, //
     },
     Random, //
 };
 use file::{
-    check_ends,
+    check_all,
     first_files,
     File,
     Target, //
@@ -62,16 +60,6 @@ fn move_all(fs: &SpaceFs, mover: &mut Mover, rounds: u64) -> BchResult<Round> {
         }
     }
     Ok(all)
-}
-
-fn check_all(fs: &SpaceFs, files: &[File]) {
-    fs.writer.journal.flush().unwrap();
-    let seen = look(devices(fs.contents())).unwrap();
-    for file in files {
-        file.check(&fs.view);
-        file.check(&seen.view);
-    }
-    check_ends(&fs.view, files);
 }
 
 /// The devices of an image whose first files were written over in small pieces, so that buckets are

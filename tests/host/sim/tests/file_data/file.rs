@@ -2,7 +2,14 @@
 
 //! A file, what should be in it, and random changes of both.
 
-use super::engine::Random;
+use super::engine::{
+    space::{
+        devices,
+        look,
+        SpaceFs, //
+    },
+    Random, //
+};
 use sim::{
     alloc::space::Engine,
     data::{
@@ -240,4 +247,15 @@ pub(crate) fn check_ends(view: &View, files: &[File]) {
             assert!(is_space || is_inside, "{} behind {size}", key.k);
         }
     }
+}
+
+/// Files hold what they should, as they are seen here, and in what is on the devices.
+pub(crate) fn check_all(fs: &SpaceFs, files: &[File]) {
+    fs.writer.journal.flush().unwrap();
+    let seen = look(devices(fs.contents())).unwrap();
+    for file in files {
+        file.check(&fs.view);
+        file.check(&seen.view);
+    }
+    check_ends(&fs.view, files);
 }

@@ -26,13 +26,12 @@ use engine::{
         devices,
         disks,
         look,
-        open,
-        SpaceFs, //
+        open, //
     },
     Random, //
 };
 use file::{
-    check_ends,
+    check_all,
     files,
     first_files,
     File,
@@ -54,16 +53,6 @@ use sim::{
         key_type::KeyType, //
     },
 };
-
-fn check_all(fs: &SpaceFs, files: &[File]) {
-    fs.writer.journal.flush().unwrap();
-    let seen = look(devices(fs.contents())).unwrap();
-    for file in files {
-        file.check(&fs.view);
-        file.check(&seen.view);
-    }
-    check_ends(&fs.view, files);
-}
 
 /// The first files of an image, changed by `change`.
 fn random_ops(image: &str, csum: Option<CsumType>, seed: u64, nr: u64, blocks: u64) {
