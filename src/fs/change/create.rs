@@ -28,14 +28,17 @@ use crate::{
     },
     env::random_u64,
     error::Result,
-    format::values::{
-        dirent::{
-            FileType,
-            Target, //
-        },
-        inode::{
-            Inode,
-            InodeFlags, //
+    format::{
+        sb::Features,
+        values::{
+            dirent::{
+                FileType,
+                Target, //
+            },
+            inode::{
+                Inode,
+                InodeFlags, //
+            },
         },
     },
     fs::{
@@ -95,6 +98,9 @@ impl Changes<'_> {
         name: Option<&[u8]>,
         new: &NewFile<'_>,
     ) -> Result<Created> {
+        if new.link.is_some() {
+            self.view.sb().use_features(1 << Features::INLINE_DATA)?;
+        }
         loop {
             let (made, committed) = self.run(Nodes::FromFree, |t| {
                 let at = self.at(dir)?;

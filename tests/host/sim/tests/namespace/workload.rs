@@ -15,9 +15,15 @@ use sim::{
         Error,
         Result, //
     },
-    format::values::{
-        inode::InodeFlags,
-        xattr::XattrType, //
+    format::{
+        sb::{
+            Features,
+            Superblock, //
+        },
+        values::{
+            inode::InodeFlags,
+            xattr::XattrType, //
+        },
     },
     fs::{
         acl::{
@@ -155,6 +161,8 @@ impl Workload<'_> {
         if kind == 10 {
             node.target = target;
             assert_eq!(made.inode.size, long);
+            let has = |sb: &Superblock| sb.features().0[0] & 1 << Features::INLINE_DATA != 0;
+            assert!(c.view.sb().with_super(has));
         }
         assert_eq!(self.model.0.insert(made.id, node), None, "{}", made.id);
         self.node(dir).entries.insert(name, made.id);
