@@ -55,6 +55,8 @@ const FREE_U64S: u32 = 256;
 /// As many buckets as one makes free who must not wait for room in the journal: what is left of it
 /// is for writing it back.
 const ENOUGH: usize = 4;
+/// Free buckets of a device that are left for making others free, as long as that helps.
+const RESERVE: u64 = 8;
 
 /// Whether who asks for buckets may wait for room in the journal: he is not one of those who make
 /// some, who may want a bucket for that.
@@ -152,6 +154,26 @@ fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
     let others = space.evacuating.try_lock().is_none();
     let more = || space.freeing.nr() > before;
     Ok(others && space.freeing.wait_for(more))
+}
+
+/// Makes buckets free while there still are some, for who may take the last ones: to make a bucket
+/// free can itself take nodes, for the index of free space.
+pub(super) fn keep_reserve(engine: Engine<'_>, watermark: Watermark) -> Result {
+    let space = &engine.writer.hooks;
+    let is_short = |dev: &Device| {
+        let unused = space.open.lock().nr_unused(dev.idx);
+        let free = space.dev_space(dev.idx, unused);
+        space.nr_to_discard(dev.idx) != 0
+            && free.is_some_and(|has| has.free_for(Watermark::Reclaim) < RESERVE)
+    };
+    // Whoever is at one may be the caller, for whom the reserve is.
+    if space.freeing.is_busy() || !space.st.devices().any(is_short) {
+        return Ok(());
+    }
+    match free_emptied(engine, watermark) {
+        Err(e) if e.class() != Class::NoSpace => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// The same for who has other means: no space for that is no reason to fail.

@@ -76,6 +76,11 @@ impl Freeing {
         Ok(Some(InFlight(self, pos)))
     }
 
+    /// Whether somebody is at one.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.in_flight.lock().is_empty()
+    }
+
     pub(super) fn add(&self) {
         self.nr.fetch_add(1, Ordering::AcqRel);
         self.waiters.wake_all();
@@ -90,7 +95,7 @@ impl Freeing {
     /// were.
     pub(super) fn exceeds(&self, before: u64) -> bool {
         let more = || self.nr() > before;
-        more() || !self.in_flight.lock().is_empty() && self.wait_for(more)
+        more() || self.is_busy() && self.wait_for(more)
     }
 
     /// Waits for a moment until it is true.

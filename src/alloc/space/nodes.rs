@@ -3,7 +3,10 @@
 //! Places for btree nodes.
 
 use super::{
-    discard::try_to_free,
+    discard::{
+        keep_reserve,
+        try_to_free, //
+    },
     freespace::unused_range,
     space::{
         Engine,
@@ -185,6 +188,9 @@ pub(super) fn alloc_nodes(
         other => other,
     };
     places.reserve(nr)?;
+    if watermark >= Watermark::BtreeCopyGc {
+        keep_reserve(engine, watermark)?;
+    }
     let (mut attempts, mut patience) = (0..ATTEMPTS, 0..PATIENCE);
     while places.len() < nr {
         let others = space.others_write() || space.nodes.lock().nr_given() > places.len();

@@ -47,6 +47,9 @@ use crate::{
 
 /// Places taken at first: for a split that grows the root, and a rewrite or two beside it.
 const PLACES: usize = 5;
+/// The same for who writes back what is in the journal, or makes buckets free for that: what most
+/// updates take. With the last buckets, more can be more than there are.
+const PLACES_IN_NEED: usize = 2;
 /// Words that new nodes have room for beyond what is known to come, when that was too little; how
 /// many more each time, and at most.
 const SPARE_STEP: usize = 24;
@@ -192,7 +195,9 @@ fn update<H: Hooks>(
     watermark: Watermark,
     what: &What,
 ) -> Result {
-    let (mut wanted, mut spare) = (PLACES, 0usize);
+    let in_need = watermark >= Watermark::BtreeCopyGc;
+    let mut wanted = if in_need { PLACES_IN_NEED } else { PLACES };
+    let mut spare = 0usize;
     loop {
         let mut places = Vec::new();
         let found = writer
