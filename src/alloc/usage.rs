@@ -24,7 +24,10 @@ use crate::{
         sb::members::MemberState,
         values::accounting::Counted, //
     },
-    sb::SbState, //
+    sb::{
+        Device,
+        SbState, //
+    },
 };
 
 /// Nodes kept in reserve for changes of the btrees. C: `BTREE_NODE_RESERVE`.
@@ -122,7 +125,12 @@ impl Capacity {
         for member in st
             .sb
             .members()
-            .filter(|m| m.is_alive() && m.state() == MemberState::RW)
+            .zip(0..)
+            .filter(|(m, idx)| {
+                let stopped = st.dev(DevIdx(*idx)).is_some_and(Device::is_stopped);
+                m.is_alive() && m.state() == MemberState::RW && !stopped
+            })
+            .map(|(m, _)| m)
         {
             let bucket = u64::from(member.bucket_sectors());
             let nodes_per_bucket = div_or_zero(bucket, node_sectors).max(1);

@@ -222,9 +222,10 @@ fn note_fewer(st: &SbState, ptr: &NodePtr) -> Result {
 fn write_copy(dev: &Device, sector: u64, image: &Image) -> Result {
     let done = dev.bdev.write(sector, &image.bytes, Durability::Cached);
     if let Err(e) = done {
-        dev.errors.count(e);
+        dev.errors.count_write(e);
         return Err(e);
     }
+    dev.errors.write_done();
     let sectors = u64_of(image.bytes.len() >> SECTOR_SHIFT);
     dev.stats.count_write(DataType::BTREE, sectors);
     Ok(())

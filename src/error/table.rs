@@ -194,6 +194,7 @@ errors! {
     JournalNoPlace, NoSpace, EROFS, "there is no place for a journal entry that room was kept for";
     JournalWriteFailed, Io, EROFS, "a journal entry could not be written to any device";
     JournalFlushFailed, Io, EROFS, "a device could not put what it has on stable storage";
+    DeviceWritesFail, Io, EROFS, "a device that is needed could not be written for as long as write_error_timeout allows";
     JournalWriteInvalid, Journal, EROFS, "a journal entry that was to be written can not be right";
     JournalWriteOverrun, Journal, EROFS, "the records of a journal entry that was to be written overrun it";
     JournalWriteCsum, Journal, EROFS, "a journal entry can not be written for lack of the filesystem's key";

@@ -15,13 +15,9 @@ use crate::{
 };
 
 /// Options and what they ask for. Ignoring one of these would be taken for having done it.
-const UNSUPPORTED: [(OptId, &str); 4] = [
+const UNSUPPORTED: [(OptId, &str); 3] = [
     (OptId::JournalRewind, "going back in the journal"),
     (OptId::NoDataIo, "made-up file contents"),
-    (
-        OptId::WriteErrorTimeout,
-        "setting a device read-only that fails to write",
-    ),
     (
         OptId::MissingDevTimeout,
         "waiting for a device that is missing",
@@ -61,12 +57,7 @@ mod tests {
 
     #[test]
     fn what_can_not_be_done_is_refused() {
-        for list in [
-            "journal_rewind=77",
-            "no_data_io",
-            "write_error_timeout=5",
-            "missing_dev_timeout=60",
-        ] {
+        for list in ["journal_rewind=77", "no_data_io", "missing_dev_timeout=60"] {
             assert_eq!(checked(list), Err(Error::OptionUnsupported), "{list}");
         }
         for list in [
@@ -80,7 +71,7 @@ mod tests {
             "norecovery",
             "nochanges",
             "journal_rewind=0",
-            "write_error_timeout=30,missing_dev_timeout=0",
+            "write_error_timeout=5,missing_dev_timeout=0",
             "degraded=ask,mount_trusts_udev=0",
             "recovery_passes_exclude=check_inodes",
             "recovery_pass_last=snapshots_read",

@@ -2,9 +2,12 @@
 
 //! Errors of a device, counted since the mount.
 
-use crate::error::{
-    Class,
-    Error, //
+use crate::{
+    env::time::monotonic_ns,
+    error::{
+        Class,
+        Error, //
+    },
 };
 use core::sync::atomic::{
     AtomicU64,
@@ -24,6 +27,10 @@ pub struct IoErrors {
     pub write: AtomicU64,
     /// Data or metadata that did not match its checksum. C: `BCH_MEMBER_ERROR_checksum`.
     pub checksum: AtomicU64,
+    /// When writes began to fail, in nanoseconds; 0 when the last one did not.
+    ///
+    /// C: `write_errors_start` of `struct bch_dev`.
+    failing_since: AtomicU64,
 }
 
 impl IoErrors {
@@ -44,6 +51,27 @@ impl IoErrors {
     pub fn count_write(&self, error: Error) {
         if error.class() == Class::Io {
             self.write.fetch_add(1, Ordering::Relaxed);
+            let (order, now) = (Ordering::Relaxed, monotonic_ns().max(1));
+            // Who was first has the earlier time.
+            let _ = self.failing_since.compare_exchange(0, now, order, order);
+        }
+    }
+
+    /// A write was done.
+    ///
+    /// C: `bch2_account_io_success_fail()`.
+    pub fn write_done(&self) {
+        if self.failing_since.load(Ordering::Relaxed) != 0 {
+            self.failing_since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// For how many nanoseconds before `now` all writes have failed; `None` when the last one did
+    /// not.
+    pub(super) fn failing_ns(&self, now: u64) -> Option<u64> {
+        match self.failing_since.load(Ordering::Relaxed) {
+            0 => None,
+            since => Some(now.saturating_sub(since)),
         }
     }
 

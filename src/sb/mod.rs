@@ -5,6 +5,7 @@
 //! | file              | holds                                                             |
 //! |-------------------|-------------------------------------------------------------------|
 //! | `write.rs`        | writing the superblock                                            |
+//! | `stop.rs`         | devices that fail to write, and are written no more                 |
 //! | `mode.rs`         | [`State`]: starting, read-only, read-write, emergency read-only    |
 //! | `state.rs`        | [`SbState`]: superblock, options and devices of a filesystem; [`Device`] |
 //! | `new.rs`          | the superblock of a filesystem that was never mounted               |
@@ -39,6 +40,7 @@ mod open;
 mod options;
 mod read;
 mod state;
+mod stop;
 mod time_stats;
 mod write;
 

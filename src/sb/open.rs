@@ -165,6 +165,7 @@ fn place(candidates: Vec<Candidate>, sb: &Superblock, opts: &Opts) -> Result<Vec
             member,
             errors: IoErrors::default(),
             stats: DeviceStats::new(),
+            stopped: AtomicBool::new(false),
         });
     }
     Ok(slots)

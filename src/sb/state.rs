@@ -77,6 +77,8 @@ pub struct Device {
     pub errors: IoErrors,
     /// What was read from it since the mount.
     pub stats: DeviceStats,
+    /// It was to be written at the mount, and is not any more.
+    pub(super) stopped: AtomicBool,
 }
 
 impl Device {
@@ -90,7 +92,16 @@ impl Device {
 
     /// Whether it is written to while the filesystem is read-write.
     pub fn is_writable(&self) -> bool {
-        self.member.state() == MemberState::RW
+        self.member.state() == MemberState::RW && !self.is_stopped()
+    }
+
+    /// Whether it [was stopped](SbState::stop_device) since the mount.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
     }
 }
 

@@ -301,6 +301,9 @@ impl SbState {
                     pr_err!("{on}: superblock copy at sector {sector}: {e}");
                     t.failed = true;
                 }
+                if !t.failed {
+                    t.dev.errors.write_done();
+                }
                 t.dev
                     .stats
                     .count_write(DataType::SB, u64_of(bytes.len() >> SECTOR_SHIFT));

@@ -58,7 +58,6 @@ use crate::{
         btree_id::BtreeId,
         data_type::DataType,
         opts::OptId,
-        sb::members::MemberState,
         values::{
             accounting::{
                 counters,
@@ -72,7 +71,10 @@ use crate::{
         Journal,
         Watermark, //
     },
-    sb::SbState,
+    sb::{
+        Device,
+        SbState, //
+    },
     sys::sync::{
         Mutex,
         SpinLock, //
@@ -196,10 +198,8 @@ impl Space {
 
     /// What a device has; `None` when it can not be written to.
     pub(super) fn dev_space(&self, dev: DevIdx, open_unused: u64) -> Option<DevSpace> {
-        let member = &self.st.dev(dev)?.member;
-        if member.state() != MemberState::RW {
-            return None;
-        }
+        let found = self.st.dev(dev).filter(|d| d.is_writable())?;
+        let member = &found.member;
         let node_sectors = self.st.sb.node_sectors();
         let usage = self.usage.lock();
         Some(usage.dev_space(dev, member, node_sectors, open_unused))
@@ -246,14 +246,22 @@ impl Space {
 
     /// Space in use, as of the last commit.
     fn usage(&self) -> Usage {
-        Usage::of(&self.usage_base(), &self.capacity)
+        Usage::of(&self.usage_base(), &self.capacity())
     }
 
     /// The same with what is reserved for data that is not written yet.
     pub fn usage_to_come(&self) -> Usage {
         let mut base = self.usage_base();
         base.reserved = base.reserved.saturating_add(self.nr_reserved());
-        Usage::of(&base, &self.capacity)
+        Usage::of(&base, &self.capacity())
+    }
+
+    /// Of the devices that are written still.
+    fn capacity(&self) -> Capacity {
+        match self.st.devices().any(Device::is_stopped) {
+            true => Capacity::of(&self.st, self.st.opts.get(OptId::GcReservePercent)),
+            false => self.capacity,
+        }
     }
 
     /// Whether there is space for `nr` more nodes, without what is kept in reserve.

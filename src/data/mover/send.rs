@@ -211,6 +211,7 @@ impl Sent<'_> {
         for (nr, ptr) in (0..).zip(self.place.copies.iter()) {
             let dev = st.dev_or_gone(ptr.dev)?;
             if failed.checked_shr(nr).unwrap_or(0) & 1 == 0 {
+                dev.errors.write_done();
                 dev.stats.count_write(DataType::USER, sectors.into());
                 continue;
             }

@@ -230,7 +230,9 @@ impl Op<'_> {
         let mut good = Few::new();
         for (nr, ptr) in (0..).zip(copies.iter()) {
             let dev = st.dev_or_gone(ptr.dev)?;
-            if bad.checked_shr(nr).unwrap_or(0) & 1 == 0 {
+            // Who was stopped meanwhile is flushed no more.
+            if bad.checked_shr(nr).unwrap_or(0) & 1 == 0 && !dev.is_stopped() {
+                dev.errors.write_done();
                 dev.stats.count_write(DataType::USER, sectors);
                 good.push(*ptr)?;
                 continue;

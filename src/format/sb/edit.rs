@@ -15,6 +15,7 @@ use super::{
     members::{
         v2_stride,
         Member,
+        MemberState,
         MEMBER_V1_BYTES,
         V2_HEADER_BYTES, //
     },
@@ -393,6 +394,12 @@ impl Member {
     pub fn set_btree_bitmap(&mut self, bits: u64, shift: u8) {
         self.raw.btree_allocated_bitmap = bits.into();
         self.raw.btree_bitmap_shift = shift;
+    }
+
+    /// Sets what the device may be used for.
+    pub fn set_state(&mut self, state: MemberState) {
+        let field = super::members::flag::STATE;
+        field.set(core::slice::from_mut(&mut self.raw.flags), state.0.into());
     }
 
     /// Sets the counts of failed reads, failed writes and wrong checksums.

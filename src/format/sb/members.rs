@@ -94,7 +94,7 @@ const _: () = assert!(size_of::<RawMember>() == MEMBER_BYTES);
 pub(super) mod flag {
     use super::BitField;
 
-    pub(super) const STATE: BitField = BitField::new(0, 0, 4);
+    pub(in crate::format::sb) const STATE: BitField = BitField::new(0, 0, 4);
     pub(super) const DISCARD: BitField = BitField::new(0, 14, 15);
     pub(super) const DATA_ALLOWED: BitField = BitField::new(0, 15, 20);
     pub(super) const GROUP: BitField = BitField::new(0, 20, 28);

@@ -490,6 +490,14 @@ impl State {
             .find_map(|r| Some((r.dev, r.to_discard()?, r.bucket_sectors())))
     }
 
+    /// The journal is not on `dev` any more.
+    pub(super) fn leave(&mut self, conf: &Conf, dev: DevIdx) {
+        if let Some(at) = self.rings.iter().position(|r| r.dev == dev) {
+            self.rings.remove(at);
+        }
+        self.update_space(conf);
+    }
+
     /// The next bucket of `dev` was discarded.
     pub(super) fn discarded(&mut self, conf: &Conf, dev: DevIdx) {
         let ring = self.rings.iter_mut().find(|r| r.dev == dev);

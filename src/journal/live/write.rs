@@ -99,7 +99,10 @@ impl Shared {
         self.mark(&place)?;
         let how = match last_seq {
             None => Durability::Cached,
-            Some(_) => self.make_older_safe(seq, &place)?,
+            Some(_) => {
+                self.stop_failing()?;
+                self.make_older_safe(seq, &place)?
+            }
         };
         self.submit(seq, &place, buf, how)
     }
@@ -264,10 +267,33 @@ impl Shared {
                 dev.errors.count_write(e);
                 let (name, on) = (self.st.name(), dev.bdev.name());
                 pr_err!("{name}: {on}: flush for journal entry {seq}: {e}");
-                return Err(Error::JournalFlushFailed);
+                if !self.stop_device(dev, "it lost what was written to it")? {
+                    return Err(Error::JournalFlushFailed);
+                }
             }
         }
         Ok(Durability::Fua)
+    }
+
+    /// Those to which nothing can be written are not tried for ever.
+    fn stop_failing(&self) -> Result {
+        for dev in self.st.devices() {
+            let fails = self.st.fails_for_long(dev);
+            if fails && !self.stop_device(dev, "nothing can be written to it")? {
+                return Err(Error::DeviceWritesFail);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has nothing be written to a device any more, if the others are enough; whether they are.
+    #[cold]
+    fn stop_device(&self, dev: &Device, why: &str) -> Result<bool> {
+        let is_stopped = self.st.stop_device(dev, why)?;
+        if is_stopped {
+            self.locked(|s| s.leave(&self.conf, dev.idx));
+        }
+        Ok(is_stopped)
     }
 
     /// Writes the copies. One is enough.
@@ -280,6 +306,11 @@ impl Shared {
         let mut written = DevMask::default();
         let mut failed = false;
         for (idx, sector) in place.iter() {
+            if self.st.dev(idx).is_some_and(Device::is_stopped) {
+                // Nobody would flush it.
+                failed = true;
+                continue;
+            }
             let result = self.st.dev_or_gone(idx).and_then(|dev| {
                 let done = dev.bdev.write(sector, bytes, how);
                 done.inspect_err(|e| {
@@ -292,6 +323,7 @@ impl Shared {
                 Ok(()) => {
                     written.add(idx.0);
                     if let Some(dev) = self.st.dev(idx) {
+                        dev.errors.write_done();
                         let sectors = u64_of(bytes.len() >> SECTOR_SHIFT);
                         dev.stats.count_write(DataType::JOURNAL, sectors);
                     }

@@ -14,7 +14,8 @@ fn a_write_that_fails_ends_it_for_everybody() {
         ("v113-empty", Kind::Write, Error::JournalWriteFailed),
         // One device does both at once.
         ("v113-empty", Kind::Flush, Error::JournalWriteFailed),
-        ("v113-repl2", Kind::Flush, Error::JournalFlushFailed),
+        // What is on one of three, and nowhere else, may be lost then.
+        ("v113-threedev", Kind::Flush, Error::JournalFlushFailed),
     ] {
         let Some(contents) = unpack(image) else {
             return;
@@ -56,6 +57,31 @@ fn a_write_that_fails_ends_it_for_everybody() {
         let (_, found) = read_again(contents_of(&live.st));
         assert!(has(&found, pos(1, 1)));
     }
+}
+
+#[test]
+fn a_device_that_is_needed_and_fails_for_long_ends_it() {
+    let Some(contents) = unpack("v113-empty") else {
+        return;
+    };
+    let (devices, _cuttable) = cuttable(contents);
+    let live = start_on(devices, "write_error_timeout=1");
+    let dev = live.st.devices().next().unwrap();
+    let first = add(&live.journal, pos(1, 1));
+    live.journal.flush_seq(first).unwrap();
+    dev.errors.count_write(Error::Io);
+    // One that works, and it is as if nothing had been.
+    let second = add(&live.journal, pos(1, 2));
+    live.journal.flush_seq(second).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let third = add(&live.journal, pos(1, 3));
+    live.journal.flush_seq(third).unwrap();
+    dev.errors.count_write(Error::Io);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let last = add(&live.journal, pos(1, 4));
+    let want = Error::DeviceWritesFail;
+    assert_eq!(live.journal.flush_seq(last), Err(want));
+    assert_eq!(live.st.state.first_error(), Some(want));
 }
 
 #[test]
