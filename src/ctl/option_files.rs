@@ -60,7 +60,7 @@ pub(super) fn show_device(
 ) -> fmt::Result {
     let m = &*dev.member;
     let v = match option.id {
-        OptId::State => m.state().0.into(),
+        OptId::State => dev.state().0.into(),
         OptId::Label => match m.group() {
             Some(group) => u64::from(group).saturating_add(1),
             // The tools for 1.13 would take "none" for a label.

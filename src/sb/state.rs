@@ -90,9 +90,17 @@ impl Device {
         !matches!(self.member.state(), MemberState::RW | MemberState::RO)
     }
 
+    /// What it is used for now.
+    pub fn state(&self) -> MemberState {
+        match self.is_stopped() {
+            true => MemberState::RO,
+            false => self.member.state(),
+        }
+    }
+
     /// Whether it is written to while the filesystem is read-write.
     pub fn is_writable(&self) -> bool {
-        self.member.state() == MemberState::RW && !self.is_stopped()
+        self.state() == MemberState::RW
     }
 
     /// Whether it [was stopped](SbState::stop_device) since the mount.

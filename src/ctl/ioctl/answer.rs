@@ -48,7 +48,10 @@ use crate::{
         },
     },
     init::Filesystem,
-    sb::SbState,
+    sb::{
+        Device,
+        SbState, //
+    },
     sys::block::DevNr,
 };
 
@@ -266,13 +269,15 @@ fn accounting(fs: &Filesystem, types: u32, room: usize) -> Result<Bytes> {
 
 /// C: `bch2_ioctl_dev_usage()`, `bch2_ioctl_dev_usage_v2()`.
 fn dev_usage(fs: &Filesystem, idx: DevIdx, head: &DevUsageHead) -> Result<Bytes> {
-    let member = indexed(fs.view.sb().sb.member(idx.0))?;
+    let st = fs.view.sb();
+    let member = indexed(st.sb.member(idx.0))?;
+    let state = st.dev(idx).map_or(member.state(), Device::state);
     let all = device_usage(&fs.view.btrees, idx)?;
     let first = u64::from(member.first_bucket());
     let bytes = Bytes::new()
         .u64(head.dev)?
         .u32(head.flags)?
-        .put(&[member.state().0, head.nr_types.unwrap_or(0)])?
+        .put(&[state.0, head.nr_types.unwrap_or(0)])?
         .put(&[0; 6])?
         .u32(member.bucket_sectors().into())?
         .u64(member.nbuckets().saturating_sub(first))?;

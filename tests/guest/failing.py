@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+# guest: uml 200
+# guest: uml-debug? 600
+# guest: stock? 600
+"""A device dies while the filesystem is mounted. When all has another copy, who writes does not notice: the
+device is set read-only, and all is there without it. When not, writing ends, and the machine goes on."""
+import glob
+import hashlib
+import os
+import subprocess
+
+import common
+import first
+import sysfs
+from common import Limit, Log, Loop, Mounted, Skip, Tap, mount, own, umount
+from founding import Written
+from rw import fsck, shown
+
+SECONDS = 60
+KINDS = {
+    'copies': ((96, 96), '--replicas=2 DEV DEV'),
+    'no-copies': ((96, 96), 'DEV DEV'),
+}
+
+
+class Mortal:
+    """A device on another one, that can die."""
+
+    def __init__(self, device):
+        self.device, self.name = device, 'mortal'
+
+    def __enter__(self):
+        with open(f'/sys/block/{os.path.basename(self.device)}/size', encoding='ascii') as f:
+            self.sectors = int(f.read())
+        try:
+            self.dmsetup('create', self.name, '--table', f'0 {self.sectors} linear {self.device} 0')
+        except FileNotFoundError:
+            raise Skip('no dmsetup') from None
+        # There may be nobody who makes a link with the name.
+        self.path = next('/dev/' + path.split('/')[3] for path in glob.glob('/sys/block/dm-*/dm/name')
+                         if open(path, encoding='ascii').read().strip() == self.name)
+        return self
+
+    def dmsetup(self, *args):
+        subprocess.run(['dmsetup', *args, '--noudevsync'], check=True, capture_output=True)
+
+    def die(self):
+        """From now on it fails all transfers."""
+        self.dmsetup('suspend', '--nolockfs', self.name)
+        self.dmsetup('load', self.name, '--table', f'0 {self.sectors} error')
+        self.dmsetup('resume', self.name)
+
+    def __exit__(self, *_):
+        self.dmsetup('remove', '--retry', self.name)
+
+
+def written(nr, sums):
+    """Writes files and waits until they are safe."""
+    for i in range(nr):
+        path, data = f'{common.MNT}/{len(sums)}', os.urandom(1 + 50000 * i)
+        with open(path, 'wb') as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        sums[os.path.basename(path)] = hashlib.sha256(data).digest()
+
+
+def differences(root, sums):
+    wrong = []
+    for name, wanted in sums.items():
+        with open(f'{root}/{name}', 'rb') as f:
+            if hashlib.sha256(f.read()).digest() != wanted:
+                wrong.append(f'{name} is not what was written')
+    return wrong
+
+
+def with_copies():
+    first.KINDS.update(KINDS)
+    files, sums, wrong, log = first.make('copies'), {}, [], Log()
+    with Loop(files) as dev, Mortal(dev.devices[1]) as mortal, Limit(SECONDS):
+        with Written(f'{dev.devices[0]}:{mortal.path}') as fs:
+            written(5, sums)
+            log.take()
+            mortal.die()
+            written(10, sums)
+            state = sysfs.read(f'{fs.top}/dev-1/state').strip()
+            if fs.ended() or '[ro]' not in state and state != 'ro':
+                wrong.append(f'device 1 is {state}')
+            with open('/proc/sys/vm/drop_caches', 'w', encoding='ascii') as f:
+                f.write('1')
+            wrong += differences(common.MNT, sums)
+        said = own(log.take())
+        if sum('read-only from now on' in m for m in said) != 1:
+            wrong += ['not told once'] + said[:20]
+    with Loop(files[:1]) as dev:
+        if shown(dev.devices[0], 'State')[0] == '?':
+            wrong.append('show-super shows nothing')
+        with Mounted(dev.source, 'degraded') as root:
+            wrong += differences(root, sums)
+    # The other device comes back as it was when it died.
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        wrong += differences(common.MNT, sums)
+        umount()
+        wrong += fsck(dev.devices)
+    return wrong
+
+
+def without():
+    first.KINDS.update(KINDS)
+    files, sums, wrong, log = first.make('no-copies'), {}, [], Log()
+    with Loop(files) as dev, Mortal(dev.devices[1]) as mortal, Limit(SECONDS):
+        with Written(f'{dev.devices[0]}:{mortal.path}') as fs:
+            written(6, sums)
+            log.take()
+            mortal.die()
+            failed = None
+            try:
+                written(10, dict(sums))
+            except OSError as x:
+                failed = x
+            if not failed or not fs.ended():
+                wrong.append(f'{failed}, and it goes on')
+        said = own(log.take())
+        if not any('the filesystem needs it' in m for m in said):
+            wrong += ['no message says why'] + said[:20]
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        wrong += differences(common.MNT, sums)
+        umount()
+        wrong += fsck(dev.devices)
+    return wrong
+
+
+def main():
+    tap, log = Tap(), Log()
+    tests = [('with another copy of all', with_copies), ('without', without),
+             ('the module can be unloaded', sysfs.reload)]
+    tap.check_each(log, tests, SECONDS * 2)
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
