@@ -4,6 +4,7 @@
 
 #include <linux/types.h>
 
+struct file;
 struct iattr;
 struct inode;
 struct mnt_idmap;
@@ -36,5 +37,7 @@ void bch_rs_acl_put(struct posix_acl *acl);
 unsigned int bch_rs_acl_count(const struct posix_acl *acl);
 void bch_rs_acl_get(const struct posix_acl *acl, unsigned int at, u16 *tag,
 		    u16 *perm, u32 *id);
+
+bool bch_rs_may_search(struct file *file, struct inode *dir);
 
 #endif

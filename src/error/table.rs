@@ -263,6 +263,7 @@ errors! {
     SubvolumeUnlinked, NotFound, ENOENT, "a new subvolume in one that is being deleted";
     SubvolumesExhausted, NoSpace, ENOSPC, "all numbers of subvolumes are taken";
     SnapshotMissing, Coherency, EIO, "a node of the snapshot trees that is to change has no key, or one that can not be right";
+    SnapshotTreeNotFound, NotFound, ENOENT, "no such tree of snapshots";
     SnapshotTreeBroken, Coherency, EUCLEAN, "nodes of the snapshot trees or subvolumes contradict each other: run bcachefs fsck";
     SnapshotsUnclear, Coherency, EUCLEAN, "a node of the snapshot trees can not be read: nothing is deleted of any";
     SnapshotHasChildren, Coherency, EINVAL, "the snapshot of a subvolume has others below it";

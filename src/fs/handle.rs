@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Handles: what an NFS client remembers a file by, and how the file is found from it again, with
-//! the directories above it.
+//! the directories above it, and the way down to it from one of those.
 
 use super::{
     dirent::{
@@ -113,7 +113,52 @@ pub fn name_in(view: &View, dir: SubvolInum, at: SubvolInum) -> Result<Vec<u8>> 
             return Ok(name);
         }
     }
-    Err(Error::NameNotFound)
+    there(None)
+}
+
+/// What was looked for.
+fn there<T>(found: Option<T>) -> Result<T> {
+    found.ok_or(Error::NameNotFound)
+}
+
+/// The way from a directory down to a file.
+#[derive(Debug, Default)]
+pub struct Way {
+    /// The directories on it, from the one above the file up to the one that it starts at.
+    pub dirs: Vec<SubvolInum>,
+    /// The names on it, with `/` between.
+    pub path: Vec<u8>,
+}
+
+/// The way from the directory `top` down to `at`. [`Error::NameNotFound`] when `at` is not below.
+///
+/// C: `bch2_inum_to_path()`, `bch2_inum_to_path_in_subvol()`. Unlike there, directories that are
+/// above themselves do not keep anybody.
+pub fn way_from(view: &View, top: SubvolInum, at: SubvolInum) -> Result<Way> {
+    let mut way = Way::default();
+    let mut here = at;
+    // Where it was some steps ago: after twice as many, somewhere else has to have been reached.
+    let (mut before, mut steps, mut limit) = (at, 0u32, 1u32);
+    while here != top {
+        let dir = there(parent(here, &find(view, here)?))?;
+        let name = name_in(view, dir, here)?;
+        // From the end: names are turned round, too, and all of it in the end.
+        if !way.path.is_empty() {
+            way.path.push(b'/')?;
+        }
+        for b in name.iter().rev() {
+            way.path.push(*b)?;
+        }
+        way.dirs.push(dir)?;
+        here = dir;
+        there((here != before).then_some(()))?;
+        steps = steps.saturating_add(1);
+        if steps == limit {
+            (before, steps, limit) = (here, 0, limit.saturating_mul(2));
+        }
+    }
+    way.path.reverse();
+    Ok(way)
 }
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ use crate::{
         Btrees,
         Found, //
     },
-    env::Arc,
+    env::{
+        Arc,
+        Vec, //
+    },
     error::{
         Error,
         Result, //
@@ -21,11 +24,15 @@ use crate::{
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
+        key_type::KeyType,
         values::subvolume::Subvolume, //
     },
     sb::SbState,
     sys::sync::atomic::AtomicBool,
 };
+
+/// So many subvolumes are looked up at a time.
+const SOME: usize = 64;
 
 /// The btrees of a filesystem and its snapshot trees.
 #[derive(Debug)]
@@ -109,6 +116,24 @@ impl View {
     #[inline]
     pub fn subvolume(&self, id: u32) -> Result<Subvolume> {
         self.subvols.get(id)
+    }
+
+    /// Subvolumes that have a name in the subvolume `parent`, from the id `from` on: some of them,
+    /// in the order of their ids, and none when there are no more.
+    pub fn children(&self, parent: u32, from: u32) -> Result<Vec<u32>> {
+        let mut some = Vec::new();
+        let start = Bpos::new(parent.into(), from.into(), 0);
+        let last = Bpos::new(parent.into(), u64::MAX, u32::MAX);
+        let mut iter = self.btrees.iter(BtreeId::SUBVOLUME_CHILDREN, 0, start);
+        while let Some(key) = iter.next()?.filter(|k| k.k.p <= last) {
+            if let (KeyType::SET, Ok(id)) = (key.k.key_type, u32::try_from(key.k.p.offset)) {
+                some.push(id)?;
+            }
+            if some.len() == SOME {
+                break;
+            }
+        }
+        Ok(some)
     }
 
     /// The snapshot that the subvolume is at now that was at `snapshot` at some time since the

@@ -125,3 +125,9 @@ void bch_rs_acl_get(const struct posix_acl *acl, unsigned int at, u16 *tag,
 	else if (e->e_tag == ACL_GROUP)
 		*id = from_kgid(&init_user_ns, e->e_gid);
 }
+
+/* Whether the caller may search a directory, as seen by the mount that the file is open in. */
+bool bch_rs_may_search(struct file *file, struct inode *dir)
+{
+	return !inode_permission(file_mnt_idmap(file), dir, MAY_EXEC);
+}

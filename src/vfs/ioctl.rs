@@ -14,6 +14,7 @@ use super::{
         Times, //
     },
     names::may_get_project_of,
+    subvolume::list_subvolumes,
     Bcachefs,
     Mount, //
 };
@@ -90,17 +91,26 @@ impl Controls for Bcachefs {
         is_file_change(cmd)
     }
 
-    fn control(inode: &INode<Self>, cmd: u32, arg: usize) -> Result<u32> {
+    fn control(
+        inode: &INode<Self>,
+        cmd: u32,
+        arg: usize,
+        may_search: &dyn Fn(&INode<Self>) -> bool,
+    ) -> Result<u32> {
         let fs = &inode.sb().data().fs;
+        let subvol = inode.key().subvol;
         let mut failed = None;
         let done = control(On::File, cmd, arg, |request| {
+            if let Some(list) = request.listing() {
+                return list_subvolumes(inode, list, may_search);
+            }
             if fs.read_write().is_err() {
-                return request.answer(fs);
+                return request.answer(fs, subvol);
             }
             let made = match (request.subvolume(), request.reinherit()) {
                 (Some(what), _) => change_subvolume(inode, what).map(|()| 0),
                 (_, Some(name)) => reinherit(inode, name),
-                _ => return request.answer(fs),
+                _ => return request.answer(fs, subvol),
             };
             match made {
                 Ok(value) => Ok(Answer::done(value)),
@@ -160,7 +170,7 @@ fn reinherit(dir: &INode<Bcachefs>, name: usize) -> Result<u32> {
 impl Controlled for Filesystem {
     fn control(node: &Handle<Self>, cmd: u32, arg: usize) -> Result<u32> {
         control(On::Device, cmd, arg, |request| {
-            let answer = node.with(|fs| request.answer(fs));
+            let answer = node.with(|fs| request.answer(fs, 0));
             answer.unwrap_or(Err(Error::IoctlUnmounted))
         })
         .map_err(errno)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Making and deleting subvolumes.
+//! Making, deleting and listing subvolumes.
 
 use super::{
     charge::Paid,
     errno::reported,
     inode::{
         changes,
+        load,
         touch, //
     },
     names::{
@@ -18,7 +19,19 @@ use super::{
     Bcachefs, //
 };
 use crate::{
-    fs::change::Source,
+    ctl::ioctl::{
+        Answer,
+        Listing, //
+    },
+    fs::{
+        change::Source,
+        handle::{
+            way_from,
+            Way, //
+        },
+        inode::subvolume_root,
+        SubvolInum, //
+    },
     sys::fs::{
         INode,
         Made,
@@ -68,4 +81,50 @@ impl Subvolumes for Bcachefs {
     fn is_removed(inode: &INode<Self>) -> bool {
         inode.sb().data().fs.view.is_removed(inode.key().subvol)
     }
+}
+
+/// The subvolumes that have a name in the one of `inode`, if whoever asks may search all
+/// directories on the way there.
+///
+/// C: `bch2_ioctl_subvolume_list()`.
+pub(super) fn list_subvolumes(
+    inode: &INode<Bcachefs>,
+    mut list: Listing,
+    may_search: &dyn Fn(&INode<Bcachefs>) -> bool,
+) -> crate::error::Result<Answer> {
+    let (mount, parent) = (inode.sb().data(), inode.key().subvol);
+    let view = &mount.fs.view;
+    let top = subvolume_root(view, parent)?;
+    loop {
+        let some = view.children(parent, list.next())?;
+        if some.is_empty() {
+            return list.answer();
+        }
+        for id in some {
+            // Others are on their way to being deleted, or to another place.
+            let found = view.subvolume(id).and_then(|subvol| {
+                let root = subvolume_root(view, id)?;
+                Ok((subvol, way_from(view, top, root)?))
+            });
+            match found {
+                Ok((subvol, way)) if is_open(inode, &way, may_search) => {
+                    let time = mount.times.timespec(subvol.otime_lo);
+                    if !list.add(id, &subvol, (time.sec, time.nsec), &way.path)? {
+                        return list.answer();
+                    }
+                }
+                _ => list.skip(id),
+            }
+        }
+    }
+}
+
+/// Whether all directories on the way may be searched.
+fn is_open(
+    inode: &INode<Bcachefs>,
+    way: &Way,
+    may_search: &dyn Fn(&INode<Bcachefs>) -> bool,
+) -> bool {
+    let open = |dir: &SubvolInum| load(inode.sb(), *dir).is_ok_and(|dir| may_search(&dir));
+    way.dirs.iter().all(open)
 }

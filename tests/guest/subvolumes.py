@@ -36,6 +36,7 @@ from rw import fsck
 SECONDS = 150
 CREATE, DESTROY = 0x4020bc10, 0x4020bc11
 CREATE_V2, DESTROY_V2 = 0x4030bc1d, 0x4030bc1e
+LIST, TO_PATH, TREE_V2 = 0xc018bc1f, 0xc010bc20, 0xc018bc23
 SNAPSHOT, READ_ONLY = 1, 2
 AT_FDCWD = -100
 
@@ -84,6 +85,126 @@ def destroy(path, on=None, flags=0):
         fcntl.ioctl(fd, DESTROY, struct.pack('=IiH6xQQ', flags, AT_FDCWD, 0, ctypes.addressof(buf), 0))
     finally:
         os.close(fd)
+
+
+def children(path, room=4096):
+    """The subvolumes that have a name in the one of a directory: id, flags, what they were made of, when, path."""
+    fd, buf, pos, found = os.open(path, os.O_RDONLY), ctypes.create_string_buffer(room), 0, []
+    try:
+        while True:
+            arg = bytearray(struct.pack('=IIQII', pos, room, ctypes.addressof(buf), 0, 0))
+            fcntl.ioctl(fd, LIST, arg)
+            pos, _, _, used, _ = struct.unpack('=IIQII', arg)
+            if not used:
+                return found
+            at = 0
+            while at < used:
+                length, nr, flags, parent, sec, nsec, _ = struct.unpack_from('=IIIIQII', buf, at)
+                name = buf.raw[at + 40:at + length].split(b'\0')[0]
+                found.append((nr, flags, parent, sec + nsec / 10**9, os.fsdecode(name)))
+                at += length
+    finally:
+        os.close(fd)
+
+
+def path_of(nr, room=4096):
+    fd, buf = os.open(common.MNT, os.O_RDONLY), ctypes.create_string_buffer(room)
+    try:
+        fcntl.ioctl(fd, TO_PATH, struct.pack('=IIQ', nr, room, ctypes.addressof(buf)))
+        return os.fsdecode(buf.value)
+    finally:
+        os.close(fd)
+
+
+def tree_of(path, room=64):
+    """The nodes of the tree of snapshots that a file is in: parents and sectors, by id."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        arg = bytearray(struct.pack('=IIIIII', 0, 0, 0, room, 0, 56) + bytes(56 * room))
+        fcntl.ioctl(fd, TREE_V2, arg)
+        nr, = struct.unpack_from('=I', arg, 12)
+        nodes = [struct.unpack_from('=IIIIIIIIQQQ', arg, 24 + 56 * i) for i in range(nr)]
+        return {n[0]: (n[1], n[4], n[8]) for n in nodes}
+    finally:
+        os.close(fd)
+
+
+def lists(name):
+    """Subvolumes are listed, in directories that one may search, with their paths from the top; what the nodes
+    of the tree hold is what was written since a snapshot was made."""
+    files, wrong = files_of(name), []
+
+    def paths(of, room=4096):
+        return sorted(c[4] for c in children(of, room))
+
+    def by_nobody(of):
+        r, w = os.pipe()
+        if not os.fork():
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            os.write(w, json.dumps(paths(of)).encode())
+            os._exit(0)
+        os.close(w)
+        with os.fdopen(r) as f:
+            os.wait()
+            return json.load(f)
+
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        top = common.MNT
+        for d in 'dir/open/below', 'shut', 'vol-dir':
+            os.makedirs(f'{top}/{d}')
+        os.chmod(f'{top}/shut', 0o700)
+        subvolume(f'{top}/vol')
+        subvolume(f'{top}/dir/open/below/deep')
+        subvolume(f'{top}/shut/hidden')
+        subvolume(f'{top}/vol/inner')
+        with open(f'{top}/vol/data', 'wb') as f:
+            f.write(os.urandom(1 << 20))
+        os.sync()
+        subvolume(f'{top}/vol-dir/snap', f'{top}/vol', SNAPSHOT | READ_ONLY)
+        with open(f'{top}/vol/more', 'wb') as f:
+            f.write(os.urandom(1 << 18))
+        os.sync()
+        want = ['dir/open/below/deep', 'shut/hidden', 'vol', 'vol-dir/snap']
+        for room in 80, 4096:
+            if paths(top, room) != want:
+                wrong.append(f'with room for {room} bytes: {paths(top, room)}')
+        for of, has in (f'{top}/dir', want), (f'{top}/vol/data', ['inner']), (f'{top}/vol/inner', []):
+            if paths(of) != has:
+                wrong.append(f'{of}: {paths(of)}')
+        if by_nobody(top) != ['dir/open/below/deep', 'vol', 'vol-dir/snap']:
+            wrong.append(f'to nobody: {by_nobody(top)}')
+        by_path = {c[4]: c for c in children(top)}
+        if (by_path['vol'][1:3], by_path['vol-dir/snap'][1:3]) != ((0, 0), (3, by_path['vol'][0])):
+            wrong.append(f'flags and what they are made of: {by_path}')
+        wrong += [f'{c}: made at that time?' for c in by_path.values() if abs(c[3] - time.time()) > 300]
+        for c in list(by_path.values()) + [(1, 0, 0, 0, '')]:
+            if path_of(c[0]) != c[4]:
+                wrong.append(f'{c}: its path is {path_of(c[0])}')
+        (inner,) = children(f'{top}/vol')
+        if path_of(inner[0]) != 'vol/inner':
+            wrong.append(f'the inner one is at {path_of(inner[0])}')
+        wrong += fails(errno.ENOENT, path_of, 4711)
+        wrong += fails(errno.ERANGE, path_of, inner[0], 9)
+        wrong += fails(errno.ERANGE, tree_of, f'{top}/vol', 1)
+        nodes = tree_of(f'{top}/vol')
+        held = {subvol: sectors for _, subvol, sectors in nodes.values()}
+        if len(nodes) != 3 or held.keys() != {0, by_path['vol'][0], by_path['vol-dir/snap'][0]} \
+                or held[0] < 2048 or not 512 <= held[by_path['vol'][0]] < 1024 or held[by_path['vol-dir/snap'][0]] > 64:
+            wrong.append(f'nodes of the tree: {nodes}')
+        os.rename(f'{top}/vol', f'{top}/dir/moved')
+        destroy(f'{top}/shut/hidden')
+        want = ['dir/moved', 'dir/open/below/deep', 'vol-dir/snap']
+        if paths(top) != want or path_of(inner[0]) != 'dir/moved/inner':
+            wrong.append(f'after changes: {paths(top)}')
+        umount()
+        with Mounted(dev.source):
+            if paths(top) != want or path_of(inner[0]) != 'dir/moved/inner':
+                wrong.append(f'mounted again: {paths(top)}')
+        wrong += fsck(dev.devices)
+    return wrong
 
 
 def seen(top):
@@ -459,7 +580,7 @@ def main():
         return tap.done()
     seed = int(os.environ.get('BCACHEFS_RS_SEED', 1))
     tests = [('made and deleted by the tools', commands, 'fresh'), ('errors', errors, 'fresh'),
-             ('space comes back', space, 'fresh'),
+             ('lists', lists, 'fresh'), ('space comes back', space, 'fresh'),
              ('snapshots of what is changed', under_load, 'fresh', seed)]
     tap.check_each(log, [t for t in tests if os.environ.get('ONLY', '') in t[0]], SECONDS)
     tap.done()

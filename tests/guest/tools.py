@@ -61,7 +61,9 @@ ALL.update({number(*x): (errno.EROFS, errno.EROFS) for x in (
     (0, 71, 0))})
 ALL[number(0, 65, 0)] = (errno.EROFS, errno.EPERM)
 ALL.update({number(*x): (errno.EOPNOTSUPP, errno.EOPNOTSUPP) for x in (
-    (3, 31, 24), (3, 32, 16), (3, 33, 24), (3, 35, 24), (3, 34, 72), (3, 67, 48), (3, 69, 40), (3, 70, 8))})
+    (3, 34, 72), (3, 67, 48), (3, 69, 40), (3, 70, 8))})
+ALL.update({number(3, 31, 24): (0, 0), number(3, 33, 24): (0, 0)})
+ALL.update({number(3, nr, size): (errno.EINVAL, errno.EINVAL) for nr, size in ((32, 16), (35, 24))})
 # Those that are of a file, not of the filesystem, are not known to the control device.
 OF_FILE = {16, 17, 29, 30, 31, 32, 33, 35, 64, 65, 66, 67, 68, 69, 70, 71}
 

@@ -63,17 +63,29 @@ const FIRST_TYPES: usize = 10;
 /// What goes back to the caller.
 pub struct Answer {
     /// What ioctl(2) returns.
-    pub(super) value: u32,
+    pub(super) value: Result<u32>,
     /// What is copied to where the caller wants it.
     pub(super) bytes: Vec<u8>,
+    /// What goes to a place of its own, for some.
+    pub(super) entries: Vec<u8>,
 }
 
 impl Answer {
     /// To a change that was made; ioctl(2) returns `value`.
     pub fn done(value: u32) -> Self {
         Self {
-            value,
+            value: Ok(value),
             bytes: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// With `entries`, and `bytes` in place of the argument.
+    pub(super) fn with(bytes: Vec<u8>, entries: Vec<u8>) -> Self {
+        Self {
+            value: Ok(0),
+            bytes,
+            entries,
         }
     }
 }
@@ -87,12 +99,12 @@ impl Request {
         }
     }
 
-    /// Answers the request.
+    /// Answers the request, which was made on a file of the subvolume `subvol`, or 0.
     // Out of line: the usage of a device is large, and the stack is small.
     #[inline(never)]
-    pub fn answer(&self, fs: &Filesystem) -> Result<Answer> {
+    pub fn answer(&self, fs: &Filesystem, subvol: u32) -> Result<Answer> {
         let st = fs.view.sb();
-        let mut value = 0;
+        let mut value = Ok(0);
         let bytes = match &self.what {
             What::Uuid => Bytes::new().put(&st.sb.user_uuid().0)?,
             What::FsUsage { room } => fs_usage(fs, *room)?,
@@ -103,7 +115,7 @@ impl Request {
                 Bytes(bytes)
             }
             What::DeviceIndex(nr) => {
-                value = by_number(st, *nr)?.0.into();
+                value = Ok(by_number(st, *nr)?.0.into());
                 Bytes::new()
             }
             What::Accounting { types, room } => accounting(fs, *types, *room)?,
@@ -121,31 +133,46 @@ impl Request {
                 fs.end_writing();
                 Bytes::new()
             }
-            What::NotYet => return self.refuse(),
+            What::SubvolumeToPath(of) => {
+                let path = of.answer(&fs.view)?;
+                fits(path.is_some())?;
+                path.unwrap_or(Bytes::new())
+            }
+            What::SnapshotTree(of) => {
+                let (bytes, all) = of.answer(fs, subvol)?;
+                // How many there are is said in any case.
+                value = fits(all).map(|()| 0);
+                bytes
+            }
+            What::NotYet | What::SubvolumeList(..) => return self.refuse(),
         };
         let Bytes(bytes) = bytes;
-        Ok(Answer { value, bytes })
+        Ok(Answer {
+            value,
+            bytes,
+            entries: Vec::new(),
+        })
     }
 }
 
 /// An answer being put together, in the machine's order of bytes.
-struct Bytes(Vec<u8>);
+pub(super) struct Bytes(pub(super) Vec<u8>);
 
 impl Bytes {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Vec::new())
     }
 
-    fn put(mut self, bytes: &[u8]) -> Result<Self> {
+    pub(super) fn put(mut self, bytes: &[u8]) -> Result<Self> {
         self.0.extend_from_slice(bytes)?;
         Ok(self)
     }
 
-    fn u32(self, v: u32) -> Result<Self> {
+    pub(super) fn u32(self, v: u32) -> Result<Self> {
         self.put(&v.to_ne_bytes())
     }
 
-    fn u64(self, v: u64) -> Result<Self> {
+    pub(super) fn u64(self, v: u64) -> Result<Self> {
         self.put(&v.to_ne_bytes())
     }
 

@@ -54,6 +54,11 @@ pub(super) enum Command {
     /// A [`Command::FileChange`] for administrators.
     AdminFileChange,
     FsckOffline,
+    /// The subvolumes that have a name in the file's.
+    SubvolumeList,
+    SubvolumeToPath,
+    /// In the second version or not.
+    SnapshotTree(bool),
     /// Ends all writing at once.
     GoingDown,
     /// A question that is not answered yet.
@@ -123,11 +128,10 @@ const COMMANDS: &[Entry] = &[
     on_file(0, 66, 0, Command::FileChange),
     on_file(WRITE, 68, 24, Command::FileChange),
     on_file(0, 71, 0, Command::FileChange),
-    // BCH_IOCTL_SUBVOLUME_LIST, _SUBVOLUME_TO_PATH, _SNAPSHOT_TREE and its second version.
-    on_file(READ | WRITE, 31, 24, Command::NotYet),
-    on_file(READ | WRITE, 32, 16, Command::NotYet),
-    on_file(READ | WRITE, 33, 24, Command::NotYet),
-    on_file(READ | WRITE, 35, 24, Command::NotYet),
+    on_file(READ | WRITE, 31, 24, Command::SubvolumeList),
+    on_file(READ | WRITE, 32, 16, Command::SubvolumeToPath),
+    on_file(READ | WRITE, 33, 24, Command::SnapshotTree(false)),
+    on_file(READ | WRITE, 35, 24, Command::SnapshotTree(true)),
     // BCH_IOCTL_QUERY_BTREE_KEYS.
     entry(READ | WRITE, 34, 72, Command::NotYet),
     // BCHFS_IOC_PREAD_RAW, _READDIR_FLAGS, _GET_DAMAGE.

@@ -11,6 +11,7 @@
 //! | `change.rs`   | checks of what asks for a change                                      |
 //! | `answer.rs`   | [`Answer`]: what a filesystem says to a request                        |
 //! | `records.rs`  | counters as the tools read them                                       |
+//! | `subvolumes.rs` | lists of subvolumes, their paths, trees of snapshots                |
 //!
 //! A command goes three steps: the argument is copied and checked, then the filesystem is asked,
 //! then the answer is copied back. Only the second step uses the filesystem, so that an unmount
@@ -22,12 +23,14 @@ mod change;
 mod commands;
 mod records;
 mod request;
+mod subvolumes;
 
 pub use answer::Answer;
 pub use request::{
     Request,
     Subvolume, //
 };
+pub use subvolumes::Listing;
 
 use crate::error::Result;
 
@@ -57,9 +60,9 @@ pub fn control(
     on: On,
     cmd: u32,
     arg: usize,
-    ask: impl FnOnce(&Request) -> Result<Answer>,
+    ask: impl FnOnce(&mut Request) -> Result<Answer>,
 ) -> Result<u32> {
-    let request = Request::read(on, cmd, arg)?;
-    let answer = ask(&request);
+    let mut request = Request::read(on, cmd, arg)?;
+    let answer = ask(&mut request);
     request.finish(answer)
 }

@@ -16,6 +16,11 @@ use super::{
         Change,
         Command, //
     },
+    subvolumes::{
+        Listing,
+        PathOf,
+        TreeOf, //
+    },
     On,
 };
 use crate::{
@@ -65,6 +70,10 @@ pub(super) enum What {
         to: usize,
     },
     DeviceIndex(DevNr),
+    /// Taken out by whoever makes the list, who knows the file.
+    SubvolumeList(Option<Listing>, usize),
+    SubvolumeToPath(PathOf),
+    SnapshotTree(TreeOf),
     Accounting {
         /// The types that are wanted, as bits.
         types: u32,
@@ -167,6 +176,14 @@ impl Request {
                 admin()?;
                 What::DeviceIndex(sane(DevNr::from_user(nr))?)
             }
+            Command::SubvolumeList => {
+                let arg = Arg::read(cmd, arg)?;
+                What::SubvolumeList(Some(Listing::of(&arg)?), arg.address(8))
+            }
+            Command::SubvolumeToPath => What::SubvolumeToPath(PathOf::of(&Arg::read(cmd, arg)?)?),
+            Command::SnapshotTree(second) => {
+                What::SnapshotTree(TreeOf::of(&Arg::read(cmd, arg)?, second)?)
+            }
             Command::QueryAccounting => accounting(&Arg::read(cmd, arg)?)?,
             Command::QueryCounters => {
                 let arg = Arg::read(cmd, arg)?;
@@ -220,6 +237,14 @@ impl Request {
         }
     }
 
+    /// The list of subvolumes that is asked for; it is made above.
+    pub fn listing(&mut self) -> Option<Listing> {
+        match &mut self.what {
+            What::SubvolumeList(listing, _) => listing.take(),
+            _ => None,
+        }
+    }
+
     /// The address of the name of what is to inherit options again; that is done above.
     pub fn reinherit(&self) -> Option<usize> {
         match self.what {
@@ -237,12 +262,16 @@ impl Request {
     pub(super) fn finish(self, answer: Result<Answer>) -> Result<u32> {
         match answer {
             Ok(answer) => {
-                let to = match self.what {
-                    What::Superblock { to, .. } => to,
+                let to = match &self.what {
+                    What::Superblock { to, .. } => *to,
+                    What::SubvolumeToPath(PathOf { to, .. }) => *to,
                     _ => self.arg,
                 };
+                if let What::SubvolumeList(_, to) = self.what {
+                    fault(caller::write(to, &answer.entries))?;
+                }
                 fault(caller::write(to, &answer.bytes))?;
-                Ok(answer.value)
+                answer.value
             }
             Err(e) => {
                 let message = match self.what {

@@ -146,17 +146,21 @@ impl Subvolume {
         })
     }
 
-    /// The value of a `subvolume` key, as it is before there is a field for the state (1.39).
-    pub fn encode(&self) -> [u8; SUBVOLUME_BYTES] {
+    /// The flags, as they are before there is a field for the state (1.39).
+    pub fn flags(&self) -> u32 {
         let flag = |on: bool, bit: u32| match on {
             true => bit,
             false => 0,
         };
-        let flags = flag(self.read_only, READ_ONLY)
+        flag(self.read_only, READ_ONLY)
             | flag(self.is_snapshot, IS_SNAPSHOT)
-            | flag(self.state != SubvolState::Live, UNLINKED);
+            | flag(self.state != SubvolState::Live, UNLINKED)
+    }
+
+    /// The value of a `subvolume` key, as it is before there is a field for the state (1.39).
+    pub fn encode(&self) -> [u8; SUBVOLUME_BYTES] {
         let raw = RawSubvolume {
-            flags: flags.into(),
+            flags: self.flags().into(),
             snapshot: self.snapshot.into(),
             inode: self.inode.into(),
             creation_parent: self.creation_parent.into(),

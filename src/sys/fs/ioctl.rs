@@ -43,8 +43,14 @@ pub trait Controls: FileSystem {
     /// Whether a command changes what is in the filesystem, by way of the file it is made on.
     fn is_change(cmd: u32) -> bool;
 
-    /// A command of the filesystem's own, with its argument. Returns what ioctl(2) returns.
-    fn control(inode: &INode<Self>, cmd: u32, arg: usize) -> Result<u32>;
+    /// A command of the filesystem's own, with its argument. `may_search` says whether whoever
+    /// made it may search a directory. Returns what ioctl(2) returns.
+    fn control(
+        inode: &INode<Self>,
+        cmd: u32,
+        arg: usize,
+        may_search: &dyn Fn(&INode<Self>) -> bool,
+    ) -> Result<u32>;
 }
 
 /// `->unlocked_ioctl`.
@@ -89,15 +95,16 @@ pub(super) unsafe extern "C" fn compat_ioctl<T: Controls>(
 ///
 /// `file` must be an open file of `T`.
 unsafe fn control<T: Controls>(file: *mut bindings::file, cmd: u32, arg: usize) -> Result<u32> {
-    // SAFETY: By the function's contract.
-    let inode = unsafe { INode::<T>::from_raw((*file).f_inode) };
     if cmd == SETFSLABEL && !caller::is_admin() {
         return Err(Errno::EPERM);
     }
-    let _access = match cmd == SETFSLABEL || T::is_change(cmd) {
-        // SAFETY: By the function's contract.
-        true => Some(unsafe { WriteAccess::take(file)? }),
-        false => None,
+    // SAFETY: By the function's contract.
+    let (inode, _access) = unsafe {
+        let access = match cmd == SETFSLABEL || T::is_change(cmd) {
+            true => Some(WriteAccess::take(file)?),
+            false => None,
+        };
+        (INode::<T>::from_raw((*file).f_inode), access)
     };
     match cmd {
         // An int, whatever the command's name says.
@@ -114,7 +121,12 @@ unsafe fn control<T: Controls>(file: *mut bindings::file, cmd: u32, arg: usize) 
             let label = given.split(|b| *b == 0).next().unwrap_or_default();
             T::set_label(inode.sb().data(), label)?;
         }
-        _ => return T::control(inode, cmd, arg),
+        _ => {
+            return T::control(inode, cmd, arg, &|dir| {
+                // SAFETY: By the function's contract; the inode is valid by its type's invariant.
+                unsafe { bindings::bch_rs_may_search(file.cast(), dir.as_ptr()) }
+            });
+        }
     }
     Ok(0)
 }

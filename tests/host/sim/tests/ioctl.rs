@@ -50,6 +50,10 @@ const QUERY_ACCOUNTING: u32 = number(WRITE, 21, 32);
 const QUERY_COUNTERS: u32 = number(WRITE, 21, 8);
 const DISK_REMOVE_V2: u32 = number(WRITE, 24, 32);
 const SUBVOLUME_CREATE: u32 = number(WRITE, 16, 32);
+const SUBVOLUME_LIST: u32 = number(READ | WRITE, 31, 24);
+const SUBVOLUME_TO_PATH: u32 = number(READ | WRITE, 32, 16);
+const SNAPSHOT_TREE: u32 = number(READ | WRITE, 33, 24);
+const SNAPSHOT_TREE_V2: u32 = number(READ | WRITE, 35, 24);
 const FSCK_OFFLINE: u32 = number(WRITE, 19, 24);
 
 const BY_INDEX: u32 = 1 << 4;
@@ -82,7 +86,7 @@ fn at(
         c.start = START;
         std::mem::swap(&mut c.memory, memory);
     });
-    let result = control(on, cmd, arg, |request| request.answer(fs));
+    let result = control(on, cmd, arg, |request| request.answer(fs, 1));
     caller::with(|c| std::mem::swap(&mut c.memory, memory));
     result
 }
@@ -318,6 +322,114 @@ fn changes_that_are_not_supported_yet() {
     assert_eq!(create(&fs), Err(Error::IoctlReadOnly));
 }
 
+/// All nodes of the snapshot tree `tree`, or of that of the subvolume 1, as the first version has
+/// them or the second: the numbers of the head, then those of each node.
+fn snapshot_tree(
+    fs: &Filesystem,
+    tree: u32,
+    room: u32,
+    second: bool,
+) -> (Result<u32, Error>, Vec<u32>, Vec<Vec<u32>>) {
+    let (cmd, each) = match second {
+        true => (SNAPSHOT_TREE_V2, 48),
+        false => (SNAPSHOT_TREE, 40),
+    };
+    let mut memory = vec![0xff; 24 + each * room as usize];
+    put(&mut memory, 0, tree.to_ne_bytes());
+    put(&mut memory, 12, room.to_ne_bytes());
+    let last = if second { each as u32 } else { 0 };
+    put(&mut memory, 20, last.to_ne_bytes());
+    let result = ioctl(fs, true, cmd, &mut memory);
+    let words =
+        |bytes: &[u8]| -> Vec<u32> { (0..bytes.len() / 4).map(|i| u32_at(bytes, 4 * i)).collect() };
+    let head = words(&memory[..24]);
+    let nr = if result.is_ok() { head[3] as usize } else { 0 };
+    let nodes = memory[24..].chunks(each).take(nr).map(words).collect();
+    (result, head, nodes)
+}
+
+#[test]
+fn subvolumes_and_the_trees_of_their_snapshots() {
+    for (name, has_keys) in [("v113-snap", false), ("v139-snap", true)] {
+        let Some(fs) = start(name) else {
+            println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+            return;
+        };
+        let (result, first, _) = snapshot_tree(&fs, 0, 100, false);
+        assert_eq!((result, first[1]), (Ok(0), 1), "{name}");
+        let mut nodes = Vec::new();
+        for tree in 1..100 {
+            let (result, head, some) = snapshot_tree(&fs, tree, 100, false);
+            if result == Err(Error::SnapshotTreeNotFound) {
+                continue;
+            }
+            assert_eq!(result, Ok(0), "{name}");
+            let [_, _, root, nr, total, _] = head[..] else {
+                panic!("{head:?}");
+            };
+            assert_eq!((nr, some.len()), (total, total as usize), "{name}");
+            assert!(some.iter().any(|n| n[0] == root && n[1] == 0));
+            for n in &some {
+                let is_child = |p: &Vec<u32>| p[0] == n[1] && p[2..4].contains(&n[0]);
+                assert!(n[1] == 0 || some.iter().any(is_child), "{name}: {n:?}");
+            }
+
+            let (result, head, later) = snapshot_tree(&fs, tree, 100, true);
+            assert_eq!((result, head[5]), (Ok(0), 56), "{name}");
+            assert!(later.iter().zip(&some).all(|(a, b)| a[..10] == b[..]));
+            assert_eq!(later.iter().any(|n| n[10] != 0), has_keys, "{name}");
+
+            if total > 1 {
+                let (result, head, _) = snapshot_tree(&fs, tree, total - 1, true);
+                assert_eq!(result, Err(Error::IoctlBufferTooSmall));
+                assert_eq!((head[3], head[4]), (total - 1, total));
+            }
+            assert_eq!(snapshot_tree(&fs, tree, 0, false).0, Ok(0));
+            nodes.extend(some);
+        }
+        let counted = accounting(&fs, 1 << 5, Version::NEWEST).1;
+        let of_node = |id: u32| {
+            let of = |c: &&(Counted, Vec<i64>)| matches!(c.0, Counted::Snapshot(of, _) if of == id);
+            counted
+                .iter()
+                .filter(of)
+                .map(|c| *c.1.last().unwrap())
+                .sum()
+        };
+        assert!(counted.len() > 2 && nodes.len() > 2);
+        assert!(
+            nodes.iter().all(|n| i64::from(n[8]) == of_node(n[0])),
+            "{name}"
+        );
+        let other = snapshot_tree(&fs, 99_999, 1, false).0;
+        assert_eq!(other, Err(Error::SnapshotTreeNotFound));
+
+        let path_of = |subvol: u32, room: u32| {
+            let mut memory = vec![0; 600];
+            put(&mut memory, 0, subvol.to_ne_bytes());
+            put(&mut memory, 4, room.to_ne_bytes());
+            put(&mut memory, 8, (START + 16).to_ne_bytes());
+            let result = ioctl(&fs, false, SUBVOLUME_TO_PATH, &mut memory);
+            let text = memory[16..].split(|b| *b == 0).next().unwrap();
+            result.map(|_| String::from_utf8(text.to_vec()).unwrap())
+        };
+        let found = |id: &u32| path_of(*id, 500).unwrap();
+        let all: Vec<u32> = nodes.iter().map(|n| n[4]).filter(|s| *s != 0).collect();
+        println!("{name}: {:?}", all.iter().map(found).collect::<Vec<_>>());
+        assert!(all.len() > 1 && all.contains(&1) && found(&1).is_empty());
+        for id in all.iter().filter(|id| **id != 1) {
+            let path = found(id);
+            let exact = path.len() as u32 + 1;
+            assert!(!path.is_empty() && !path.starts_with('/'), "{path}");
+            assert_eq!(path_of(*id, exact), Ok(path));
+            let short = path_of(*id, exact - 1);
+            assert_eq!(short, Err(Error::IoctlBufferTooSmall));
+        }
+        assert_eq!(path_of(99_999, 500), Err(Error::SubvolumeNotFound));
+        assert_eq!(path_of(1, 0), Err(Error::IoctlBadArg));
+    }
+}
+
 /// What an errno may be for any argument.
 const ERRNOS: &[Errno] = &[
     Errno::ENOTTY,
@@ -365,8 +477,12 @@ fn no_argument_does_harm() {
                     QUERY_COUNTERS,
                     DISK_REMOVE_V2,
                     FSCK_OFFLINE,
+                    SUBVOLUME_LIST,
+                    SUBVOLUME_TO_PATH,
+                    SNAPSHOT_TREE,
+                    SNAPSHOT_TREE_V2,
                 ]
-                .get((random() % 10) as usize)
+                .get((random() % 14) as usize)
                 .unwrap(),
             };
             // Mostly small numbers, sometimes addresses, sometimes anything.
