@@ -119,7 +119,7 @@ fn changed(seed: u64) -> SpaceFs {
         fs.fill(&kind, &mut model, &mut r, nr);
         if empties {
             for changes in kind.undo(&model) {
-                fs.try_run(&changes).unwrap();
+                fs.take_back(&changes).unwrap();
             }
         }
     };
@@ -165,6 +165,7 @@ fn mounted(r: &mut Random) -> (Arc<Filesystem>, Vec<Medium>) {
 fn snapped(seed: u64) -> Vec<Disk> {
     let (fs, media) = mounted(&mut Random(seed));
     let mut w = World::new(&fs, seed);
+    w.keep_roots();
     for _ in 0..[40, 200, 600][seed as usize / 5 % 3] {
         w.step(&fs);
     }
@@ -190,6 +191,7 @@ fn named(seed: u64) -> Vec<Disk> {
         names: &names,
         open: Vec::new(),
         dirs: roots(&fs.view),
+        roots_stay: true,
         now: 1 << 60,
     };
     for _ in 0..[30, 300, 3000][seed as usize / 5 % 3] {

@@ -351,6 +351,16 @@ impl SpaceFs {
         })
     }
 
+    /// Runs a transaction that takes something back, which may use what is kept in reserve.
+    pub(crate) fn take_back(&self, changes: &Changes) -> BchResult<u64> {
+        self.engine().run_in_reserve(|t| {
+            for change in changes {
+                stage(t, change)?;
+            }
+            t.commit()
+        })
+    }
+
     /// Runs random transactions while there is space for them; says how many there were.
     pub(crate) fn fill(&self, kind: &Kind<'_>, model: &mut Model, r: &mut Random, nr: u64) -> u64 {
         for done in 0..nr {

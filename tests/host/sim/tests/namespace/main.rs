@@ -97,6 +97,7 @@ fn run(image: &str, seed: u64, steps: u64, collide: bool) {
         names: &names,
         open: Vec::new(),
         dirs: writable(&fs),
+        roots_stay: false,
         now: 1 << 60,
     };
     if collide {
@@ -179,6 +180,7 @@ fn remounts() {
         names: &names,
         open: Vec::new(),
         dirs: writable(&fs),
+        roots_stay: false,
         now: 1 << 60,
     };
     for round in 0..6 {
@@ -225,6 +227,7 @@ fn power_cuts() {
             names: &names,
             open: Vec::new(),
             dirs: writable(&fs),
+            roots_stay: false,
             now: 1 << 60,
         };
         if collide {

@@ -124,11 +124,18 @@ impl World {
                 names: names(),
                 open: Vec::new(),
                 dirs: rw,
+                roots_stay: false,
                 now: 1 << 60,
             },
             data: seen.data,
             read_only: ro.iter().map(|r| r.subvol).collect(),
         }
+    }
+
+    /// Subvolumes keep their names from now on.
+    #[allow(dead_code)] // not by all who have this file
+    pub(crate) fn keep_roots(&mut self) {
+        self.w.roots_stay = true;
     }
 
     pub(crate) fn named(&self) -> Seen {
