@@ -118,8 +118,8 @@ pub(super) struct Recovery {
     pub(super) numbers: Arc<Numbers>,
     /// Once something may be written.
     pub(super) rw: Option<ReadWrite>,
-    /// Passes that check something run here, on a stack of their own: the repairs go deep, and so
-    /// does whoever mounts.
+    /// Whatever changes nodes runs here, on a stack of its own: that goes deep, and so does whoever
+    /// mounts.
     pub(super) tasks: WorkQueue,
 }
 
@@ -500,10 +500,9 @@ fn note_lost(sb: &mut Superblock, m: &Recovery) -> Result {
 /// C: `bch2_journal_replay()`.
 #[inline(never)]
 fn journal_replay(m: &mut Recovery) -> Result {
-    match &m.rw {
-        Some(rw) => rw.replay(),
-        None => Err(Error::ReadOnly),
-    }
+    let rw = m.rw.as_ref().ok_or(Error::ReadOnly)?;
+    // It may have to write nodes back.
+    m.tasks.call(|| rw.replay())?
 }
 
 /// C: `bch2_fs_freespace_init()`: when adding a device did not come to its end.
@@ -516,30 +515,35 @@ fn subvolumes(m: &mut Recovery) -> Result {
     let rw = m.rw.as_ref().ok_or(Error::ReadOnly)?;
     let view = m.view.as_ref().ok_or(Error::ReadOnly)?;
     let lost = m.lost_data();
-    check_subvols(rw.engine(), view, lost, &mut m.report)
+    let (engine, report) = (rw.engine(), &mut m.report);
+    m.tasks.call(|| check_subvols(engine, view, lost, report))?
 }
 
 /// C: `bch2_delete_dead_snapshots()`.
 fn delete_dead_snapshots(m: &mut Recovery) -> Result {
     let view = m.view.as_ref().ok_or(Error::ReadOnly)?;
     let w = writing(m.engine()?);
-    delete_unused(&w, view, &|| false)?;
-    reap(&w, view, &|| false).map(drop)
+    m.tasks.call(|| {
+        delete_unused(&w, view, &|| false)?;
+        reap(&w, view, &|| false).map(drop)
+    })?
 }
 
 /// C: `bch2_resume_logged_ops()`.
 fn resume_logged_ops(m: &mut Recovery) -> Result {
     let view = m.view.as_ref().ok_or(Error::ReadOnly)?;
-    resume_operations(m.engine()?, view)
+    let engine = m.engine()?;
+    m.tasks.call(|| resume_operations(engine, view))?
 }
 
 /// C: `bch2_delete_dead_inodes()`.
 fn delete_dead_inodes(m: &mut Recovery) -> Result {
-    remove_dead(&Changes {
+    let changes = Changes {
         view: m.view.as_ref().ok_or(Error::ReadOnly)?,
         engine: m.engine()?,
         numbers: &m.numbers,
-    })
+    };
+    m.tasks.call(|| remove_dead(&changes))?
 }
 
 /// Removes inodes that nobody has a name or an open file of.

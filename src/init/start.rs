@@ -255,7 +255,8 @@ impl Filesystem {
                 copygc.start(rw, view)?;
                 reaper.start(rw, view)?;
             }
-            (Some(rw), Access::Read) => rw.stop(view.sb())?,
+            // What is written back may change the pointers to nodes.
+            (Some(rw), Access::Read) => m.tasks.call(|| rw.stop(view.sb()))??,
             (None, _) => (),
         }
         Ok((copygc, reaper))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-# guest: uml? 600
+# guest: uml 600
 # guest: uml-debug? 900
 # guest: stock? 600
 """One of three devices is missing, after a crash or not: with one or two copies of metadata and of data,
