@@ -59,7 +59,8 @@ use crate::{
 };
 use core::sync::atomic::{
     AtomicBool,
-    AtomicU64, //
+    AtomicU64,
+    AtomicU8, //
 };
 
 /// A device and its own superblock.
@@ -165,7 +166,7 @@ fn place(candidates: Vec<Candidate>, sb: &Superblock, opts: &Opts) -> Result<Vec
             member,
             errors: IoErrors::default(),
             stats: DeviceStats::new(),
-            stopped: AtomicBool::new(false),
+            stopped: AtomicU8::new(0),
         });
     }
     Ok(slots)

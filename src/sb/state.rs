@@ -56,6 +56,7 @@ use core::{
     sync::atomic::{
         AtomicBool,
         AtomicU64,
+        AtomicU8,
         Ordering, //
     },
 };
@@ -77,8 +78,9 @@ pub struct Device {
     pub errors: IoErrors,
     /// What was read from it since the mount.
     pub stats: DeviceStats,
-    /// It was to be written at the mount, and is not any more.
-    pub(super) stopped: AtomicBool,
+    /// The number of what it is used for now, if it was to be written at the mount and is not any
+    /// more; else 0.
+    pub(super) stopped: AtomicU8,
 }
 
 impl Device {
@@ -87,14 +89,14 @@ impl Device {
     ///
     /// C: `bch2_dev_bad_or_evacuating()`.
     pub fn is_last_resort(&self) -> bool {
-        !matches!(self.member.state(), MemberState::RW | MemberState::RO)
+        !matches!(self.state(), MemberState::RW | MemberState::RO)
     }
 
     /// What it is used for now.
     pub fn state(&self) -> MemberState {
-        match self.is_stopped() {
-            true => MemberState::RO,
-            false => self.member.state(),
+        match self.stopped.load(Ordering::Acquire) {
+            0 => self.member.state(),
+            state => MemberState(state),
         }
     }
 
@@ -105,11 +107,11 @@ impl Device {
 
     /// Whether it [was stopped](SbState::stop_device) since the mount.
     pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+        self.stopped.load(Ordering::Acquire) != 0
     }
 
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+    pub(super) fn stop(&self, state: MemberState) {
+        self.stopped.store(state.0, Ordering::Release);
     }
 }
 

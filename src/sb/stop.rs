@@ -41,28 +41,36 @@ impl SbState {
         dev.is_writable() && failing.is_some_and(|ns| ns / NS_PER_SECOND >= most)
     }
 
-    /// Has nothing be written to `dev` any more but the superblock, which says that it is read-only
-    /// then. Whether that can be: all that is there has to be readable without the device, and
-    /// there have to be as many others to write to as are required. Of several who ask, all are
-    /// told the same.
+    /// Has nothing be written to `dev` any more but the superblock, which says what became of it:
+    /// it is read-only; or "failed", when it `lost` something, so that all else is read first.
+    /// Whether that can be: all that is there has to be readable without the device, and there
+    /// have to be as many others to write to as are required. Of several who ask, all are told the
+    /// same.
     ///
-    /// C: `__bch2_dev_set_state()` with `BCH_MEMBER_STATE_ro`, `bch2_dev_state_allowed()`.
-    pub fn stop_device(&self, dev: &Device, why: &str) -> Result<bool> {
+    /// C: `__bch2_dev_set_state()`, `bch2_dev_state_allowed()`.
+    pub fn stop_device(&self, dev: &Device, lost: bool) -> Result<bool> {
+        let (state, why) = match lost {
+            true => (
+                MemberState::EVACUATING,
+                "what was written to it may be lost",
+            ),
+            false => (MemberState::RO, "nothing can be written to it"),
+        };
         let (idx, mut is_stopped, mut is_new) = (dev.idx.0, false, false);
         self.change_super(|sb| {
             is_new = dev.is_writable();
             is_stopped = !is_new || self.can_do_without(sb, idx);
             is_new &= is_stopped;
             if is_new {
-                dev.stop();
-                sb.update_member(idx, |m| m.set_state(MemberState::RO));
+                dev.stop(state);
+                sb.update_member(idx, |m| m.set_state(state));
             }
             Ok(is_new)
         })?;
         let (name, on) = (self.name(), dev.bdev.name());
         match (is_stopped, is_new) {
             (true, false) => (),
-            (true, true) => pr_err!("{name}: {on}: {why}: it is read-only from now on"),
+            (true, true) => pr_err!("{name}: {on}: {why}: it is not written any more"),
             (false, _) => pr_err!("{name}: {on}: {why}, and the filesystem needs it"),
         }
         Ok(is_stopped)

@@ -267,7 +267,7 @@ impl Shared {
                 dev.errors.count_write(e);
                 let (name, on) = (self.st.name(), dev.bdev.name());
                 pr_err!("{name}: {on}: flush for journal entry {seq}: {e}");
-                if !self.stop_device(dev, "it lost what was written to it")? {
+                if !self.stop_device(dev, true)? {
                     return Err(Error::JournalFlushFailed);
                 }
             }
@@ -279,7 +279,7 @@ impl Shared {
     fn stop_failing(&self) -> Result {
         for dev in self.st.devices() {
             let fails = self.st.fails_for_long(dev);
-            if fails && !self.stop_device(dev, "nothing can be written to it")? {
+            if fails && !self.stop_device(dev, false)? {
                 return Err(Error::DeviceWritesFail);
             }
         }
@@ -288,8 +288,8 @@ impl Shared {
 
     /// Has nothing be written to a device any more, if the others are enough; whether they are.
     #[cold]
-    fn stop_device(&self, dev: &Device, why: &str) -> Result<bool> {
-        let is_stopped = self.st.stop_device(dev, why)?;
+    fn stop_device(&self, dev: &Device, lost: bool) -> Result<bool> {
+        let is_stopped = self.st.stop_device(dev, lost)?;
         if is_stopped {
             self.locked(|s| s.leave(&self.conf, dev.idx));
         }
