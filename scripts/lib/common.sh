@@ -49,6 +49,13 @@ step() {
 	say "    $name: $((SECONDS - start)) s"
 }
 
+# For cargo inside the root: the certificates that this machine trusts, which can be more than Debian's.
+trust_certificates() {
+	[ -f /etc/ssl/certs/ca-certificates.crt ] || return 0
+	cp /etc/ssl/certs/ca-certificates.crt "$CACHE/certificates.crt"
+	export CARGO_HTTP_CAINFO=$CACHE/certificates.crt
+}
+
 # key_of TEXT...: a short hash that names a cache entry after what it is made from.
 key_of() { printf '%s\n' "$@" | sha256sum | cut -c1-12; }
 

@@ -136,11 +136,7 @@ host_cargo() {
 
 # The cargo in the Debian root, which has the LLVM tools that go with it.
 root_cargo() {
-	# The certificates that this machine trusts, which can be more than Debian's.
-	if [ -f /etc/ssl/certs/ca-certificates.crt ]; then
-		cp /etc/ssl/certs/ca-certificates.crt "$CACHE/certificates.crt"
-		export CARGO_HTTP_CAINFO=$CACHE/certificates.crt
-	fi
+	trust_certificates
 	CARGO_HOME=$CACHE/cargo-home CARGO_TARGET_DIR=$CARGO_TARGET_DIR-root \
 		"$REPO/scripts/env" run -- sh -c 'cd "$1/tests/host" && shift && cargo "$@"' sh "$REPO" "$@"
 }
