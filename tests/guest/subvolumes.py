@@ -100,7 +100,7 @@ def children(path, room=4096):
             at = 0
             while at < used:
                 length, nr, flags, parent, sec, nsec, _ = struct.unpack_from('=IIIIQII', buf, at)
-                name = buf.raw[at + 40:at + length].split(b'\0')[0]
+                name = buf.raw[at + 32:at + length].split(b'\0')[0]
                 found.append((nr, flags, parent, sec + nsec / 10**9, os.fsdecode(name)))
                 at += length
     finally:
@@ -168,7 +168,7 @@ def lists(name):
             f.write(os.urandom(1 << 18))
         os.sync()
         want = ['dir/open/below/deep', 'shut/hidden', 'vol', 'vol-dir/snap']
-        for room in 80, 4096:
+        for room in 64, 4096:
             if paths(top, room) != want:
                 wrong.append(f'with room for {room} bytes: {paths(top, room)}')
         for of, has in (f'{top}/dir', want), (f'{top}/vol/data', ['inner']), (f'{top}/vol/inner', []):
@@ -177,6 +177,8 @@ def lists(name):
         if by_nobody(top) != ['dir/open/below/deep', 'vol', 'vol-dir/snap']:
             wrong.append(f'to nobody: {by_nobody(top)}')
         by_path = {c[4]: c for c in children(top)}
+        if wrong:
+            return wrong
         if (by_path['vol'][1:3], by_path['vol-dir/snap'][1:3]) != ((0, 0), (3, by_path['vol'][0])):
             wrong.append(f'flags and what they are made of: {by_path}')
         wrong += [f'{c}: made at that time?' for c in by_path.values() if abs(c[3] - time.time()) > 300]

@@ -53,7 +53,7 @@ use crate::{
 };
 
 /// Bytes of an entry of a list, without the path. C: `struct bch_ioctl_subvol_dirent`.
-const ENTRY_BYTES: usize = 40;
+const ENTRY_BYTES: usize = 32;
 /// Bytes of what is said of a node, and of that what was said of it at first.
 /// C: `struct bch_ioctl_snapshot_node_v2`, `struct bch_ioctl_snapshot_node`.
 const NODE_BYTES: u32 = 56;
