@@ -19,7 +19,10 @@ use super::{
     Bcachefs, //
 };
 use crate::{
-    env::Vec,
+    env::{
+        Box,
+        Vec, //
+    },
     error::Error,
     format::values::inode::{
         Inode,
@@ -202,13 +205,7 @@ impl Names for Bcachefs {
             }
             let done = changes.rename(side(&from), side(&to), mode, whiteout.as_ref(), now)?;
             if let Some((paid, new)) = paid {
-                let mut inode = Inode {
-                    uid: new.uid,
-                    gid: new.gid,
-                    ..Inode::default()
-                };
-                inode.project = done.old_dir.project;
-                let _ = paid.made(&inode);
+                paid_for_whiteout(paid, new, done.old_dir.project);
             }
             Ok(done)
         };
@@ -232,6 +229,19 @@ impl Names for Bcachefs {
     }
 }
 
+/// A whiteout was made in a directory of `project`.
+// Out of line: inodes are large, and the stack is small. An overlay takes a part of it, too.
+#[inline(never)]
+fn paid_for_whiteout(paid: Paid<'_>, new: &NewFile<'_>, project: u32) {
+    let inode = Inode {
+        uid: new.uid,
+        gid: new.gid,
+        project,
+        ..Inode::default()
+    };
+    let _ = paid.made(&inode);
+}
+
 /// Whether an inode may count for the project of a directory, unless it has one of its own.
 pub(super) fn may_get_project_of(
     inode: &INode<Bcachefs>,
@@ -245,7 +255,7 @@ pub(super) fn may_get_project_of(
 }
 
 /// The VFS gets to know that `inode` has lost a name in `dir`.
-pub(super) fn unlinked(dir: &INode<Bcachefs>, inode: &INode<Bcachefs>, mut done: Linked) {
+pub(super) fn unlinked(dir: &INode<Bcachefs>, inode: &INode<Bcachefs>, mut done: Box<Linked>) {
     committed(dir, &done.dir, done.at, Times::CONTENTS);
     if done.inode.is_subvol_root() {
         // All of the subvolume goes, and with it the root.

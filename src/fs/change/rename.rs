@@ -31,6 +31,7 @@ use crate::{
         inode_get,
         inode_put, //
     },
+    env::Box,
     error::{
         Error,
         Result, //
@@ -97,7 +98,7 @@ impl Changes<'_> {
         mode: Mode,
         whiteout: Option<&NewFile<'_>>,
         now: u64,
-    ) -> Result<Renamed> {
+    ) -> Result<Box<Renamed>> {
         loop {
             let (renamed, at) = self.run(Nodes::FromFree, |t| {
                 let (from, to) = (self.at(old.dir)?, self.at(new.dir)?);
@@ -113,14 +114,14 @@ impl Changes<'_> {
                 if let Some((inum, file)) = whiteout {
                     self.make(t, inum, (from, &mut done.old_dir), Some(old.name), file)?;
                 }
-                let others = done.new_dir.iter().chain(&done.other);
-                for inode in others.chain([&done.old_dir, &done.inode]) {
-                    inode_put(t, inode)?;
-                }
+                put_all(t, &done)?;
                 Ok(Some(done))
             })?;
             match renamed {
-                Some(renamed) => return Ok(Renamed { at, ..renamed }),
+                Some(mut renamed) => {
+                    renamed.at = at;
+                    return Ok(renamed);
+                }
                 None => self.numbers.search(&self.view.btrees)?,
             }
         }
@@ -134,15 +135,29 @@ impl Changes<'_> {
         (to, new_name): (At, &[u8]),
         mode: Mode,
         now: u64,
-    ) -> TransResult<Renamed> {
-        let old_dir = inode_get(t, self.view, from.file())?;
-        let new_dir = match from == to {
-            true => None,
-            false => Some(inode_get(t, self.view, to.file())?),
-        };
-        let is_same = new_dir.is_none();
-        let old_entries = Dir::of(self, from, &old_dir)?;
-        let new_entries = Dir::of(self, to, new_dir.as_ref().unwrap_or(&old_dir))?;
+    ) -> TransResult<Box<Renamed>> {
+        // Inodes are large, and the stack is small.
+        let mut done = Box::try_new(Renamed {
+            old_dir: Inode::default(),
+            new_dir: None,
+            inode: Inode::default(),
+            other: None,
+            at: Committed::default(),
+        })?;
+        let Renamed {
+            old_dir,
+            new_dir,
+            inode,
+            other,
+            ..
+        } = &mut *done;
+        *old_dir = inode_get(t, self.view, from.file())?;
+        let is_same = from == to;
+        if !is_same {
+            *new_dir = Some(inode_get(t, self.view, to.file())?);
+        }
+        let old_entries = Dir::of(self, from, old_dir)?;
+        let new_entries = Dir::of(self, to, new_dir.as_ref().unwrap_or(old_dir))?;
         let old = (&old_entries, old_name);
         let moved = self.move_entry(t, old, (&new_entries, new_name), is_same, mode)?;
         let Moved {
@@ -155,40 +170,32 @@ impl Changes<'_> {
             let snapshot = self.view.subvolume(id.subvol)?.snapshot;
             Ok(At { id, snapshot })
         };
-        let mut inode = inode_get(t, self.view, at(was.leads_to)?.file())?;
-        let mut other = match &had {
-            Some(entry) => Some(inode_get(t, self.view, at(entry.leads_to)?.file())?),
-            None => None,
-        };
+        *inode = inode_get(t, self.view, at(was.leads_to)?.file())?;
+        if let Some(entry) = &had {
+            *other = Some(inode_get(t, self.view, at(entry.leads_to)?.file())?);
+        }
         if from.id.subvol != to.id.subvol {
-            let mut both = [&inode].into_iter().chain(&other);
+            let mut both = [&*inode].into_iter().chain(&*other);
             if !both.all(Inode::is_subvol_root) {
                 return Err(Error::RenameOtherSubvolume.into());
             }
         }
-        move_root(t, &mut inode, to.id.subvol)?;
-        if let (Mode::Exchange, Some(other)) = (mode, &mut other) {
+        move_root(t, inode, to.id.subvol)?;
+        if let (Mode::Exchange, Some(other)) = (mode, &mut *other) {
             move_root(t, other, from.id.subvol)?;
         }
         (inode.dir, inode.dir_offset) = (to.id.inum, new_offset);
-        if let (Some(other), Some(had)) = (&mut other, &had) {
+        if let (Some(other), Some(had)) = (other, &had) {
             match mode {
                 Mode::Exchange => {
                     (other.dir, other.dir_offset) = (from.id.inum, old_offset);
                 }
                 _ => {
                     forget_place(other, to.id.inum, had.pos.offset);
-                    self.check_replaced(t, &inode, other, at(had.leads_to)?)?;
+                    self.check_replaced(t, inode, other, at(had.leads_to)?)?;
                 }
             }
         }
-        let mut done = Renamed {
-            old_dir,
-            new_dir,
-            inode,
-            other,
-            at: Committed::default(),
-        };
         settle(&mut done, mode, now)?;
         Ok(done)
     }
@@ -275,6 +282,16 @@ fn move_root(t: &mut Trans<'_>, inode: &mut Inode, above: u32) -> TransResult {
     if inode.is_subvol_root() && inode.parent_subvol != above {
         move_subvolume(t, inode.subvol, above)?;
         inode.parent_subvol = above;
+    }
+    Ok(())
+}
+
+/// Stages all inodes.
+#[inline(never)]
+fn put_all(t: &mut Trans<'_>, done: &Renamed) -> TransResult {
+    let others = done.new_dir.iter().chain(&done.other);
+    for inode in others.chain([&done.old_dir, &done.inode]) {
+        inode_put(t, inode)?;
     }
     Ok(())
 }

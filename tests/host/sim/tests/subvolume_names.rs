@@ -17,6 +17,7 @@ use engine::{
 };
 use sim::{
     check::check_derived,
+    env::Box,
     error::Error,
     format::values::{
         inode::ROOT_INUM,
@@ -67,7 +68,7 @@ fn rename(
     old: (SubvolInum, &[u8]),
     new: (SubvolInum, &[u8]),
     mode: Mode,
-) -> Result<Renamed, Error> {
+) -> Result<Box<Renamed>, Error> {
     let side = |(dir, name)| Side { dir, name };
     c.rename(side(old), side(new), mode, None, 2)
 }
