@@ -42,6 +42,7 @@ void bch_rs_mmap_prepare(struct vm_area_desc *desc,
 
 void bch_rs_note_error(struct inode *inode, u64 pos, u64 len, int error);
 void bch_rs_add_sectors(struct inode *inode, s64 sectors);
+void bch_rs_set_longer(struct inode *inode, loff_t size);
 void bch_rs_release_always(struct address_space *mapping);
 void bch_rs_stable_writes(struct address_space *mapping);
 bool bch_rs_folio_may_be_pinned(struct folio *folio);

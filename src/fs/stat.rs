@@ -96,8 +96,8 @@ const FLAG_NUMBERS: [(InodeFlags, u32); 5] = [
     (InodeFlags::NODUMP, 0x40),
     (InodeFlags::NOATIME, 0x80),
 ];
-/// C: `FS_CASEFOLD_FL`.
-const FLAG_CASEFOLD: u32 = 0x4000_0000;
+/// Says that names in a directory are compared without case. C: `FS_CASEFOLD_FL`.
+pub const FLAG_CASEFOLD: u32 = 0x4000_0000;
 
 /// The flags of an inode that user space knows, numbered its way; `folds_case` is one that may come
 /// from the filesystem.

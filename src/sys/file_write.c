@@ -162,6 +162,18 @@ void bch_rs_add_sectors(struct inode *inode, s64 sectors)
 	spin_unlock(&inode->i_lock);
 }
 
+/*
+ * The file is longer. What a mapping has put behind the old end, in the page with it, is not to show.
+ * The inode is locked.
+ */
+void bch_rs_set_longer(struct inode *inode, loff_t size)
+{
+	loff_t old = i_size_read(inode);
+
+	i_size_write(inode, size);
+	pagecache_isize_extended(inode, old, size);
+}
+
 void bch_rs_release_always(struct address_space *mapping)
 {
 	mapping_set_release_always(mapping);

@@ -27,13 +27,15 @@ use crate::{
         change::Flags,
         stat::{
             flags_of_user,
-            flags_of_user_x, //
+            flags_of_user_x,
+            FLAG_CASEFOLD, //
         },
     },
     sys::fs::{
         set_size,
         AclEntry,
         AclKind,
+        Attributes as _,
         Changeable,
         FileFlags,
         INode,
@@ -81,14 +83,13 @@ impl Changeable for Bcachefs {
     }
 
     fn resize(inode: &INode<Self>, size: u64) -> Result {
-        match size == inode.size() {
-            true => Ok(()),
-            false => set_size(inode, size),
-        }
+        set_size(inode, size)
     }
 
     fn set_flags(inode: &INode<Self>, new: &FileFlags, plain: bool) -> Result {
         let (on, project) = match plain {
+            // Whether case counts can not be changed.
+            true if (new.flags ^ Self::flags(inode).flags) & FLAG_CASEFOLD != 0 => (None, None),
             true => (flags_of_user(new.flags), None),
             false => {
                 let (on, is_set) = flags_of_user_x(new.xflags);

@@ -34,6 +34,7 @@ STEPS = int(os.environ.get('BCACHEFS_RS_STEPS', 400))
 RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
 FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 SYNC, IMMUTABLE, APPEND, NODUMP, NOATIME = 0x8, 0x10, 0x20, 0x40, 0x80
+CASEFOLD = 0x40000000
 AT_FDCWD, AT_SYMLINK_FOLLOW = -100, 0x400
 # A list of a file for its owner, user 1000, the group, a mask and others.
 ACL = struct.pack('<I' + 'HHI' * 5, 2, 1, 6, 0xffffffff, 2, 4, 1000, 4, 4, 0xffffffff, 16, 6, 0xffffffff,
@@ -434,6 +435,7 @@ def errors(name):
             wrong += fails(errno.ERANGE, os.setxattr, f'{d}/f', 'user.x', b'x' * 3000)
             wrong += fails(errno.ENODATA, os.removexattr, f'{d}/f', 'user.y')
             wrong += fails(errno.EOPNOTSUPP, set_flags, f'{d}/f', 1)
+            wrong += fails(errno.EOPNOTSUPP, set_flags, d, CASEFOLD)
             set_flags(f'{d}/f', IMMUTABLE)
             for what in (os.unlink, lambda p: os.rename(p, p + 'x'), lambda p: os.chmod(p, 0),
                          lambda p: os.link(p, p + 'x'), lambda p: os.setxattr(p, 'user.z', b'')):
@@ -518,6 +520,15 @@ def times(name):
         os.utime(d, ns=(1234567891, 9876543219))
         with open(f'{d}/f', 'x') as f:
             f.close()
+        for size in 5000, 100, 0:
+            # By the name: nobody but the filesystem sees whether the size is another one.
+            os.utime(f'{d}/f', ns=(1, 1))
+            last = os.stat(f'{d}/f').st_ctime_ns
+            time.sleep(0.02)
+            os.truncate(f'{d}/f', size)
+            s = os.stat(f'{d}/f')
+            if s.st_mtime_ns == 1 or s.st_ctime_ns <= last:
+                wrong.append(f'cut to {size} bytes: {s}')
         os.utime(d, ns=(1234567891, 9876543219))
         os.listdir(d)
         before = os.stat(d)
@@ -527,6 +538,55 @@ def times(name):
         if (before.st_atime_ns, before.st_mtime_ns, before.st_ctime_ns) != \
                 (after.st_atime_ns, after.st_mtime_ns, after.st_ctime_ns):
             wrong.append(f'before {before}, after {after}')
+        wrong += fsck(dev.devices)
+    return wrong
+
+
+def overlaid(name):
+    """What overlayfs puts on the filesystem, whose functions it calls with a part of the stack in use."""
+    files, wrong = files_of(name), []
+    if 'overlay' not in open('/proc/filesystems').read() and subprocess.call(['modprobe', '-q', 'overlay']):
+        raise common.Skip('no overlayfs')
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        top, merged = common.MNT, common.WORK + '/merged'
+        try:
+            for d in 'lower/dir/sub', 'upper', 'work':
+                os.makedirs(f'{top}/{d}')
+            os.makedirs(merged, exist_ok=True)
+            for path in [f'{top}/lower/f{i}' for i in range(5)] + [f'{top}/lower/dir/f', f'{top}/lower/dir/sub/f']:
+                with open(path, 'w', encoding='ascii') as f:
+                    f.write('lower' * 1000)
+            options = f'lowerdir={top}/lower,upperdir={top}/upper,workdir={top}/work,redirect_dir=on,metacopy=on,index=on'
+            if common.libc.mount(b'overlay', os.fsencode(merged), b'overlay', 0, options.encode()):
+                return [f'mounting an overlay: {os.strerror(ctypes.get_errno())}']
+            try:
+                os.unlink(f'{merged}/f0')
+                with open(f'{merged}/f1', 'w', encoding='ascii') as f:
+                    f.write('new')
+                os.rename(f'{merged}/f2', f'{merged}/f9')
+                os.chmod(f'{merged}/f3', 0o600)
+                os.chmod(f'{merged}/dir/sub', 0o711)
+                os.link(f'{merged}/f4', f'{merged}/dir/sub/link')
+                os.rename(f'{merged}/dir/sub', f'{merged}/moved')
+                os.unlink(f'{merged}/dir/f')
+                os.rmdir(f'{merged}/dir')
+                os.mkdir(f'{merged}/dir')
+                os.setxattr(f'{merged}/dir', 'user.x', b'y')
+                os.close(os.open(merged, os.O_TMPFILE | os.O_RDWR))
+                found = {d: sorted(os.listdir(f'{merged}/{d}')) for d in ('', 'dir', 'moved')}
+                want = {'': ['dir', 'f1', 'f3', 'f4', 'f9', 'moved'], 'dir': [], 'moved': ['f', 'link']}
+                if found != want:
+                    wrong.append(f'in the overlay: {found}')
+                with open(f'{merged}/f9', encoding='ascii') as f:
+                    wrong += [] if f.read() == 'lower' * 1000 else ['what has another name is another file']
+            finally:
+                common.umount(merged)
+            upper = os.lstat(f'{top}/upper/f0')
+            if not stat.S_ISCHR(upper.st_mode) or upper.st_rdev:
+                wrong.append(f'a whiteout: {upper}')
+        finally:
+            umount()
         wrong += fsck(dev.devices)
     return wrong
 
@@ -671,7 +731,8 @@ def main():
     tests = [(f'{name}: random operations of four processes', random_operations, name, seed)
              for name in ('fresh', 'v113-tree', 'v113-snap')]
     tests += [('errors', errors, 'fresh'), ('access control lists', lists, 'fresh'), ('times', times, 'fresh'),
-              ('files that are open without a name', open_and_gone, 'fresh'),
+              ('overlayfs', overlaid, 'fresh'),
+             ('files that are open without a name', open_and_gone, 'fresh'),
               ('filled', filled, 'full'),
               ('snapshots that are read-only', read_only_subvolumes, 'v113-snap')]
     tap.check_each(log, [t for t in tests if os.environ.get('ONLY', '') in t[0]], SECONDS)

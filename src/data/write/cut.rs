@@ -83,11 +83,11 @@ fn begin(
     let entered = view.gate.enter();
     let file = latest(view, file)?;
     let mut inode = inode_get(t, view, file)?;
-    let shrinks = note.new_size < inode.size;
+    let (shrinks, grows) = (note.new_size < inode.size, note.new_size > inode.size);
     inode.size = note.new_size;
     let mut at = None;
-    // Space can be allocated behind the end.
-    if shrinks || has_extent_behind(t, view, file, note.new_size)? {
+    // Space can be allocated behind the end, and stays when that goes there.
+    if shrinks || !grows && has_extent_behind(t, view, file, note.new_size)? {
         at = Some(logged::add(t, KeyType::LOGGED_OP_TRUNCATE, &note.encode())?);
     }
     inode_put(t, &inode)?;

@@ -115,10 +115,16 @@ unsafe fn set_attributes<T: Complete>(
         check(bindings::setattr_prepare(idmap, dentry, attr))?;
         let inode = (*dentry).d_inode;
         if (*attr).ia_valid & bindings::ATTR_SIZE != 0 {
-            T::resize(
-                INode::<T>::from_raw(inode),
-                num::u64_of_bits((*attr).ia_size),
-            )?;
+            let (file, size) = (INode::<T>::from_raw(inode), (*attr).ia_size);
+            let is_other = file.size() != num::u64_of_bits(size);
+            // truncate(2) leaves it to the filesystem to see whether anything changes.
+            if is_other {
+                (*attr).ia_valid |= bindings::ATTR_MTIME | bindings::ATTR_CTIME;
+            }
+            // Space can be allocated behind the end, which goes.
+            if is_other || (*inode).i_blocks != 0 {
+                T::resize(file, num::u64_of_bits(size))?;
+            }
         }
         let mut given = pin_init::zeroed();
         bindings::bch_rs_attr_values(idmap, inode, attr, &mut given);

@@ -127,7 +127,7 @@ pub(super) unsafe fn write<T: FileWrite>(
             unsafe {
                 bindings::bch_rs_direct_done(iocb, num::i64_of_bits(pos), len);
                 if end > inode.size() {
-                    bindings::i_size_write(inode.as_ptr(), num::i64_of_bits(end));
+                    bindings::bch_rs_set_longer(inode.as_ptr(), num::i64_of_bits(end));
                 }
                 (*iocb).ki_pos = num::i64_of_bits(end);
             }

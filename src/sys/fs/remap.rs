@@ -46,7 +46,7 @@ pub(super) unsafe extern "C" fn remap_file_range<T: FileWrite>(
     // SAFETY: As above.
     unsafe {
         if done.is_ok() && end > target.size() {
-            bindings::i_size_write(target.as_ptr(), num::i64_of_bits(end));
+            bindings::bch_rs_set_longer(target.as_ptr(), num::i64_of_bits(end));
         }
         bindings::bch_rs_remap_end(from, to);
     }

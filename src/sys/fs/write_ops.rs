@@ -271,7 +271,7 @@ fn allocate_locked<T: FileWrite>(
     }
     if grows {
         // SAFETY: The inode is ours, and locked.
-        unsafe { bindings::i_size_write(inode.as_ptr(), num::i64_of_bits(end)) };
+        unsafe { bindings::bch_rs_set_longer(inode.as_ptr(), num::i64_of_bits(end)) };
     }
     Ok(())
 }
