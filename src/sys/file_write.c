@@ -163,8 +163,8 @@ void bch_rs_add_sectors(struct inode *inode, s64 sectors)
 }
 
 /*
- * The file is longer. What a mapping has put behind the old end, in the page with it, is not to show.
- * The inode is locked.
+ * The file is longer. What a mapping has put behind the old end, in the page
+ * with it, is not to show. The inode is locked.
  */
 void bch_rs_set_longer(struct inode *inode, loff_t size)
 {
