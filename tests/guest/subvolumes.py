@@ -196,14 +196,14 @@ def lists(name):
         if len(nodes) != 3 or held.keys() != {0, by_path['vol'][0], by_path['vol-dir/snap'][0]} \
                 or held[0] < 2048 or not 512 <= held[by_path['vol'][0]] < 1024 or held[by_path['vol-dir/snap'][0]] > 64:
             wrong.append(f'nodes of the tree: {nodes}')
-        os.rename(f'{top}/vol', f'{top}/dir/moved')
+        os.rename(f'{top}/dir/open/below/deep', f'{top}/dir/moved')
         destroy(f'{top}/shut/hidden')
-        want = ['dir/moved', 'dir/open/below/deep', 'vol-dir/snap']
-        if paths(top) != want or path_of(inner[0]) != 'dir/moved/inner':
+        want = ['dir/moved', 'vol', 'vol-dir/snap']
+        if paths(top) != want or path_of(by_path['dir/open/below/deep'][0]) != 'dir/moved':
             wrong.append(f'after changes: {paths(top)}')
         umount()
         with Mounted(dev.source):
-            if paths(top) != want or path_of(inner[0]) != 'dir/moved/inner':
+            if paths(top) != want or path_of(inner[0]) != 'vol/inner':
                 wrong.append(f'mounted again: {paths(top)}')
         wrong += fsck(dev.devices)
     return wrong
