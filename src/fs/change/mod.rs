@@ -116,6 +116,17 @@ enum Nodes {
     FromReserve,
 }
 
+/// Has `f` stage its updates. Out of line: what that takes of the stack is needed for the commit.
+#[inline(never)]
+fn stage<T>(
+    f: &mut impl FnMut(&mut Trans<'_>) -> TransResult<T>,
+    t: &mut Trans<'_>,
+    to: &mut Option<T>,
+) -> TransResult {
+    *to = Some(f(t)?);
+    Ok(())
+}
+
 impl Changes<'_> {
     /// An inode that is going to be changed. [`Error::SubvolumeReadOnly`] when its subvolume is not
     /// to be.
@@ -146,16 +157,18 @@ impl Changes<'_> {
     ) -> Result<(T, Committed)> {
         // Freeing memory could otherwise end in removing inodes, here.
         let _scope = NoFs::enter();
-        self.engine.run(Watermark::Normal, |t| {
+        let mut value = None;
+        let at = self.engine.run(Watermark::Normal, |t| {
             let entered = self.view.gate.enter();
             if matches!(nodes, Nodes::FromReserve) {
                 t.use_reserve();
             }
-            let value = f(t)?;
+            stage(&mut f, t, &mut value)?;
             self.view.gate.check(entered)?;
             t.commit()?;
-            Ok((value, t.committed()))
-        })
+            Ok(t.committed())
+        })?;
+        value.map(|value| (value, at)).ok_or(Error::NoEntry)
     }
 
     /// Changes an inode.
