@@ -20,6 +20,7 @@ struct writeback_control;
 
 ssize_t bch_rs_write_start(struct kiocb *iocb, struct iov_iter *from);
 void bch_rs_write_end(struct inode *inode);
+int bch_rs_sync_inode(struct inode *inode, bool data_only);
 ssize_t bch_rs_write_sync(struct kiocb *iocb, ssize_t count);
 ssize_t bch_rs_write_back_part(struct kiocb *iocb, ssize_t count);
 int bch_rs_direct_start(struct kiocb *iocb, size_t count);
@@ -40,6 +41,8 @@ vm_fault_t bch_rs_page_mkwrite(struct vm_fault *vmf, const struct iomap_ops *ops
 void bch_rs_mmap_prepare(struct vm_area_desc *desc,
 			 const struct vm_operations_struct *ops);
 
+unsigned long bch_rs_end_folios_start(void);
+void bch_rs_end_folios_end(unsigned long flags);
 void bch_rs_note_error(struct inode *inode, u64 pos, u64 len, int error);
 void bch_rs_add_sectors(struct inode *inode, s64 sectors);
 void bch_rs_set_longer(struct inode *inode, loff_t size);

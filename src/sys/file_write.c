@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <linux/fserror.h>
 #include <linux/iomap.h>
+#include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/uio.h>
@@ -41,6 +42,17 @@ ssize_t bch_rs_write_start(struct kiocb *iocb, struct iov_iter *from)
 void bch_rs_write_end(struct inode *inode)
 {
 	inode_unlock(inode);
+}
+
+/*
+ * Has the inode written, as far as that has to be for the data to be found: size and place are
+ * written with the data, so times alone can wait.
+ */
+int bch_rs_sync_inode(struct inode *inode, bool data_only)
+{
+	if (data_only && !(inode_state_read_once(inode) & I_DIRTY_DATASYNC))
+		return 0;
+	return sync_inode_metadata(inode, 1);
 }
 
 ssize_t bch_rs_write_sync(struct kiocb *iocb, ssize_t count)
@@ -146,6 +158,25 @@ void bch_rs_mmap_prepare(struct vm_area_desc *desc,
 {
 	file_accessed(desc->file);
 	desc->vm_ops = ops;
+}
+
+/*
+ * Many folios whose writeback ends: as in the completion of a bio, interrupts are off meanwhile, and
+ * not switched for each thing that is counted.
+ */
+unsigned long bch_rs_end_folios_start(void)
+{
+	unsigned long flags = 0;
+
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		local_irq_save(flags);
+	return flags;
+}
+
+void bch_rs_end_folios_end(unsigned long flags)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		local_irq_restore(flags);
 }
 
 void bch_rs_note_error(struct inode *inode, u64 pos, u64 len, int error)

@@ -31,6 +31,11 @@ use core::{
 /// waits for all.
 const SCATTERED_BYTES: usize = 128 << 10;
 
+/// How many folios end their writeback at a time, while there are no interrupts.
+const END_TOGETHER: usize = 32;
+/// When a run that is contiguous has as many parts, there will be more of the size.
+const PARTS_FEW: usize = 8;
+
 /// A range of a folio under writeback.
 struct Part {
     /// Its first byte in the file.
@@ -182,9 +187,15 @@ impl<T: FileWrite> DirtyRun<T> {
                 skip = skip.saturating_add(len.max(1));
             }
         }
-        for part in core::mem::take(&mut self.parts) {
-            // SAFETY: By the type invariant iomap waits for just this.
-            unsafe { bindings::iomap_finish_folio_write(inode, part.folio.as_ptr(), part.len) };
+        for some in core::mem::take(&mut self.parts).chunks(END_TOGETHER) {
+            // SAFETY: By the type invariant iomap waits for just these; it does not sleep.
+            unsafe {
+                let flags = bindings::bch_rs_end_folios_start();
+                for part in some {
+                    bindings::iomap_finish_folio_write(inode, part.folio.as_ptr(), part.len);
+                }
+                bindings::bch_rs_end_folios_end(flags);
+            }
         }
     }
 }
@@ -327,6 +338,10 @@ impl<T: FileWrite> DirtyRun<T> {
 
     fn push(&mut self, part: Part) -> Result {
         let (len, goes_on) = (part.len, self.goes_on_with(&part));
+        if self.parts.len() == PARTS_FEW && self.is_contiguous && goes_on {
+            let left = T::RUN_BYTES.saturating_sub(self.len);
+            self.parts.reserve(left.div_ceil(len.max(1)))?;
+        }
         self.parts.push(part)?;
         self.len = self.len.saturating_add(len);
         self.is_contiguous &= goes_on;

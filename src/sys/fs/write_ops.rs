@@ -182,7 +182,7 @@ pub(super) unsafe extern "C" fn fsync<T: FileWrite>(
     file: *mut bindings::file,
     start: bindings::loff_t,
     end: bindings::loff_t,
-    _data_only: c_int,
+    data_only: c_int,
 ) -> c_int {
     // SAFETY: By the function's contract.
     unsafe {
@@ -191,7 +191,7 @@ pub(super) unsafe extern "C" fn fsync<T: FileWrite>(
             return ret;
         }
         let inode = INode::<T>::from_raw((*file).f_inode);
-        let ret = bindings::sync_inode_metadata(inode.as_ptr(), 1);
+        let ret = bindings::bch_rs_sync_inode(inode.as_ptr(), data_only != 0);
         match ret {
             0 => returned(T::sync_data(inode)),
             e => e,
