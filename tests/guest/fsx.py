@@ -18,7 +18,7 @@ import rw
 import stress
 from common import Log, Loop, Tap, mount, umount
 
-OPERATIONS, SEED = 800, 1
+OPERATIONS, SEED = 400, 1
 # MiB of each device, how they are formatted, how they are mounted.
 FILESYSTEMS = {
     'blocks of 512 bytes': ((128,), '--block_size=512 --btree_node_size=16k --bucket=128k DEV', ''),
