@@ -44,6 +44,7 @@ use crate::{
     },
     error::{
         self,
+        Class,
         Error, //
     },
     init::Filesystem,
@@ -199,6 +200,18 @@ impl Default for RunReserved {
     }
 }
 
+/// The block that space ends before which fallocate(2) has set aside at the block `first`.
+fn set_aside_until(inode: &INode<Bcachefs>, first: u64, blocks: &Blocks) -> Result<u64> {
+    // Freeing memory could otherwise end in removing inodes, here.
+    let _scope = NoFs::enter();
+    let (engine, view) = (engine_of(inode)?, &inode.sb().data().fs.view);
+    let per_block = blocks.bytes / SECTOR;
+    let at = first.saturating_mul(per_block);
+    let until = write::set_aside_until(engine, view, file_id(inode), at);
+    let until = until.map_err(|e| reported("looking for space", inode.ino(), e))?;
+    Ok(div(until, per_block))
+}
+
 /// Reserves space for all copies of so many bytes.
 fn reserve_now(inode: &INode<Bcachefs>, bytes: usize) -> Result<Reserved> {
     let st = inode.sb().data().fs.view.sb();
@@ -233,8 +246,18 @@ impl FileWrite for Bcachefs {
         }
         let end = charge::reserve(inode, pos, end)?;
         let (_, last) = blocks.around(pos, end);
-        let reserved = dirty.reserve(space, first, last, blocks.sectors);
-        let last = reserved.map_err(errno)?;
+        let last = match dirty.reserve(space, first, last, blocks.sectors) {
+            Ok(last) => last,
+            Err(e) => {
+                // What was set aside for it is in use already.
+                let last = last.min(set_aside_until(inode, first, &blocks)?);
+                if last <= first || e.class() != Class::NoSpace {
+                    return Err(errno(e));
+                }
+                let done = dirty.reserve_anyway(space, first, last, blocks.sectors);
+                done.map(|()| last).map_err(errno)?
+            }
+        };
         Ok(end.min(last.saturating_mul(blocks.bytes)))
     }
 

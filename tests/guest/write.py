@@ -549,6 +549,40 @@ def kept_behind(name):
     return wrong
 
 
+def set_aside(name):
+    """What fallocate(2) has set aside can be written when nothing else can be any more."""
+    files, wrong = common.unpack(name), []
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        s = os.statvfs(common.MNT)
+        nr, piece = (s.f_bavail * s.f_frsize // 3) >> 20, os.urandom(1 << 20)
+        fd = os.open(f'{common.MNT}/set-aside', os.O_RDWR | os.O_CREAT)
+        rest = os.open(f'{common.MNT}/rest', os.O_RDWR | os.O_CREAT)
+        fallocate(fd, KEEP_SIZE, 0, nr << 20)
+        try:
+            while True:
+                os.write(rest, piece)
+        except OSError as x:
+            wrong += [] if x.errno == errno.ENOSPC else [f'the rest: {x}']
+        os.fsync(rest)
+        try:
+            for i in range(nr):
+                if os.pwrite(fd, piece, i << 20) != len(piece):
+                    wrong.append(f'MiB {i} of {nr}: not all was written')
+                if i % 8 == 0:
+                    os.fsync(fd)
+            os.fsync(fd)
+        except OSError as x:
+            wrong.append(f'MiB {i} of {nr}: {x}')
+        os.close(fd)
+        os.close(rest)
+        umount()
+        with Mounted(dev.source), open(f'{common.MNT}/set-aside', 'rb') as f:
+            wrong += [f'MiB {i} differs' for i in range(nr) if f.read(1 << 20) != piece][:3]
+        wrong += rw.fsck(dev.devices)
+    return wrong
+
+
 def queued(name, nr):
     """Direct writes of nr MiB at once, which is more than is copied at a time, in front of an end of the file
     that is not on disk yet. They are safe when the journal is, and then it has the file as long as they are."""
@@ -815,6 +849,7 @@ def main():
     tests += [(f'{n}: ends that are gone before they are written', end_without_data, n) for n in IMAGES[:1]]
     tests += [(f'{n}: what is behind the end does not show', behind_the_end, n) for n in (IMAGES[0], 'v113-block512')]
     tests += [(f'{n}: space behind the end', kept_behind, n) for n in (IMAGES[0], 'v113-block512')]
+    tests += [(f'{n}: space that was set aside', set_aside, n) for n in IMAGES[:1]]
     tests += [('v113-snap: a snapshot that is read-only', read_only_snapshot, 'v113-snap')]
     tests += [('v113-threedev: direct writes that are queued', queued, 'v113-threedev', 36)]
     tests += [(f'{n}: small files, seed {seed}', small, n, seed, 60) for n in

@@ -53,7 +53,8 @@ pub use space::{
     allocate,
     each_unallocated,
     nr_unallocated,
-    punch, //
+    punch,
+    set_aside_until, //
 };
 pub use squeeze::Compression;
 pub use start::{

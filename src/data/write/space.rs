@@ -19,7 +19,8 @@ use crate::{
     error::Result,
     format::{
         bpos::Bpos,
-        btree_id::BtreeId, //
+        btree_id::BtreeId,
+        key_type::KeyType, //
     },
     journal::live::Watermark,
     snapshots::View,
@@ -41,6 +42,22 @@ fn next_extent(
         let of = Bpos::new(file.inum, 0, view.latest(file.snapshot));
         let found = t.next_extent(BtreeId::EXTENTS, of, at, &view.table)?;
         Ok(found.map(|key| (key.k.start_offset(), key.k.p.offset)))
+    })
+}
+
+/// Where the space ends that is set aside at sector `at` of `file`, without data, and for nobody
+/// else: `at` when there is none.
+pub fn set_aside_until(engine: Engine<'_>, view: &View, file: FileId, at: u64) -> Result<u64> {
+    engine.run(Watermark::Normal, |t| -> TransResult<u64> {
+        let of = Bpos::new(file.inum, 0, view.latest(file.snapshot));
+        let found = t.next_extent(BtreeId::EXTENTS, of, at, &view.table)?;
+        let found = found.filter(|key| {
+            let k = &key.k;
+            k.key_type == KeyType::RESERVATION
+                && k.start_offset() <= at
+                && k.p.snapshot == of.snapshot
+        });
+        Ok(found.map_or(at, |key| key.k.p.offset))
     })
 }
 
