@@ -161,8 +161,8 @@ void bch_rs_mmap_prepare(struct vm_area_desc *desc,
 }
 
 /*
- * Many folios whose writeback ends: as in the completion of a bio, interrupts are off meanwhile, and
- * not switched for each thing that is counted.
+ * Many folios whose writeback ends: as in the completion of a bio, interrupts are off meanwhile,
+ * and not switched for each thing that is counted.
  */
 unsigned long bch_rs_end_folios_start(void)
 {
