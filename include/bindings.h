@@ -56,6 +56,7 @@
 
 /* What bindgen does not take for a constant. */
 const unsigned long BCH_CONST_SB_RDONLY = SB_RDONLY;
+const unsigned long BCH_CONST_SB_NOSEC = SB_NOSEC;
 const unsigned long BCH_CONST_SB_POSIXACL = SB_POSIXACL;
 const unsigned long BCH_CONST_SB_ACTIVE = SB_ACTIVE;
 const int BCH_CONST_ANY_CPU = WORK_CPU_UNBOUND;

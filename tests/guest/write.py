@@ -543,6 +543,27 @@ def kept_behind(name):
         is_there('cut', 1, 8)
         if os.pread(fd, 1000, 0) != bytes(100):
             wrong.append('it is not zeros')
+def privileges(name):
+    """Who writes to a file takes away what it gives to those who run it, also when it gave nothing before."""
+    files, wrong = common.unpack(name), []
+    capability = struct.pack('<5I', 0x02000001, 1 << 13, 0, 0, 0)
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        path = os.path.join(common.MNT, 'privileges')
+        fd = os.open(path, os.O_RDWR | os.O_CREAT)
+        for at in range(3):
+            for how in 'bit', 'capability', 'nothing':
+                if how == 'bit':
+                    os.chmod(path, 0o4755)
+                if how == 'capability':
+                    os.setxattr(path, 'security.capability', capability)
+                os.seteuid(1000)
+                os.pwrite(fd, b'x', at)
+                os.seteuid(0)
+                if os.stat(path).st_mode & stat.S_ISUID:
+                    wrong.append(f'write {at}, {how}: it runs as its owner')
+                if 'security.capability' in os.listxattr(path):
+                    wrong.append(f'write {at}, {how}: it has a capability')
         os.close(fd)
         umount()
         wrong += rw.fsck(dev.devices)
@@ -850,6 +871,7 @@ def main():
     tests += [(f'{n}: what is behind the end does not show', behind_the_end, n) for n in (IMAGES[0], 'v113-block512')]
     tests += [(f'{n}: space behind the end', kept_behind, n) for n in (IMAGES[0], 'v113-block512')]
     tests += [(f'{n}: space that was set aside', set_aside, n) for n in IMAGES[:1]]
+    tests += [(f'{n}: what a file gives to those who run it', privileges, n) for n in IMAGES[:1]]
     tests += [('v113-snap: a snapshot that is read-only', read_only_snapshot, 'v113-snap')]
     tests += [('v113-threedev: direct writes that are queued', queued, 'v113-threedev', 36)]
     tests += [(f'{n}: small files, seed {seed}', small, n, seed, 60) for n in

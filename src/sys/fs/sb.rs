@@ -188,6 +188,8 @@ pub(super) unsafe fn fill<T: Complete>(
         (*sb).s_xattr = super::xattr::table::<T>();
         (*sb).s_export_op = super::export::table::<T>().cast();
         super::quota::set_operations::<T>(sb);
+        // That a file has nothing which writing takes away is remembered, until that changes.
+        (*sb).s_flags |= bindings::SB_NOSEC;
         if params.read_only {
             (*sb).s_flags |= bindings::SB_RDONLY;
         }
