@@ -557,7 +557,8 @@ def overlaid(name):
             for path in [f'{top}/lower/f{i}' for i in range(5)] + [f'{top}/lower/dir/f', f'{top}/lower/dir/sub/f']:
                 with open(path, 'w', encoding='ascii') as f:
                     f.write('lower' * 1000)
-            options = f'lowerdir={top}/lower,upperdir={top}/upper,workdir={top}/work,redirect_dir=on,metacopy=on,index=on'
+            options = f'lowerdir={top}/lower,upperdir={top}/upper,workdir={top}/work,' \
+                'redirect_dir=on,metacopy=on,index=on'
             if common.libc.mount(b'overlay', os.fsencode(merged), b'overlay', 0, options.encode()):
                 return [f'mounting an overlay: {os.strerror(ctypes.get_errno())}']
             try:

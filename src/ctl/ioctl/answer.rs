@@ -21,6 +21,7 @@ use crate::{
         for_each_of_types,
         Capacity, //
     },
+    btree::flush_write_buffer,
     env::{
         num::{
             sat_u32,
@@ -105,6 +106,15 @@ impl Request {
     pub fn answer(&self, fs: &Filesystem, subvol: u32) -> Result<Answer> {
         let st = fs.view.sb();
         let mut value = Ok(0);
+        if matches!(
+            self.what,
+            What::FsUsage { .. }
+                | What::DevUsage(..)
+                | What::Accounting { .. }
+                | What::SnapshotTree(..)
+        ) {
+            bring_counters(fs);
+        }
         let bytes = match &self.what {
             What::Uuid => Bytes::new().put(&st.sb.user_uuid().0)?,
             What::FsUsage { room } => fs_usage(fs, *room)?,
@@ -152,6 +162,15 @@ impl Request {
             bytes,
             entries: Vec::new(),
         })
+    }
+}
+
+/// Brings what was counted since the last time to the btree that answers are read from.
+fn bring_counters(fs: &Filesystem) {
+    if let Ok(rw) = fs.read_write() {
+        let engine = rw.engine();
+        // What can not be brought is counted later.
+        let _ = flush_write_buffer(engine.btrees, engine.writer);
     }
 }
 
