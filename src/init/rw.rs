@@ -142,7 +142,9 @@ impl ReadWrite {
     /// Makes a filesystem that was never mounted, whose btrees are empty.
     pub(super) fn start_new(btrees: &Arc<Btrees>, from: &Start) -> Result<Self> {
         let this = Self::begin(btrees, from, |_| Ok(()))?;
-        let made = this.replay().and_then(|()| new::set_up(this.engine()));
+        // Who mounts has used much of his stack.
+        let make = || this.replay().and_then(|()| new::set_up(this.engine()));
+        let made = this.writer.on_own_stack(&make);
         match made {
             Ok(()) => Ok(this),
             Err(e) => Err(this.abandon(e)),

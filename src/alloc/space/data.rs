@@ -204,7 +204,7 @@ impl<'a> Engine<'a> {
                 Refusal::OpenBucketsEmpty => space.wait_for_closed(),
                 _ => {
                     gather_stranded(*self)
-                        || try_to_free(*self, Watermark::Normal)?
+                        || self.free_some(Watermark::Normal)?
                         || space.wait_for_copygc()
                         || hopeless.next().is_some() && space.wait_for_others(others)
                 }
@@ -241,13 +241,18 @@ impl<'a> Engine<'a> {
             if !refusal.can_wait() || attempts.next().is_none() {
                 return Err(refusal.error());
             }
-            if !try_to_free(*self, Watermark::BtreeCopyGc)? {
+            if !self.free_some(Watermark::BtreeCopyGc)? {
                 if watermark == Watermark::Btree {
                     return Err(refusal.error());
                 }
                 watermark = Watermark::Btree;
             }
         }
+    }
+
+    /// Makes buckets free, if there are some that can be. The caller has used much of his stack.
+    fn free_some(&self, watermark: Watermark) -> Result<bool> {
+        self.writer.on_own_stack(&|| try_to_free(*self, watermark))
     }
 
     /// Nothing is moved for a while: others may fill what buckets were taken for it.

@@ -104,6 +104,8 @@ pub struct Writer<H> {
     pub buffer: WriteBuffer,
     /// What replaces nodes runs here: it needs most of a stack.
     pub(in crate::btree) tasks: WorkQueue,
+    /// The same for what may have to change nodes, and wait for those tasks.
+    outer_tasks: WorkQueue,
     /// Held by who replaces nodes: one at a time.
     pub(in crate::btree) interior: Mutex<()>,
     /// Woken when a node can be changed again, or when its write has ended.
@@ -118,6 +120,7 @@ impl<H: Hooks> Writer<H> {
             hooks,
             buffer: WriteBuffer::try_new()?,
             tasks: WorkQueue::try_new(c"bcachefs-nodes")?,
+            outer_tasks: WorkQueue::try_new(c"bcachefs-space")?,
             interior: Mutex::try_new(())?,
             settled: WaitQueue::new(),
         })
@@ -125,6 +128,12 @@ impl<H: Hooks> Writer<H> {
 }
 
 impl<H> Writer<H> {
+    /// Runs `f` on a stack of its own, or else, for want of memory, on the caller's. The caller
+    /// must hold nothing that `f` waits for.
+    pub fn on_own_stack<R: Send>(&self, f: &(impl Fn() -> R + Sync)) -> R {
+        self.outer_tasks.call(f).unwrap_or_else(|_| f())
+    }
+
     /// As long as what is returned exists, no node is replaced, and so nothing changes in what
     /// nodes mean for space. The holder must not change anything.
     pub fn hold_nodes(&self) -> MutexGuard<'_, ()> {
