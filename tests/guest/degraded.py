@@ -91,6 +91,8 @@ def written():
 def one(files, missing, option, flags, whole, crashed):
     """A mount without a device: the outcome, and what is wrong."""
     some, log, wrong = files[:missing] + files[missing + 1:], Log(), []
+    # That option goes without journal entries that are missing, and shows what was before.
+    gone_too = crashed and 'errors=continue' in option
     outcome, start = 'works', time.monotonic()
     with Loop(some) as dev:
         try:
@@ -98,14 +100,14 @@ def one(files, missing, option, flags, whole, crashed):
                 mount(dev.source, option, flags=flags)
         except OSError as x:
             outcome = errno.errorcode[x.errno]
-            if x.errno not in REFUSALS:
+            # The root can be among what is not known any more.
+            if x.errno not in REFUSALS + (errno.ENOENT,) * gone_too:
                 wrong.append(f'{x} is no errno for it')
             if not own(log.take()):
                 wrong.append('nothing was said')
         else:
             with Limit(SECONDS):
-                # That option goes without journal entries that are missing, and shows what was before.
-                wrong += files_are_wrong(whole, crashed and 'errors=continue' in option)
+                wrong += files_are_wrong(whole, gone_too)
                 if not flags:
                     outcome += ', writes' if written() else ', does not write'
                 umount()
