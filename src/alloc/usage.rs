@@ -122,16 +122,11 @@ impl Capacity {
     pub fn of(st: &SbState, gc_percent: u64) -> Self {
         let node_sectors = u64::from(st.sb.node_sectors());
         let (mut capacity, mut reserved) = (0u64, 0u64);
-        for member in st
-            .sb
-            .members()
-            .zip(0..)
-            .filter(|(m, idx)| {
-                let stopped = st.dev(DevIdx(*idx)).is_some_and(Device::is_stopped);
-                m.is_alive() && m.state() == MemberState::RW && !stopped
-            })
-            .map(|(m, _)| m)
-        {
+        for (member, idx) in st.sb.members().zip(0..) {
+            let is_stopped = st.dev(DevIdx(idx)).is_some_and(Device::is_stopped);
+            if !member.is_alive() || member.state() != MemberState::RW || is_stopped {
+                continue;
+            }
             let bucket = u64::from(member.bucket_sectors());
             let nodes_per_bucket = div_or_zero(bucket, node_sectors).max(1);
             let buckets = div_round_up(NODE_RESERVE, nodes_per_bucket)

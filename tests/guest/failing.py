@@ -5,7 +5,6 @@
 # guest: stock? 600
 """A device dies while the filesystem is mounted. When all has another copy, who writes does not notice: the
 device is set read-only, and all is there without it. When not, writing ends, and the machine goes on."""
-import glob
 import hashlib
 import os
 import subprocess
@@ -13,6 +12,7 @@ import time
 
 import common
 import first
+import logwrites
 import sysfs
 from common import Limit, Log, Loop, Mounted, Skip, Tap, mount, own, umount
 from founding import Written
@@ -32,15 +32,12 @@ class Mortal:
         self.device, self.name = device, 'mortal'
 
     def __enter__(self):
-        with open(f'/sys/block/{os.path.basename(self.device)}/size', encoding='ascii') as f:
-            self.sectors = int(f.read())
+        self.sectors = logwrites.sectors_of(self.device)
         try:
             self.dmsetup('create', self.name, '--table', f'0 {self.sectors} linear {self.device} 0')
         except FileNotFoundError:
             raise Skip('no dmsetup') from None
-        # There may be nobody who makes a link with the name.
-        self.path = next('/dev/' + path.split('/')[3] for path in glob.glob('/sys/block/dm-*/dm/name')
-                         if open(path, encoding='ascii').read().strip() == self.name)
+        self.path = logwrites.mapped(self.name)
         return self
 
     def dmsetup(self, *args):

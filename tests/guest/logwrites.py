@@ -21,6 +21,17 @@ DM_TARGET_MSG, DM_IOCTL = 0xc138fd0e, struct.Struct('=3I 2I I i 3I Q 128s 129s 7
 DM_VERSION = 4, 0, 0
 
 
+def sectors_of(device):
+    with open(f'/sys/block/{os.path.basename(device)}/size', encoding='ascii') as f:
+        return int(f.read())
+
+
+def mapped(name):
+    """The path of the device mapper's device; there may be nobody who makes a link with the name."""
+    return next('/dev/' + path.split('/')[3] for path in glob.glob('/sys/block/dm-*/dm/name')
+                if open(path, encoding='ascii').read().strip() == name)
+
+
 class Logged:
     """A device on another one, with a log of all that is written."""
 
@@ -28,8 +39,7 @@ class Logged:
         self.device, self.log, self.name = device, log, name
 
     def __enter__(self):
-        with open(f'/sys/block/{os.path.basename(self.device)}/size', encoding='ascii') as f:
-            sectors = int(f.read())
+        sectors = sectors_of(self.device)
         try:
             p = subprocess.run(['dmsetup', 'create', '--noudevsync', self.name, '--table',
                                 f'0 {sectors} log-writes {self.device} {self.log}'], capture_output=True, text=True)
@@ -40,9 +50,7 @@ class Logged:
                 raise Skip('needs CONFIG_DM_LOG_WRITES')
             raise RuntimeError(p.stderr)
         self.control = os.open('/dev/mapper/control', os.O_RDWR)
-        # There may be nobody who makes a link with the name.
-        self.path = next('/dev/' + path.split('/')[3] for path in glob.glob('/sys/block/dm-*/dm/name')
-                         if open(path, encoding='ascii').read().strip() == self.name)
+        self.path = mapped(self.name)
         return self
 
     def mark(self, text):

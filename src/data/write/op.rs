@@ -247,7 +247,7 @@ impl Op<'_> {
         if good.iter().next().is_none() {
             return Err(Error::DataWriteFailed);
         }
-        if bad != 0 {
+        if good.iter().count() != copies.iter().count() {
             self.mark_replicas(good.iter())?;
         }
         Ok(good)
