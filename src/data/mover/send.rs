@@ -208,20 +208,23 @@ impl Sent<'_> {
         let sectors = sat_u32(bytes.fold(0, usize::saturating_add) / SECTOR);
         self.flight.wait();
         let failed = self.failed.load(Ordering::Acquire);
+        let mut all_done = true;
         for (nr, ptr) in (0..).zip(self.place.copies.iter()) {
             let dev = st.dev_or_gone(ptr.dev)?;
-            if failed.checked_shr(nr).unwrap_or(0) & 1 == 0 {
+            // Who was stopped meanwhile is flushed no more.
+            if failed.checked_shr(nr).unwrap_or(0) & 1 == 0 && !dev.is_stopped() {
                 dev.errors.write_done();
                 dev.stats.count_write(DataType::USER, sectors.into());
                 continue;
             }
+            all_done = false;
             dev.errors.count_write(Error::Io);
             let (name, at) = (dev.bdev.name(), ptr.offset);
             pr_err!("{name}: writing {sectors} sectors of moved data at sector {at} failed");
         }
         st.counters.add(Counter::DATA_UPDATE_WRITE, sectors.into());
         engine.writer.journal.add_clock(1, sectors.into());
-        if failed != 0 {
+        if !all_done {
             return Err(Error::MovedWriteFailed);
         }
         self.pieces.iter().try_for_each(&mut put)
