@@ -59,6 +59,14 @@ impl Builder {
         self.counted.add_key(k);
     }
 
+    /// The node is going to have all keys of this one.
+    pub fn count_all(&mut self, keys: &NodeKeys) -> Result {
+        keys.each_stored(keys.start(), |stored| {
+            self.count(&keys.split(stored).0);
+            Ok(true)
+        })
+    }
+
     /// All keys were counted.
     pub fn lay_out(&mut self) {
         self.format = self.counted.finish();
@@ -75,6 +83,16 @@ impl Builder {
         let header = pack(&self.format, k, value.len())?;
         self.words.extend_from_slice(header.words())?;
         self.words.extend_from_slice(value)
+    }
+
+    /// Appends all keys of a node.
+    pub fn push_all(&mut self, keys: &NodeKeys) -> Result {
+        self.words.reserve(keys.live_u64s())?;
+        keys.each_stored(keys.start(), |stored| {
+            let (k, value) = keys.split(stored);
+            self.push(&k, value)?;
+            Ok(true)
+        })
     }
 
     /// The keys.

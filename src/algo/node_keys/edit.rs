@@ -143,8 +143,22 @@ impl NodeKeys {
         })
     }
 
+    /// The same keys for another node, packed in the same way.
+    pub fn copy(&self) -> Result<Self> {
+        let mut words = Vec::with_capacity(self.live_u64s())?;
+        self.each_stored(self.start(), |stored| {
+            words.extend_from_slice(stored)?;
+            Ok(true)
+        })?;
+        Self::of_words(self.format, words)
+    }
+
     /// Calls `f` with the keys from `place` on as they are stored, until it says that it is enough.
-    fn each_stored(&self, mut place: Place, mut f: impl FnMut(&[u64]) -> Result<bool>) -> Result {
+    pub(super) fn each_stored(
+        &self,
+        mut place: Place,
+        mut f: impl FnMut(&[u64]) -> Result<bool>,
+    ) -> Result {
         while let Some((source, stored)) = self.source(place) {
             let u64s = Head::of(stored.first().copied().unwrap_or(0)).u64s();
             if !f(stored.get(..u64s).unwrap_or(stored))? {

@@ -2,8 +2,9 @@
 
 //! Merging small nodes.
 //!
-//! A node that is less than a third full is merged with one beside it, if what comes of it is at
-//! most half full, so that it is not soon split again.
+//! A node that is less than a third full is merged with one beside it, if what comes of it is no
+//! fuller than that: so it is not soon split again, and a key is not copied again and again while
+//! those before it are deleted one by one.
 //!
 //! Roots stay as high as they are, as in the C implementation, also when they point to one node
 //! only: the journal has updates of nodes by their level, and those of a root that is gone would be
@@ -29,8 +30,7 @@ use crate::{
             Hooks,
             Writer, //
         },
-        Btrees,
-        KeyBuf, //
+        Btrees, //
     },
     env::{
         Arc,
@@ -114,10 +114,10 @@ fn keys_together(
         return Ok(None);
     }
     let sb = &btrees.sb().sb;
-    let half = a.read().capacity_u64s(sb.node_sectors()) / 2;
-    let keys = keys_of([a, b], (a.min, b.max))?;
+    let most = merged_max_u64s(btrees, a);
+    let keys = keys_of([a, b])?;
     let live = keys.live_u64s();
-    if live <= half && room_of_new(sb, live) >= half / 2 {
+    if live <= most && room_of_new(sb, live) >= most / 2 {
         return Ok(Some(keys));
     }
     node.merge_below(live_u64s(node).unwrap_or(0));
@@ -148,10 +148,16 @@ fn live_u64s(node: &Node) -> Option<usize> {
     body.all_valid().then(|| body.keys().live_u64s())
 }
 
+/// Words of keys that what is merged with `node` has at most.
+///
+/// C: `BTREE_FOREGROUND_MERGE_THRESHOLD`.
+fn merged_max_u64s(btrees: &Btrees, node: &Node) -> usize {
+    node.read().capacity_u64s(btrees.sb().sb.node_sectors()) / 3
+}
+
 fn is_small_together(btrees: &Btrees, a: &Node, b: &Node) -> bool {
-    let capacity = a.read().capacity_u64s(btrees.sb().sb.node_sectors());
     match (live_u64s(a), live_u64s(b)) {
-        (Some(a), Some(b)) => a.saturating_add(b) <= capacity / 2,
+        (Some(live_a), Some(live_b)) => live_a.saturating_add(live_b) <= merged_max_u64s(btrees, a),
         _ => false,
     }
 }
@@ -205,26 +211,21 @@ fn new_of<H: Hooks>(
     new.write(btrees, writer, keys, Some(place))
 }
 
-fn keys_of(nodes: [&Node; 2], (min, max): (Bpos, Bpos)) -> Result<NodeKeys> {
-    let mut keys = Builder::new(min, max);
-    for node in nodes {
-        let body = node.read();
-        let mut place = body.search(node.min);
-        while let Some(slot) = body.key_at(place) {
-            keys.count(&slot.key.k);
-            place = slot.next;
+/// The keys of both, packed for the range of both. Those of one whose neighbour has none are left
+/// packed as they are: so it is when many are deleted in order, and more are soon.
+fn keys_of([a, b]: [&Node; 2]) -> Result<NodeKeys> {
+    for (node, other) in [(a, b), (b, a)] {
+        if other.read().keys().is_empty() {
+            return node.read().keys().copy();
         }
     }
+    let mut keys = Builder::new(a.min, b.max);
+    for node in [a, b] {
+        keys.count_all(node.read().keys())?;
+    }
     keys.lay_out();
-    let mut copy = KeyBuf::default();
-    for node in nodes {
-        let body = node.read();
-        let mut place = body.search(node.min);
-        while let Some(slot) = body.key_at(place) {
-            copy.set(&slot.key)?;
-            keys.push(&copy.k, copy.value())?;
-            place = slot.next;
-        }
+    for node in [a, b] {
+        keys.push_all(node.read().keys())?;
     }
     keys.finish()
 }
