@@ -108,20 +108,24 @@ impl Files<'_> {
         Ok(outcome == Outcome::Repair)
     }
 
-    /// Runs `f` and commits what it has staged, if it says that there is something to be done.
+    /// Runs `f` and commits what it has staged, if it says that there is something to be done. That
+    /// has a stack of its own: passes that follow paths are deep in theirs when they repair.
     pub(super) fn repair(
         &self,
-        mut f: impl FnMut(&mut Trans<'_>) -> TransResult<bool>,
+        mut f: impl FnMut(&mut Trans<'_>) -> TransResult<bool> + Send,
     ) -> Result<bool> {
-        self.engine.run(Watermark::Reclaim, |t| {
-            t.use_reserve();
-            match f(t)? {
-                true => t.commit().map(|_| true),
-                false => {
-                    t.reset();
-                    Ok(false)
+        let engine = self.engine;
+        engine.writer.on_own_stack(|| {
+            engine.run(Watermark::Reclaim, |t| {
+                t.use_reserve();
+                match f(t)? {
+                    true => t.commit().map(|_| true),
+                    false => {
+                        t.reset();
+                        Ok(false)
+                    }
                 }
-            }
+            })
         })
     }
 

@@ -144,7 +144,7 @@ impl ReadWrite {
         let this = Self::begin(btrees, from, |_| Ok(()))?;
         // Who mounts has used much of his stack.
         let make = || this.replay().and_then(|()| new::set_up(this.engine()));
-        let made = this.writer.on_own_stack(&make);
+        let made = this.writer.on_own_stack(make);
         match made {
             Ok(()) => Ok(this),
             Err(e) => Err(this.abandon(e)),

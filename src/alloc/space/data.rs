@@ -252,7 +252,7 @@ impl<'a> Engine<'a> {
 
     /// Makes buckets free, if there are some that can be. The caller has used much of his stack.
     fn free_some(&self, watermark: Watermark) -> Result<bool> {
-        self.writer.on_own_stack(&|| try_to_free(*self, watermark))
+        self.writer.on_own_stack(|| try_to_free(*self, watermark))
     }
 
     /// Nothing is moved for a while: others may fill what buckets were taken for it.

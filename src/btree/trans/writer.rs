@@ -128,10 +128,10 @@ impl<H: Hooks> Writer<H> {
 }
 
 impl<H> Writer<H> {
-    /// Runs `f` on a stack of its own, or else, for want of memory, on the caller's. The caller
-    /// must hold nothing that `f` waits for.
-    pub fn on_own_stack<R: Send>(&self, f: &(impl Fn() -> R + Sync)) -> R {
-        self.outer_tasks.call(f).unwrap_or_else(|_| f())
+    /// Runs `f` once, on a stack of its own, or else, for want of memory, on the caller's. The
+    /// caller must hold nothing that `f` waits for.
+    pub fn on_own_stack<R: Send>(&self, mut f: impl FnMut() -> R + Send) -> R {
+        self.outer_tasks.call(&mut f).unwrap_or_else(|_| f())
     }
 
     /// As long as what is returned exists, no node is replaced, and so nothing changes in what
