@@ -420,17 +420,25 @@ fn snapshots_read(m: &mut Recovery) -> Result {
 
 /// Whether the root directory is there. C: the pass `lookup_root_inode` of later versions.
 fn has_root(view: &View) -> Result {
-    let root = view.subvolume(ROOT_SUBVOL).inspect_err(|e| {
-        pr_err!("can not find the root subvolume: {e}");
-    })?;
+    let root = match view.subvolume(ROOT_SUBVOL) {
+        Ok(root) => root,
+        Err(Error::SubvolumeNotFound) => return no_root(format_args!("its subvolume")),
+        Err(e) => {
+            pr_err!("can not find the root subvolume: {e}");
+            return Err(e);
+        }
+    };
     let pos = Bpos::new(0, root.inode, root.snapshot);
     match view.lookup(BtreeId::INODES, pos)? {
         Some(_) => Ok(()),
-        None => {
-            pr_err!("the root directory, inode {}, does not exist", root.inode);
-            Err(Error::RootInodeMissing)
-        }
+        None => no_root(format_args!("inode {}", root.inode)),
     }
+}
+
+#[cold]
+fn no_root(what: core::fmt::Arguments<'_>) -> Result {
+    pr_err!("the root directory, {what}, does not exist: run bcachefs fsck");
+    Err(Error::RootInodeMissing)
 }
 
 /// Refuses to write to what is damaged, as far as that is known.

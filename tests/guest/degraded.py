@@ -100,8 +100,7 @@ def one(files, missing, option, flags, whole, crashed):
                 mount(dev.source, option, flags=flags)
         except OSError as x:
             outcome = errno.errorcode[x.errno]
-            # The root can be among what is not known any more.
-            if x.errno not in REFUSALS + (errno.ENOENT,) * gone_too:
+            if x.errno not in REFUSALS:
                 wrong.append(f'{x} is no errno for it')
             if not own(log.take()):
                 wrong.append('nothing was said')

@@ -28,6 +28,7 @@ use sim::{
         Access,
         Filesystem, //
     },
+    journal::live::Watermark,
     sys::block::{
         BlockDevice,
         Disk, //
@@ -139,4 +140,25 @@ fn a_first_subvolume_without_its_directory() {
         v[8..16].copy_from_slice(&99_999u64.to_le_bytes());
     });
     assert_eq!(disk.start(bytes).err(), Some(Error::RootInodeMissing));
+}
+
+/// As when the journal entries that had its key are lost.
+#[test]
+fn no_first_subvolume() {
+    let Some(disks) = image("engine-small") else {
+        return;
+    };
+    let (fs, media) = start(Access::Write, disks, "").unwrap();
+    let deleted = fs
+        .read_write()
+        .unwrap()
+        .engine()
+        .run(Watermark::Normal, |t| {
+            t.delete(BtreeId::SUBVOLUMES, Bpos::new(0, 1, 0))?;
+            t.commit()
+        });
+    deleted.unwrap();
+    fs.go_read_only().unwrap();
+    let e = start(Access::Read, contents(&media), "").err();
+    assert_eq!(e, Some(Error::RootInodeMissing));
 }
