@@ -29,6 +29,11 @@ pub(super) const TRIGGERS: &[Trigger] = &[
             Ok(())
         },
     },
+    // The same thread drops cached data.
+    Trigger {
+        name: "trigger_invalidates",
+        run: discards,
+    },
     Trigger {
         name: "trigger_journal_flush",
         run: journal_flush,
@@ -39,7 +44,7 @@ pub(super) const TRIGGERS: &[Trigger] = &[
     },
 ];
 
-/// Who makes emptied buckets free looks for some now. C: `bch2_do_discards()`.
+/// Who makes buckets free looks for some now. C: `bch2_do_discards()`, `bch2_do_invalidates()`.
 fn discards(fs: &Filesystem) -> Result {
     fs.read_write()?.engine().writer.hooks.want_discards();
     Ok(())

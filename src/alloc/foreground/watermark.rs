@@ -98,9 +98,12 @@ impl DevSpace {
             .saturating_sub(self.reserved(watermark))
     }
 
-    /// Buckets of cached data that are to be dropped. C: `should_invalidate_buckets()`.
+    /// Buckets of cached data that are to be dropped. One at least is to be free, also where there
+    /// are few, of which C wants none.
+    ///
+    /// C: `should_invalidate_buckets()`.
     pub fn to_invalidate(&self) -> u64 {
-        let want = self.nr_buckets >> 7;
+        let want = (self.nr_buckets >> 7).max(1);
         let free = self
             .free
             .saturating_add(self.need_discard)

@@ -9,6 +9,7 @@ use super::{
         renew_generations,
         wants_generations, //
     },
+    invalidate::drop_cached,
     look::alloc_of,
     space::{
         Engine,
@@ -117,8 +118,10 @@ pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usiz
 /// The same in the background: with a flush of the journal, if that makes more buckets free than
 /// there were.
 ///
-/// C: the end of `bch2_do_discards_work()`, and `bch2_gc_gens_async()`.
+/// C: `bch2_do_invalidates_work()`, the end of `bch2_do_discards_work()`, and
+/// `bch2_gc_gens_async()`.
 pub fn keep_discarded(engine: Engine<'_>) -> Result {
+    drop_cached(engine, Watermark::Btree, 0)?;
     let (free, waiting) = discard_buckets(engine, Watermark::Btree)?;
     let journal = &engine.writer.journal;
     if waiting > free && journal.has_room(FREE_U64S, Watermark::Btree) {
@@ -131,9 +134,9 @@ pub fn keep_discarded(engine: Engine<'_>) -> Result {
     Ok(())
 }
 
-/// Makes buckets free, with a flush of the journal if that helps; when there are none, moves nodes
-/// out of one that has few. Says whether there are more than before. Who makes room in the journal
-/// does not wait for any.
+/// Makes buckets free, with a flush of the journal if that helps; when there are none, drops cached
+/// data, or moves nodes out of a bucket that has few. Says whether there are more than before. Who
+/// makes room in the journal does not wait for any.
 fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
     let space = &engine.writer.hooks;
     let before = space.freeing.nr();
@@ -145,7 +148,7 @@ fn make_free(engine: Engine<'_>, watermark: Watermark) -> Result<bool> {
     if free_emptied(engine, watermark)? {
         return Ok(true);
     }
-    if evacuate_nodes(engine)? {
+    if drop_cached(engine, watermark, 1)? || evacuate_nodes(engine)? {
         return free_emptied(engine, watermark);
     }
     if may_wait(watermark) && wants_generations(engine) && renew_generations(engine)? {

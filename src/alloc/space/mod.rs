@@ -11,6 +11,7 @@
 //! | `nodes.rs`   | places for btree nodes                                                    |
 //! | `data.rs`    | [`DataPlace`]: places for file data                                       |
 //! | `discard.rs` | emptied buckets become free                                              |
+//! | `invalidate.rs` | cached data is dropped where space is short                             |
 //! | `gens.rs`    | buckets whose generation has gone far become free                         |
 //! | `freeing.rs` | buckets that are being made free, and who waits for some                  |
 //! | `evacuate.rs` | buckets with few nodes in them are emptied                              |
@@ -29,6 +30,7 @@ mod freeing;
 mod freespace;
 mod gens;
 mod held;
+mod invalidate;
 mod look;
 mod metadata;
 mod nodes;

@@ -361,7 +361,7 @@ pub(super) fn free_on<'a>(
     let mut open = space.open.lock();
     let idx = gather.next_device(&mut open, &|dev| space.dev_space(dev, 0))?;
     let has = space.dev_space(idx, open.nr_unused(idx))?;
-    if has.wants_discard(Watermark::Normal) {
+    if has.wants_discard(Watermark::Normal) || has.to_invalidate() != 0 {
         space.want_discards();
     }
     Some((has, space.st.dev(idx)?))

@@ -39,6 +39,8 @@ impl Counter {
     pub const DATA_READ: u8 = 0;
     /// Sectors of data written, copies not counted.
     pub const DATA_WRITE: u8 = 1;
+    /// Buckets whose cached data was dropped.
+    pub const BUCKET_INVALIDATE: u8 = 3;
     /// Btree nodes read.
     pub const BTREE_NODE_READ: u8 = 14;
     /// Writes of btree nodes.

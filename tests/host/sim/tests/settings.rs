@@ -280,6 +280,7 @@ fn triggers_do_what_they_say() {
         "trigger_journal_flush",
         "trigger_journal_writes",
         "trigger_discards",
+        "trigger_invalidates",
     ] {
         let refused = tree.write(&format!("internal/{file}"), "1");
         assert_eq!(refused, Err(Errno::EROFS), "{file}");

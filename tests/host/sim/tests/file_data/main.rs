@@ -6,6 +6,7 @@
 //! | file       | holds                                                           |
 //! |------------|-----------------------------------------------------------------|
 //! | `file.rs`  | a file, what should be in it, and random changes of both         |
+//! | `cached.rs` | cached copies make room                                         |
 //! | `cuts.rs`  | the power is lost meanwhile, and transfers fail                  |
 //! | `full.rs`  | until there is no space                                          |
 //! | `start.rs` | writes that nobody waits for; extents that are merged            |
@@ -13,6 +14,7 @@
 //! `BCACHEFS_RS_OPS` sets how many changes are made, `BCACHEFS_RS_SEED` which, and
 //! `BCACHEFS_RS_CUTS` how many losses of power are looked at.
 
+mod cached;
 mod cuts;
 #[path = "../engine/mod.rs"]
 mod engine;
