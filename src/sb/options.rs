@@ -2,7 +2,10 @@
 
 //! The options of a mounted filesystem, some of which change while it is mounted.
 
-use super::SbState;
+use super::{
+    Device,
+    SbState, //
+};
 use crate::{
     env::Box,
     error::Result,
@@ -25,6 +28,7 @@ use crate::{
         },
     },
     sys::sync::atomic::{
+        AtomicBool,
         AtomicU64,
         Ordering, //
     },
@@ -35,6 +39,8 @@ use crate::{
 /// C: `opts` of `struct bch_fs`.
 pub struct LiveOpts {
     values: [AtomicU64; Opts::NR],
+    /// Somebody has chosen whether to discard, for all devices.
+    discard_is_chosen: AtomicBool,
 }
 
 impl LiveOpts {
@@ -44,10 +50,13 @@ impl LiveOpts {
     pub(super) fn try_new(opts: &Opts) -> Result<Box<Self>> {
         let this = Box::try_new(Self {
             values: [const { AtomicU64::new(0) }; Opts::NR],
+            discard_is_chosen: AtomicBool::new(false),
         })?;
         for option in options() {
             this.set(option.id, opts.get(option.id));
         }
+        let chosen = opts.is_defined(OptId::Discard);
+        this.discard_is_chosen.store(chosen, Ordering::Relaxed);
         Ok(this)
     }
 
@@ -66,6 +75,9 @@ impl LiveOpts {
     pub fn set(&self, id: OptId, v: u64) {
         if let Some(value) = self.values.get(id.index()) {
             value.store(v, Ordering::Relaxed);
+        }
+        if id == OptId::Discard {
+            self.discard_is_chosen.store(true, Ordering::Relaxed);
         }
     }
 
@@ -96,6 +108,18 @@ impl LiveOpts {
 }
 
 impl SbState {
+    /// Whether space of `dev` that has become free is discarded: as the mount says, or else the
+    /// device's entry in the superblock.
+    ///
+    /// C: `bch2_discard_opt_enabled()`.
+    pub fn discards(&self, dev: &Device) -> bool {
+        let wanted = match self.opts.discard_is_chosen.load(Ordering::Relaxed) {
+            true => self.opts.is_on(OptId::Discard),
+            false => dev.member.discard(),
+        };
+        wanted && dev.bdev.supports_discard()
+    }
+
     /// The value of an option that `text` says, also of one that names a device or a label.
     ///
     /// C: `bch2_opt_parse()`, `bch2_opt_target_parse()`.

@@ -36,7 +36,6 @@ use crate::{
         btree_id::BtreeId,
         data_type::DataType,
         key_type::KeyType,
-        opts::OptId,
         values::{
             alloc::Alloc,
             bucket_index::bucket_of, //
@@ -237,7 +236,7 @@ fn discard_one(engine: Engine<'_>, watermark: Watermark, pos: Bpos) -> Result<Do
     if state.journal_seq_nonempty > journal.flushed() {
         return Ok(Done::Waits);
     }
-    if st.opts.is_on(OptId::Discard) && dev.bdev.supports_discard() {
+    if st.discards(dev) {
         let sectors = u64::from(dev.member.bucket_sectors());
         let start = bucket.0.saturating_mul(sectors);
         if let Err(e) = dev.bdev.discard(start, sectors) {

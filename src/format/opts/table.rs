@@ -376,7 +376,7 @@ opt_table! {
     Durability "durability", DEVICE | RUNTIME | ONE_BIAS, Kind::Uint(0, 2), Stored::Member, 1;
     /// What the device may hold.
     DataAllowed "data_allowed", DEVICE | FORMAT, Kind::Bits(DataType::NAMES, 0b1_1100), Stored::Member, 0b1_1100;
-    /// Space that has become free is discarded.
+    /// Space that has become free is discarded. When not given, as each device's superblock says.
     Discard "discard", MOUNT | FS | DEVICE | RUNTIME, Kind::Bool, Stored::Member, 1;
     /// The device is a disk that turns.
     Rotational "rotational", DEVICE | RUNTIME, Kind::Bool, Stored::Member, 0;

@@ -347,7 +347,7 @@ impl Shared {
         let _one_at_a_time = self.discarding.lock();
         while let Some((idx, sector, sectors)) = self.locked(|s| s.to_discard()) {
             let dev = self.st.dev(idx);
-            let wanted = dev.filter(|d| d.member.discard() && d.bdev.supports_discard());
+            let wanted = dev.filter(|d| self.st.discards(d));
             if let Some(dev) = wanted.filter(|_| self.halted().is_none()) {
                 // That it fails makes no difference: the bucket will be written over.
                 let _ = dev.bdev.discard(sector, sectors.into());

@@ -585,3 +585,25 @@ fn what_is_there_is_counted_anew() {
     assert_eq!(m.quotas().get(Kind::Group, 100), Default::default());
     assert_eq!(m.fs.view.sb().opts.get(OptId::Usrquota), 0);
 }
+
+#[test]
+fn a_device_is_discarded_as_it_or_the_mount_says() {
+    let discards = |m: &Mounted| {
+        let st = m.fs.view.sb();
+        let mut devs = st.devices();
+        let (dev, none) = (devs.next().unwrap(), devs.next());
+        assert!(none.is_none());
+        (dev.member.discard(), st.discards(dev))
+    };
+    let m = start(disks("v113-empty").unwrap(), "");
+    let (own, now) = discards(&m);
+    assert_eq!(now, own);
+    for (list, chosen) in [("discard", true), ("nodiscard", false)] {
+        let m = start(disks("v113-empty").unwrap(), list);
+        assert_eq!(discards(&m).1, chosen, "{list}");
+    }
+    let st = m.fs.view.sb();
+    st.set_option(OptId::Discard.info(), u64::from(!own))
+        .unwrap();
+    assert_eq!(discards(&m).1, !own);
+}
