@@ -34,11 +34,8 @@ impl DevClock {
     /// The device of `devs` that is next; the lowest number if several are.
     /// C: the order of `bch2_dev_alloc_list()`.
     pub fn next_of(&self, devs: &DevMask) -> Option<DevIdx> {
-        let all = (0u8..=u8::MAX).zip(&self.next);
-        let wanted = all.filter(|(dev, _)| devs.has(*dev));
-        wanted
-            .min_by_key(|(_, next)| **next)
-            .map(|(dev, _)| DevIdx(dev))
+        let next = |dev: &u8| self.next.get(usize::from(*dev)).copied();
+        devs.iter().min_by_key(next).map(DevIdx)
     }
 
     /// A bucket was taken of `dev`, which has so many that writes of users could take.
@@ -56,8 +53,10 @@ impl DevClock {
         // Clocks are kept small, and what happened long ago counts less.
         let back = *own / 4;
         *own = own.saturating_add(step);
-        for next in &mut self.next {
-            *next = next.saturating_sub(back);
+        if back != 0 {
+            for next in &mut self.next {
+                *next = next.saturating_sub(back);
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ use super::{
     version::Version,
 };
 use crate::{
+    env::num::low_u8,
     error::Error,
     format::data_type::DataType, //
 };
@@ -43,7 +44,15 @@ impl DevMask {
 
     /// The slots in the set, in order.
     pub fn iter(&self) -> impl Iterator<Item = u8> + '_ {
-        (0u8..=u8::MAX).filter(|dev| self.has(*dev))
+        let words = [0u8, 64, 128, 192].into_iter().zip(self.0);
+        words.flat_map(|(first, word)| {
+            let mut left = word;
+            core::iter::from_fn(move || {
+                let bit = left.trailing_zeros();
+                left &= left.checked_sub(1)?;
+                Some(first | low_u8(bit.into()))
+            })
+        })
     }
 
     /// Adds `dev`; says whether it is new.

@@ -29,6 +29,18 @@ fn online(devs: &[u8]) -> DevMask {
 }
 
 #[test]
+fn a_mask_has_its_slots_in_order() {
+    for slots in [
+        &[][..],
+        &[0],
+        &[255],
+        &[0, 1, 63, 64, 127, 128, 191, 192, 255],
+    ] {
+        assert!(online(slots).iter().eq(slots.iter().copied()), "{slots:?}");
+    }
+}
+
+#[test]
 fn the_newest_is_believed() {
     let seq = RawSb::read(V113).unwrap().seq();
     let newer = decode(&with(V113, at::SEQ, &(seq + 1).to_le_bytes()));
