@@ -72,8 +72,19 @@ impl Blocks {
         }
     }
 
+    /// The only element that a range has a part of, and which.
+    fn only_word(start: u64, end: u64) -> Option<(u64, u64)> {
+        let at = start / WORD;
+        let last = end.checked_sub(1)?;
+        (last / WORD == at).then(|| (at, mask(at, start, end)))
+    }
+
     /// How many blocks of a range are there.
     fn count(&self, start: u64, end: u64) -> u64 {
+        if let Some((at, bits)) = Self::only_word(start, end) {
+            let has = self.0.get(at).map_or(0, |has| has & bits);
+            return has.count_ones().into();
+        }
         let (mut nr, mut from) = (0u64, start);
         while let Some((at, bits)) = self.first(from, end) {
             nr = nr.saturating_add(bits.count_ones().into());
@@ -99,17 +110,27 @@ impl Blocks {
 
     /// Takes a range out; how many blocks of it were there.
     fn remove(&mut self, start: u64, end: u64) -> u64 {
+        if let Some((at, bits)) = Self::only_word(start, end) {
+            return self.remove_in(at, bits);
+        }
         let mut nr = 0u64;
         while let Some((at, bits)) = self.first(start, end) {
-            nr = nr.saturating_add(bits.count_ones().into());
-            match self.0.get_mut(at) {
-                Some(has) if *has != bits => *has &= !bits,
-                _ => {
-                    self.0.remove(at);
-                }
-            }
+            nr = nr.saturating_add(self.remove_in(at, bits));
         }
         nr
+    }
+
+    /// Takes blocks of one element out; how many of them were there.
+    fn remove_in(&mut self, at: u64, bits: u64) -> u64 {
+        let Some(has) = self.0.get_mut(at) else {
+            return 0;
+        };
+        let gone = *has & bits;
+        *has &= !bits;
+        if *has == 0 {
+            self.0.remove(at);
+        }
+        gone.count_ones().into()
     }
 }
 

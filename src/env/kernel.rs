@@ -328,6 +328,11 @@ impl<V> Map<V> {
     }
 
     /// The element with this key.
+    pub fn get(&self, key: u64) -> Option<&V> {
+        self.0.get(&key)
+    }
+
+    /// The same, to change.
     pub fn get_mut(&mut self, key: u64) -> Option<&mut V> {
         self.0.get_mut(&key)
     }

@@ -146,6 +146,7 @@ impl Drop for Turn {
 }
 
 /// How blocks of a file are counted.
+#[derive(Clone, Copy)]
 struct Blocks {
     bytes: u64,
     /// Sectors of all copies of one.
@@ -192,11 +193,18 @@ fn engine_of(inode: &INode<Bcachefs>) -> Result<Engine<'_>> {
 }
 
 /// What is reserved for a run.
-pub struct RunReserved(Reserved);
+pub struct RunReserved {
+    all: Reserved,
+    /// Looked up once for all of its folios.
+    blocks: Option<Blocks>,
+}
 
 impl Default for RunReserved {
     fn default() -> Self {
-        Self(Reserved::nothing())
+        Self {
+            all: Reserved::nothing(),
+            blocks: None,
+        }
     }
 }
 
@@ -277,9 +285,10 @@ impl FileWrite for Bcachefs {
     }
 
     fn take_reserved(inode: &INode<Self>, pos: u64, end: u64, to: &mut RunReserved) {
-        let blocks = Blocks::of(inode);
+        let blocks = *to.blocks.get_or_insert_with(|| Blocks::of(inode));
         let (first, last) = blocks.around(pos, end);
-        to.0.add(inode.data().dirty.take(first, last, blocks.sectors));
+        let taken = inode.data().dirty.take(first, last, blocks.sectors);
+        to.all.add(taken);
     }
 
     fn release(inode: &INode<Self>, pos: u64, end: u64) {
@@ -318,11 +327,11 @@ impl FileWrite for Bcachefs {
         let run = match Run::of(run, turn) {
             Ok(run) => run,
             Err(e) => {
-                give_back(&mount.fs, reserved.0);
+                give_back(&mount.fs, reserved.all);
                 return failed(e);
             }
         };
-        let started = Job::start(inode, run, size, reserved.0).and_then(|job| {
+        let started = Job::start(inode, run, size, reserved.all).and_then(|job| {
             if len <= AT_ONCE_BYTES {
                 job.begin();
                 write::start(&job, len, &mount.writes.ends);
