@@ -31,7 +31,8 @@ void bch_rs_free_scratch(struct page *page, unsigned int order);
 struct bio *bch_rs_read_bio(struct block_device *bdev, unsigned short nr_vecs,
 			    bool ahead, struct bio_set *set);
 
-unsigned int bch_rs_bio_vecs(const void *buf, size_t len);
+unsigned int bch_rs_bdev_vecs(struct block_device *bdev, const void *buf,
+			      size_t len);
 struct bio *bch_rs_write_bio(struct block_device *bdev, sector_t sector,
 			     unsigned int nr_vecs, bool waits,
 			     void (*end)(struct bio *bio), void *private);

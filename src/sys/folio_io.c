@@ -11,6 +11,7 @@
 #include <linux/uio.h>
 
 #include "folio_io.h"
+#include "glue.h"
 
 void *bch_rs_page_address(struct page *page)
 {
@@ -65,9 +66,14 @@ struct bio *bch_rs_read_bio(struct block_device *bdev, unsigned short nr_vecs,
 				GFP_NOFS, set);
 }
 
-/* How many vectors a piece of memory takes. */
-unsigned int bch_rs_bio_vecs(const void *buf, size_t len)
+/*
+ * How many vectors a piece of memory takes; 0 if the device can not have it.
+ */
+unsigned int bch_rs_bdev_vecs(struct block_device *bdev, const void *buf,
+			      size_t len)
 {
+	if (!bch_rs_bdev_reaches(bdev, buf))
+		return 0;
 	return is_vmalloc_addr(buf) ? bio_add_max_vecs((void *)buf, len) : 1;
 }
 

@@ -150,22 +150,22 @@ impl<T: Landing> Flight<T> {
             return self.note_failure(nr);
         };
         let all = || inner.payload.pieces();
-        let fold = |n: usize, p: &[u8]| n.saturating_add(p.len());
-        let bytes = all().fold(0, fold);
-        let reached = all().all(|p| dev.reaches(p));
-        if !reached || dev.check_write(sector, bytes).is_err() {
+        let needed = all().try_fold((0usize, 0u32), |(bytes, vecs), p| {
+            let bytes = bytes.saturating_add(p.len());
+            Some((bytes, vecs.saturating_add(dev.vecs_of(p)?)))
+        });
+        let needed = needed.filter(|(bytes, _)| dev.check_write(sector, *bytes).is_ok());
+        let Some((_, vecs)) = needed else {
             if self.send_each(dev, sector).is_err() {
                 self.note_failure(nr);
             }
             return;
-        }
+        };
         // SAFETY: The calls get memory of the payload, which stays until all bios have ended,
         // as does the slot; each bio that is submitted has a count in `left`.
         unsafe {
-            let mut left = all().fold(0, |n: u32, p| {
-                n.saturating_add(bindings::bch_rs_bio_vecs(p.as_ptr().cast(), p.len()))
-            });
             let (mut bio, mut sector) = (ptr::null_mut::<bindings::bio>(), sector);
+            let mut left = vecs;
             for piece in all() {
                 let mut rest = piece;
                 while !rest.is_empty() {
@@ -182,7 +182,7 @@ impl<T: Landing> Flight<T> {
                     }
                     let at = rest.as_ptr().cast();
                     let added = bindings::bch_rs_bio_add(bio, at, rest.len());
-                    left = left.saturating_sub(bindings::bch_rs_bio_vecs(at, added));
+                    left = left.saturating_sub(1);
                     rest = rest.get(added..).unwrap_or(&[]);
                     sector = sector.saturating_add(num::u64_of(added / SECTOR_BYTES));
                     if added == 0 {

@@ -90,7 +90,7 @@ impl BlockDevice {
         if buf.is_empty() {
             return Ok(());
         }
-        if self.reaches(buf) {
+        if self.vecs_of(buf).is_some() {
             return self.transfer_out(sector, buf, how);
         }
         let mut bounce = Vec::with_capacity(buf.len())?;
@@ -163,10 +163,14 @@ impl BlockDevice {
         }
     }
 
-    /// Whether the device can have memory where this is.
-    pub(super) fn reaches(&self, buf: &[u8]) -> bool {
+    /// How many vectors of a bio this memory takes; `None` if the device can not have it.
+    pub(super) fn vecs_of(&self, buf: &[u8]) -> Option<u32> {
+        let at = buf.as_ptr().cast();
         // SAFETY: The device is open; only the address is looked at.
-        unsafe { bindings::bch_rs_bdev_reaches(self.as_ptr(), buf.as_ptr().cast()) }
+        match unsafe { bindings::bch_rs_bdev_vecs(self.as_ptr(), at, buf.len()) } {
+            0 => None,
+            nr => Some(nr),
+        }
     }
 
     fn check_writable(&self) -> Result {

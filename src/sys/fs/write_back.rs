@@ -37,23 +37,29 @@ const END_TOGETHER: usize = 32;
 const PARTS_FEW: usize = 8;
 
 /// A range of a folio under writeback.
+///
+/// # Invariants
+///
+/// `len` bytes from `start` on are within the folio, which is contiguous in the kernel's address
+/// space.
 struct Part {
-    /// Its first byte in the file.
+    /// Its first byte in the file, and in the run.
     pos: u64,
+    at: usize,
     folio: NonNull<bindings::folio>,
-    offset: usize,
+    start: NonNull<u8>,
     len: usize,
 }
 
 impl Part {
     fn bytes(&self) -> &[u8] {
-        // SAFETY: By the invariant of the run that it is a part of, the folio stays; a folio is
-        // contiguous in the kernel's address space, and the part is within it.
-        unsafe {
-            let page = bindings::bch_rs_folio_page(self.folio.as_ptr(), 0);
-            let base: *const u8 = bindings::bch_rs_page_address(page).cast();
-            slice::from_raw_parts(base.add(self.offset), self.len)
-        }
+        // SAFETY: By the type invariant, and that of the run that it is a part of: the folio stays.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
+    /// Where it ends in the run.
+    fn until(&self) -> usize {
+        self.at.saturating_add(self.len)
     }
 
     fn end(&self) -> u64 {
@@ -100,19 +106,15 @@ impl<T: FileWrite> DirtyRun<T> {
 
     /// Where byte `skip` of it is in the file, and how many bytes from there on are contiguous.
     pub fn place_of(&self, skip: usize) -> (u64, usize) {
-        let mut skip = skip;
         if self.is_contiguous {
             let pos = self.pos().saturating_add(num::u64_of(skip));
             return (pos, self.len.saturating_sub(skip));
         }
-        let mut parts = self.parts.iter();
-        let first = loop {
-            match parts.next() {
-                Some(part) if part.len <= skip => skip = skip.saturating_sub(part.len),
-                Some(part) => break part,
-                None => return (u64::MAX, 0),
-            }
+        let mut parts = self.parts_from(skip);
+        let Some(first) = parts.next() else {
+            return (u64::MAX, 0);
         };
+        let skip = skip.saturating_sub(first.at);
         let (mut end, mut len) = (first.end(), first.len.saturating_sub(skip));
         for part in parts.take_while(|part| {
             let goes_on = part.pos == end;
@@ -160,15 +162,19 @@ impl<T: FileWrite> DirtyRun<T> {
 
     /// `len` bytes from byte `skip` on, in pieces: a folio each.
     pub fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
-        let (mut skip, mut left) = (skip, len);
-        self.parts.iter().filter_map(move |part| {
-            let behind = part.bytes().get(skip..);
-            skip = skip.saturating_sub(part.len);
-            let behind = behind?;
+        let mut left = len;
+        self.parts_from(skip).map_while(move |part| {
+            let behind = part.bytes().get(skip.saturating_sub(part.at)..)?;
             let bytes = behind.get(..left).unwrap_or(behind);
             left = left.saturating_sub(bytes.len());
             (!bytes.is_empty()).then_some(bytes)
         })
+    }
+
+    /// The parts from the one with byte `skip` on.
+    fn parts_from(&self, skip: usize) -> impl Iterator<Item = &Part> {
+        let first = self.parts.partition_point(|part| part.until() <= skip);
+        self.parts.get(first..).unwrap_or_default().iter()
     }
 
     /// Ends the run. The inode may be gone afterwards.
@@ -257,9 +263,11 @@ unsafe extern "C" fn writeback_range<T: FileWrite>(
     end_pos: u64,
 ) -> isize {
     // SAFETY: iomap passes valid objects; `wb_ctx` is null or a run of this function's.
-    let (wpc, folio, offset) = unsafe {
+    let (wpc, start) = unsafe {
         let offset = pos.wrapping_sub(num::u64_of_bits(bindings::bch_rs_folio_pos(folio)));
-        (&mut *wpc, folio, num::usize_of(offset))
+        let page = bindings::bch_rs_folio_page(folio, 0);
+        let base: *mut u8 = bindings::bch_rs_page_address(page).cast();
+        (&mut *wpc, base.wrapping_add(num::usize_of(offset)))
     };
     // SAFETY: The inode is a file of `T`.
     let inode = unsafe { INode::<T>::from_raw(wpc.inode) };
@@ -268,14 +276,16 @@ unsafe extern "C" fn writeback_range<T: FileWrite>(
     wpc.iomap.length = len.into();
     // SAFETY: iomap passes the context that `writepages()` was called with.
     let is_waited_for = unsafe { bindings::bch_rs_wbc_waits(wpc.wbc) };
-    let part = match NonNull::new(folio) {
-        Some(folio) => Part {
+    let part = match (NonNull::new(folio), NonNull::new(start)) {
+        // INVARIANT: iomap passes a range of the folio.
+        (Some(folio), Some(start)) => Part {
             pos,
+            at: 0,
             folio,
-            offset,
+            start,
             len: num::usize_of_u32(len),
         },
-        None => return isize::try_from(negative(Error::Io)).unwrap_or(-1),
+        _ => return isize::try_from(negative(Error::Io)).unwrap_or(-1),
     };
     let run = NonNull::new(wpc.wb_ctx.cast::<DirtyRun<T>>());
     // SAFETY: As above.
@@ -336,7 +346,8 @@ impl<T: FileWrite> DirtyRun<T> {
         self.parts.last().is_none_or(|last| last.end() == part.pos)
     }
 
-    fn push(&mut self, part: Part) -> Result {
+    fn push(&mut self, mut part: Part) -> Result {
+        part.at = self.len;
         let (len, goes_on) = (part.len, self.goes_on_with(&part));
         if self.parts.len() == PARTS_FEW && self.is_contiguous && goes_on {
             let left = T::RUN_BYTES.saturating_sub(self.len);
