@@ -83,28 +83,45 @@ impl<T> Queue<T> {
         Some(self.slot(nr)?.as_ref()?.0)
     }
 
-    /// Adds an element that was promised room.
+    /// The place behind all elements with numbers up to `seq`.
+    fn behind(&mut self, seq: u64) -> usize {
+        let (mut from, mut to) = (0usize, self.len);
+        // Most often it is the end.
+        let mut at = self.len.saturating_sub(1);
+        while from < to {
+            match self.seq_at(at).is_some_and(|s| s <= seq) {
+                true => from = at.saturating_add(1),
+                false => to = at,
+            }
+            at = from.midpoint(to);
+        }
+        from
+    }
+
+    fn shift(&mut self, from: usize, to: usize) {
+        let item = self.slot(from).and_then(Option::take);
+        if let Some(slot) = self.slot(to) {
+            *slot = item;
+        }
+    }
+
+    /// Adds an element that was promised room. Those before it are moved, or those behind it,
+    /// whichever are fewer: what could not be done yet comes back with a low number.
     pub(super) fn push(&mut self, seq: u64, item: T) {
         self.promised = self.promised.saturating_sub(1);
-        let mut at = self.len;
+        let at = self.behind(seq);
+        let len = self.len.saturating_add(1);
+        if at < self.len / 2 {
+            let end = self.slots.len();
+            self.first = self.first.checked_sub(1).unwrap_or(end.saturating_sub(1));
+            (0..at).for_each(|nr| self.shift(nr.saturating_add(1), nr));
+        } else {
+            let later = (at..self.len).rev();
+            later.for_each(|nr| self.shift(nr, nr.saturating_add(1)));
+        }
+        self.len = len;
         if let Some(slot) = self.slot(at) {
             *slot = Some((seq, item));
-            self.len = self.len.saturating_add(1);
-        }
-        // A transaction can come here before one whose journal entry is older.
-        while let Some(before) = at.checked_sub(1) {
-            if self.seq_at(before).is_none_or(|s| s <= seq) {
-                break;
-            }
-            let later = self.slot(before).and_then(Option::take);
-            let this = self.slot(at).and_then(Option::take);
-            if let Some(slot) = self.slot(at) {
-                *slot = later;
-            }
-            if let Some(slot) = self.slot(before) {
-                *slot = this;
-            }
-            at = before;
         }
     }
 
@@ -166,6 +183,28 @@ mod tests {
             assert!(q.slots.len() >= q.len + q.promised && q.promised == promised);
         }
         assert!(q.slots.len() < 40_000);
+    }
+
+    #[test]
+    fn low_numbers_that_come_back_keep_the_order() {
+        let mut q = Queue::new();
+        q.promise(500).unwrap();
+        (0..400u64).for_each(|seq| q.push(seq * 2, seq * 2));
+        for round in 0..90u64 {
+            let (seq, item) = q.pop(u64::MAX).unwrap();
+            let (back, _) = q.pop(u64::MAX).unwrap();
+            q.push(back, back);
+            q.push(seq, item);
+            q.push(round * 7 + 1, round * 7 + 1);
+            assert_eq!(
+                q.pop(u64::MAX).map(|(s, _)| s),
+                Some(seq.min(round * 7 + 1))
+            );
+        }
+        let left: std::vec::Vec<u64> =
+            std::iter::from_fn(|| q.pop(u64::MAX).map(|(s, _)| s)).collect();
+        assert_eq!(left.len(), 400);
+        assert!(left.is_sorted());
     }
 
     #[test]
