@@ -29,7 +29,8 @@ pub struct Image {
 /// The folder with the images: `BCACHEFS_RS_IMAGES`, `shared/images` beside the checkout, or else
 /// those in the tree.
 pub fn folder() -> Option<PathBuf> {
-    let given = std::env::var_os("BCACHEFS_RS_IMAGES").map(PathBuf::from);
+    let given = std::env::var_os("BCACHEFS_RS_IMAGES").filter(|path| !path.is_empty());
+    let given = given.map(PathBuf::from);
     let from_here = |path| Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let beside = || from_here("../../../../shared/images");
     let folders = [given.unwrap_or_else(beside), from_here("../../golden")];
