@@ -30,7 +30,9 @@ fn all(damaged: bool) -> Vec<(Image, Manifest)> {
         println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
         return Vec::new();
     };
-    let with_manifest = Image::all(&folder).into_iter().map(|i| {
+    // The one in the tree that has files too large to be read whole is for the guest.
+    let images = Image::all(&folder).into_iter();
+    let with_manifest = images.filter(|i| !i.name.ends_with("-limits")).map(|i| {
         let manifest = i.manifest().unwrap();
         (i, manifest)
     });

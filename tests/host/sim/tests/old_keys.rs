@@ -510,7 +510,10 @@ fn options_as_text() {
         println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
         return;
     };
-    let image = Image::named(&folder, "v139-threedev").unwrap();
+    let Some(image) = Image::named(&folder, "v139-threedev") else {
+        println!("skipped: no image v139-threedev (BCACHEFS_RS_IMAGES)");
+        return;
+    };
     let devices = images::devices(&image.name, image.unpack().unwrap());
     let st = sb::open(devices, &Opts::default()).unwrap();
     let text = |name, value| {

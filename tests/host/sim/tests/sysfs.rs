@@ -24,7 +24,10 @@ use std::{
 
 fn start(name: &str) -> Option<Arc<Filesystem>> {
     let folder = images::folder()?;
-    let image = Image::named(&folder, name).expect(name);
+    let Some(image) = Image::named(&folder, name) else {
+        println!("skipped: no image {name} (BCACHEFS_RS_IMAGES)");
+        return None;
+    };
     let devs = images::devices(name, image.unpack().expect(name));
     Some(Filesystem::start(devs, &Opts::default()).expect(name))
 }
