@@ -47,7 +47,7 @@ use crate::{
 
 /// The watermark of changes that make a bucket free, at least: what they need comes from what is
 /// kept in reserve, as they must not wait for free buckets.
-const DISCARDS_AS: Watermark = Watermark::BtreeCopyGc;
+pub(super) const DISCARDS_AS: Watermark = Watermark::BtreeCopyGc;
 /// Buckets looked at at a time.
 const BATCH: usize = 64;
 /// Words of the journal that making a bucket free takes, at most: its key, and what follows.
@@ -64,6 +64,39 @@ fn may_wait(watermark: Watermark) -> bool {
     watermark < Watermark::Reclaim
 }
 
+/// Whether who has made `done` buckets free may go on, whose watermark this is.
+pub(super) fn may_go_on(engine: Engine<'_>, watermark: Watermark, done: usize) -> bool {
+    let journal = &engine.writer.journal;
+    may_wait(watermark) || done < ENOUGH && journal.has_room(FREE_U64S, watermark)
+}
+
+/// The indices of buckets are btrees that are behind. They will do as they are, if they can not be
+/// brought up to date because no bucket is free.
+pub(super) fn bring_indices_up_to_date(engine: Engine<'_>) -> Result {
+    match try_flush_write_buffer(engine.btrees, engine.writer) {
+        Err(e) if e.class() != Class::NoSpace => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Some entries of an index, the first ones of those from `from` to `end`.
+pub(super) fn next_of_index(
+    engine: Engine<'_>,
+    index: BtreeId,
+    from: Bpos,
+    end: Bpos,
+) -> Result<Vec<Bpos>> {
+    let mut found = Vec::new();
+    let mut iter = engine.btrees.iter(index, 0, from).until(end);
+    while found.len() < BATCH {
+        match iter.advance()?.filter(|k| k.p <= end) {
+            Some(k) => found.push(k.p)?,
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
 /// Makes buckets free that wait to be discarded. Those that were emptied by what is not on disk
 /// yet are left, and counted: how many became free, and how many wait for the journal. `watermark`
 /// is that of the caller: who writes back the journal must not wait for it.
@@ -75,30 +108,16 @@ pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usiz
     if !space.st.devices().any(waits) {
         return Ok((0, 0));
     }
-    // The index is one of the btrees that are behind. It will do as it is, if they can not be
-    // brought up to date because no bucket is free.
-    match try_flush_write_buffer(engine.btrees, engine.writer) {
-        Err(e) if e.class() != Class::NoSpace => return Err(e),
-        _ => (),
-    }
+    bring_indices_up_to_date(engine)?;
     let (mut free, mut waiting) = (0usize, 0usize);
     let mut from = Bpos::MIN;
     loop {
-        let mut found = Vec::new();
-        let mut iter = engine.btrees.iter(BtreeId::NEED_DISCARD, 0, from);
-        while found.len() < BATCH {
-            match iter.advance()? {
-                Some(k) => found.push(k.p)?,
-                None => break,
-            }
-        }
+        let found = next_of_index(engine, BtreeId::NEED_DISCARD, from, Bpos::MAX)?;
         let Some(last) = found.last().copied() else {
             return Ok((free, waiting));
         };
         for pos in found {
-            let journal = &engine.writer.journal;
-            let may_go_on = || free < ENOUGH && journal.has_room(FREE_U64S, watermark);
-            if !may_wait(watermark) && !may_go_on() {
+            if !may_go_on(engine, watermark, free) {
                 return Ok((free, waiting));
             }
             match discard_one(engine, watermark, pos)? {

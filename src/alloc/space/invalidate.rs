@@ -8,6 +8,12 @@ use super::{
         alloc_key,
         counter_key_at, //
     },
+    discard::{
+        bring_indices_up_to_date,
+        may_go_on,
+        next_of_index,
+        DISCARDS_AS, //
+    },
     look::{
         alloc_of,
         Look, //
@@ -23,16 +29,10 @@ use crate::{
         invalidated,
         Effects, //
     },
-    btree::{
-        trans::TransResult,
-        try_flush_write_buffer, //
-    },
-    env::{
-        units::{
-            BucketNr,
-            DevIdx, //
-        },
-        Vec, //
+    btree::trans::TransResult,
+    env::units::{
+        BucketNr,
+        DevIdx, //
     },
     error::{
         Class,
@@ -59,9 +59,6 @@ use crate::{
     sb::Device,
 };
 
-/// Buckets looked at at a time.
-const BATCH: usize = 64;
-
 /// Drops cached data on devices where free buckets are scarce, what was used least recently first.
 /// `at_least` buckets of each device that has as many: for who finds none. Says whether there was
 /// any.
@@ -76,17 +73,16 @@ pub(super) fn drop_cached(engine: Engine<'_>, watermark: Watermark, at_least: u6
     {
         return Ok(false);
     }
-    // The list is one of the btrees that are behind. It will do as it is, if they can not be
-    // brought up to date because no bucket is free.
-    match try_flush_write_buffer(engine.btrees, engine.writer) {
-        Err(e) if e.class() != Class::NoSpace => return Err(e),
-        _ => (),
-    }
-    let mut dropped = false;
+    bring_indices_up_to_date(engine)?;
+    let mut nr = 0usize;
     for dev in space.st.devices() {
-        dropped |= drop_of(engine, watermark, dev, at_least)?;
+        match drop_of(engine, watermark, dev, at_least, &mut nr) {
+            // There are other means.
+            Err(e) if e.class() != Class::NoSpace => return Err(e),
+            _ => (),
+        }
     }
-    Ok(dropped)
+    Ok(nr != 0)
 }
 
 fn nr_to_drop(space: &Space, dev: &Device, at_least: u64) -> u64 {
@@ -95,38 +91,44 @@ fn nr_to_drop(space: &Space, dev: &Device, at_least: u64) -> u64 {
     has.map_or(0, |has| has.to_invalidate().max(at_least.min(has.cached)))
 }
 
+/// Counts in `nr` what is dropped. Who must not wait for room in the journal stops when there is
+/// none.
+///
 /// C: the loop in `bch2_do_invalidates_work()`.
 #[inline(never)]
-fn drop_of(engine: Engine<'_>, watermark: Watermark, dev: &Device, at_least: u64) -> Result<bool> {
+fn drop_of(
+    engine: Engine<'_>,
+    watermark: Watermark,
+    dev: &Device,
+    at_least: u64,
+    nr: &mut usize,
+) -> Result {
     let space = &engine.writer.hooks;
     let mut left = nr_to_drop(space, dev, at_least);
-    let (mut from, mut dropped) = (lru_read_pos(dev.idx, BucketNr(0), 1), false);
+    let mut from = lru_read_pos(dev.idx, BucketNr(0), 1);
     let end = Bpos {
         offset: u64::MAX,
         snapshot: u32::MAX,
         ..lru_read_pos(dev.idx, BucketNr(0), LRU_TIME_MAX)
     };
     while left != 0 {
-        let mut found = Vec::new();
-        let mut iter = engine.btrees.iter(BtreeId::LRU, 0, from).until(end);
-        while found.len() < BATCH {
-            match iter.advance()?.filter(|k| k.p <= end) {
-                Some(k) => found.push(k.p)?,
-                None => break,
-            }
-        }
+        let found = next_of_index(engine, BtreeId::LRU, from, end)?;
         let Some(last) = found.last().copied() else {
             break;
         };
         for pos in found {
-            if left != 0 && drop_one(engine, watermark, pos)? {
-                (left, dropped) = (left.saturating_sub(1), true);
+            if left == 0 || !may_go_on(engine, watermark, *nr) {
+                return Ok(());
+            }
+            if drop_one(engine, watermark, pos)? {
+                left = left.saturating_sub(1);
+                *nr = nr.saturating_add(1);
                 space.st.counters.add(Counter::BUCKET_INVALIDATE, 1);
             }
         }
         from = last.successor();
     }
-    Ok(dropped)
+    Ok(())
 }
 
 /// Drops what is in the bucket of an entry of the list, if it is still as that says.
@@ -144,7 +146,7 @@ fn drop_one(engine: Engine<'_>, watermark: Watermark, pos: Bpos) -> Result<bool>
     }
     let at = (dev, bucket, time);
     engine
-        .run(watermark.max(Watermark::Btree), |t| {
+        .run(watermark.max(DISCARDS_AS), |t| {
             t.use_reserve();
             stage(t, at)?.then(|| t.commit()).transpose()
         })

@@ -22,10 +22,7 @@ use sim::{
             Counted, //
         },
     },
-    golden::{
-        images,
-        Image, //
-    },
+    golden::images,
     init::{
         Access,
         Filesystem, //
@@ -62,11 +59,7 @@ const READ_DEV: u32 = 1 << 5;
 const START: usize = 0x1000;
 
 fn start(name: &str) -> Option<Arc<Filesystem>> {
-    let folder = images::folder()?;
-    let Some(image) = Image::named(&folder, name) else {
-        println!("skipped: no image {name} (BCACHEFS_RS_IMAGES)");
-        return None;
-    };
+    let image = images::image(name)?;
     let devs = images::devices(name, image.unpack().expect(name));
     Some(Filesystem::start(devs, &Opts::default()).expect(name))
 }
@@ -252,12 +245,7 @@ fn usage_adds_up() {
 
 #[test]
 fn arguments_that_make_no_sense() {
-    let Some(folder) = images::folder() else {
-        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
-        return;
-    };
-    let Some(image) = Image::named(&folder, "v113-threedev") else {
-        println!("skipped: no image v113-threedev (BCACHEFS_RS_IMAGES)");
+    let Some(image) = images::image("v113-threedev") else {
         return;
     };
     let mut contents = image.unpack().unwrap();
@@ -314,11 +302,9 @@ fn changes_are_refused_with_a_reason() {
 /// Of a filesystem that is written, nobody is told that it is read-only.
 #[test]
 fn changes_that_are_not_supported_yet() {
-    let Some(folder) = images::folder() else {
-        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
+    let Some(image) = images::image("v113-empty") else {
         return;
     };
-    let image = Image::named(&folder, "v113-empty").unwrap();
     let devs = images::devices("sim", image.unpack().unwrap());
     let fs = Filesystem::start_for(Access::Write, devs, &Opts::default()).unwrap();
     let mut memory = vec![0; 64];

@@ -45,10 +45,7 @@ use sim::{
         xattr,
         SubvolInum, //
     },
-    golden::{
-        images,
-        Image, //
-    },
+    golden::images,
     journal,
     sb::{
         self,
@@ -506,12 +503,7 @@ fn nodes_are_read_by_pointers_of_the_first_version() {
 /// Options of an inode as attributes show them.
 #[test]
 fn options_as_text() {
-    let Some(folder) = images::folder() else {
-        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
-        return;
-    };
-    let Some(image) = Image::named(&folder, "v139-threedev") else {
-        println!("skipped: no image v139-threedev (BCACHEFS_RS_IMAGES)");
+    let Some(image) = images::image("v139-threedev") else {
         return;
     };
     let devices = images::devices(&image.name, image.unpack().unwrap());

@@ -11,10 +11,7 @@ use sim::{
     env::Arc,
     error::Error,
     format::opts::Opts,
-    golden::{
-        images,
-        Image, //
-    },
+    golden::images,
     init::Filesystem,
 };
 use std::{
@@ -23,11 +20,7 @@ use std::{
 };
 
 fn start(name: &str) -> Option<Arc<Filesystem>> {
-    let folder = images::folder()?;
-    let Some(image) = Image::named(&folder, name) else {
-        println!("skipped: no image {name} (BCACHEFS_RS_IMAGES)");
-        return None;
-    };
+    let image = images::image(name)?;
     let devs = images::devices(name, image.unpack().expect(name));
     Some(Filesystem::start(devs, &Opts::default()).expect(name))
 }

@@ -37,6 +37,15 @@ pub fn folder() -> Option<PathBuf> {
     folders.into_iter().find(|p| p.is_dir())
 }
 
+/// The image with this name; says so when it is not there, as only a few are in the tree.
+pub fn image(name: &str) -> Option<Image> {
+    let found = folder().and_then(|folder| Image::named(&folder, name));
+    if found.is_none() {
+        println!("skipped: no image {name} (BCACHEFS_RS_IMAGES)");
+    }
+    found
+}
+
 /// The contents of a file, unpacked if its name says that it is packed.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let packed = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;

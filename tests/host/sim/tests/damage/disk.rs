@@ -13,10 +13,7 @@ use sim::{
         node::Bset,
         opts::Opts, //
     },
-    golden::{
-        images,
-        Image, //
-    },
+    golden::images,
     init::Filesystem,
 };
 use std::ops::Range;
@@ -48,11 +45,7 @@ fn start(name: &str, bytes: Vec<u8>) -> sim::error::Result<Arc<Filesystem>> {
 impl Disk {
     /// `None` when the image is not there.
     pub(crate) fn open(name: &str) -> Option<Self> {
-        let folder = images::folder()?;
-        let Some(image) = Image::named(&folder, name) else {
-            println!("skipped: no image {name} (BCACHEFS_RS_IMAGES)");
-            return None;
-        };
+        let image = images::image(name)?;
         let mut devs = image.unpack().expect(name);
         assert_eq!(devs.len(), 1, "{name}");
         let bytes = devs.remove(0);

@@ -28,10 +28,7 @@ use sim::{
         btree_id::BtreeId,
         opts::Opts, //
     },
-    golden::{
-        images,
-        Image, //
-    },
+    golden::images,
     init::{
         Access,
         Filesystem, //
@@ -64,14 +61,7 @@ pub(crate) const REPAIR: &str = "fsck,fix_errors=yes";
 
 /// The devices of an image; `None` when it is not there: few are in the tree.
 pub(crate) fn contents(name: &str) -> Option<Vec<Disk>> {
-    let Some(folder) = images::folder() else {
-        println!("skipped: no golden images (BCACHEFS_RS_IMAGES)");
-        return None;
-    };
-    let Some(image) = Image::named(&folder, name) else {
-        println!("skipped: no image {name} (BCACHEFS_RS_IMAGES)");
-        return None;
-    };
+    let image = images::image(name)?;
     let disk = |c: Vec<u8>| Disk::from_memory(Arc::new(c));
     Some(image.unpack().unwrap().into_iter().map(disk).collect())
 }
