@@ -2,9 +2,9 @@
 
 //! Merging small nodes.
 //!
-//! A node that is less than a third full is merged with one beside it, if what comes of it is no
-//! fuller than that: so it is not soon split again, and a key is not copied again and again while
-//! those before it are deleted one by one.
+//! A node that is less than a third full is merged with one beside it, if what comes of it is at
+//! most half full, so that it is not soon split again. C wants a third; with that, more space stays
+//! in nodes when much is deleted.
 //!
 //! Roots stay as high as they are, as in the C implementation, also when they point to one node
 //! only: the journal has updates of nodes by their level, and those of a root that is gone would be
@@ -149,10 +149,8 @@ fn live_u64s(node: &Node) -> Option<usize> {
 }
 
 /// Words of keys that what is merged with `node` has at most.
-///
-/// C: `BTREE_FOREGROUND_MERGE_THRESHOLD`.
 fn merged_max_u64s(btrees: &Btrees, node: &Node) -> usize {
-    node.read().capacity_u64s(btrees.sb().sb.node_sectors()) / 3
+    node.read().capacity_u64s(btrees.sb().sb.node_sectors()) / 2
 }
 
 fn is_small_together(btrees: &Btrees, a: &Node, b: &Node) -> bool {
