@@ -126,7 +126,7 @@ fn reap_all<H: Hooks>(
     };
     if dead.nr() != 0 {
         for btree in BTREES {
-            if !p.keys(btree, stop)? {
+            if !p.all_keys(btree, stop)? {
                 return Ok(Some(p.done));
             }
         }
@@ -171,7 +171,24 @@ fn read<H: Hooks>(w: &Writing<'_, H>, view: &View) -> Result<Dead> {
 }
 
 impl<H: Hooks> Progress<'_, H> {
-    /// Removes keys of a btree; whether that was all.
+    /// Removes keys of a btree until there are none; whether it came to that.
+    ///
+    /// Who moves data may split an extent whose first part then ends before the place where this
+    /// is. The last part ends where the whole did: so when none is found from start to end, there
+    /// is none left to be split either.
+    fn all_keys(&mut self, btree: BtreeId, stop: &dyn Fn() -> bool) -> Result<bool> {
+        loop {
+            let before = self.done;
+            if !self.keys(btree, stop)? {
+                return Ok(false);
+            }
+            if !btree.is_extents() || self.done == before {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Removes keys of a btree, from its start to its end; whether it got there.
     fn keys(&mut self, btree: BtreeId, stop: &dyn Fn() -> bool) -> Result<bool> {
         let mut from = Bpos::MIN;
         loop {

@@ -57,6 +57,7 @@ use sim::{
         Writing, //
     },
 };
+use std::cell::Cell;
 
 const EMPTY: &str = "v113-empty";
 const TOP: SubvolInum = SubvolInum {
@@ -247,4 +248,54 @@ fn writes_to_what_is_deleted() {
         assert_eq!(delete_unused(&writing(&w), &w.view, &|| false), Ok(1));
         assert_eq!(written(file), Some(Error::SubvolumeDeleted));
     });
+}
+
+/// Data is moved while a snapshot goes: an extent is split, and its first part ends where those who
+/// look for keys of the snapshot have been already.
+#[test]
+fn extents_that_are_split_while_their_snapshot_goes() {
+    let w = Overlay::default().write(EMPTY);
+    let new = |mode| NewFile {
+        mode,
+        ..NewFile::default()
+    };
+    let snapshot = changing(&w, |c| {
+        let sub = c.create_subvolume(TOP, b"sub", &new(0o040_755)).unwrap();
+        let file = c.create(sub.id, Some(b"file"), &new(0o100_644)).unwrap();
+        let file = file.id.file(&w.view).unwrap();
+        let options = WriteOptions::of(w.view.sb(), &Inode::default());
+        // More extents, with holes between them, than are deleted in one transaction.
+        for nr in 0..12 {
+            let (data, mut done) = ([7; 8192], Done::default());
+            let (at, end) = (nr * 32, (nr * 32 + 16) * 512);
+            let what = (at, &data[..]);
+            write(w.engine(), &w.view, file, &options, what, end, &mut done).unwrap();
+        }
+        c.unlink_subvolume(TOP, b"sub", 1).unwrap();
+        file.snapshot
+    });
+    assert_eq!(delete_unused(&writing(&w), &w.view, &|| false), Ok(1));
+    let left = || {
+        let mut iter = w.engine().btrees.iter(BtreeId::EXTENTS, 0, Bpos::MIN);
+        let mut next = || iter.advance().unwrap().map(|k| k.p);
+        let all: Vec<Bpos> = std::iter::from_fn(&mut next).collect();
+        let of_it = all.into_iter().filter(|p| p.snapshot == snapshot);
+        of_it.collect::<Vec<_>>()
+    };
+    assert_eq!(left().len(), 12);
+    let was_split = Cell::new(false);
+    let stop = || {
+        if let Some(at) = left().first().filter(|_| !was_split.replace(true)) {
+            let split = w.engine().run(Watermark::Normal, |t| {
+                let key = t.get(BtreeId::EXTENTS, *at)?.unwrap();
+                t.split_extent(BtreeId::EXTENTS, &key, at.offset - 8, &w.view.table)?;
+                t.commit()
+            });
+            split.unwrap();
+        }
+        false
+    };
+    let done = reap(&writing(&w), &w.view, &stop).unwrap().unwrap();
+    assert!(was_split.get() && done.nodes == 1, "{done:?}");
+    assert_eq!(left(), []);
 }
