@@ -22,7 +22,8 @@ import sys
 
 import common
 import keys
-from common import Limit, Log, Loop, Mounted, Skip, Tap, mount, own, umount
+from common import Limit, Log, Loop, Mounted, Tap, mount, own, umount
+from packaged import formatted
 from rw import fsck, shown
 
 SECONDS = 120
@@ -56,19 +57,8 @@ def make(name):
             f.truncate(mib << 20)
     with Loop(files) as dev:
         devices = iter(dev.devices)
-        args = [next(devices) if o == 'DEV' else o for o in options.split()]
-        for _ in range(5):
-            try:
-                p = subprocess.run(['bcachefs', 'format', '--force', '--no_initialize', *args], timeout=20,
-                                   input=f'{PASSPHRASE}\n{PASSPHRASE}\n', capture_output=True, text=True)
-            except FileNotFoundError:
-                raise Skip('no bcachefs-tools') from None
-            except subprocess.TimeoutExpired:
-                continue  # the tools hang now and then
-            if p.returncode == 0:
-                break
-        else:
-            raise RuntimeError(f'bcachefs format {args}: {p.stdout[-200:]}{p.stderr[-200:]}')
+        formatted(*(next(devices) if o == 'DEV' else o for o in options.split()),
+                  given=f'{PASSPHRASE}\n{PASSPHRASE}\n')
     unlock(name, files)
     return files
 

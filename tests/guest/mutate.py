@@ -26,7 +26,7 @@ import subprocess
 import time
 
 import common
-import rw
+import packaged
 import superblock
 from common import Late, Limit, Log, Loop, Tap, mount, own, umount
 
@@ -237,8 +237,8 @@ def findings(devices):
     """How many things the tools' fsck finds wrong; None when it does not get to an end."""
     try:
         with spent('fsck'):
-            status, out = rw.tool('fsck', '-n', *devices)
-    except subprocess.TimeoutExpired:
+            status, out = packaged.tool('fsck', '-n', *devices)
+    except packaged.Unwell:
         return None
     if status not in (0, 1, 4, 5) or 'exiting' in out or 'shutting down' in out:
         return None

@@ -27,6 +27,7 @@ import time
 
 import common
 from common import Limit, Log, Loop, Mounted, Tap, mount, umount
+from packaged import formatted
 from rw import fsck
 
 SECONDS = 150
@@ -357,17 +358,8 @@ def fresh(size=128):
     with open(path, 'wb') as f:
         f.truncate(size << 20)
     with Loop([path]) as dev:
-        for _ in range(5):
-            try:
-                p = subprocess.run(['bcachefs', 'format', '--force', '--no_initialize', dev.devices[0]], timeout=20,
-                                   stdin=subprocess.DEVNULL, capture_output=True, text=True)
-            except FileNotFoundError:
-                raise common.Skip('no bcachefs-tools') from None
-            except subprocess.TimeoutExpired:
-                continue  # the tools hang now and then
-            if p.returncode == 0:
-                return [path]
-    raise RuntimeError('bcachefs format')
+        formatted(dev.devices[0])
+    return [path]
 
 
 def files_of(name):

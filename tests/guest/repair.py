@@ -13,7 +13,7 @@ import hashlib
 import common
 import images
 import manifest
-import rw
+import packaged
 from common import Limit, Log, Loop, Mounted, Tap, mount, own, umount
 
 # What is repaired.
@@ -31,7 +31,7 @@ SECONDS = 60
 
 def complaints_of_fsck(device):
     """Lines of the tools' fsck about what is wrong; nothing when all is well."""
-    status, out = rw.tool('fsck', '-n', device)
+    status, out = packaged.tool('fsck', '-n', device)
     lines = [x for x in out.splitlines() if 'not fixing' in x or 'exiting' in x or 'shutting down' in x]
     return lines or ([f'exit status {status}'] + out.splitlines()[-5:] if status else [])
 

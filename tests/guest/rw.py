@@ -26,21 +26,13 @@ import common
 import keys
 import manifest
 from common import Limit, Log, Loop, Mounted, Skip, Tap, mount, own, umount
+from packaged import tool
 
 MS_REMOUNT = 32
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
 IMAGES = ('v113-empty', 'v113-snap', 'v113-tree', 'v113-threedev', 'v113-repl2', 'v113-block512', 'v113-encrypted',
           'v113-csum-none', 'v113-csum-xxhash', 'v113-csum-crc64', 'v113-quota', 'v113-reflink')
 SECONDS = 120
-
-
-def tool(*args):
-    """Runs the tools: exit status and output."""
-    try:
-        p = subprocess.run(['bcachefs', *args], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-    except FileNotFoundError:
-        raise Skip('no bcachefs-tools') from None
-    return p.returncode, p.stdout + p.stderr
 
 
 def shown(device, *names):

@@ -28,7 +28,7 @@ import sys
 import time
 
 import common
-import rw
+import packaged
 from common import Limit, Log, Loop, Mounted, Tap, libc, mount, umount
 from namespace import differences, fails, files_of, several
 from rw import fsck
@@ -466,7 +466,7 @@ def checked(devices):
     """What fsck has to say. It also counts a name for a version of a file above when the one below that
     has it has no other: too many, for a version that says that there are several. Of that it may say
     something, and nothing else; `links_of` counts what snapshots see."""
-    status, out = rw.tool('fsck', '-n', *devices)
+    status, out = packaged.tool('fsck', '-n', *devices)
     lines = out.splitlines()
     odd = [x for x in lines if 'fixing' in x or 'rror' in x and 'errors fixed' not in x and 'opts=' not in x]
     if status == 0 or status == 1 and odd and all(is_overcounted(x) for x in odd):

@@ -17,6 +17,7 @@ import threading
 import time
 
 import common
+import packaged
 from common import Log, Loop, Mounted, Skip, Tap, mount, umount
 
 TOP = '/sys/fs/bcachefs'
@@ -37,20 +38,12 @@ def read(path):
 
 def show_super(device):
     """What the tools print: the part before the devices, and each device, as dictionaries."""
-    for _ in range(3):  # they crash at the end now and then, and hang
-        try:
-            p = subprocess.run(['bcachefs', 'show-super', device], capture_output=True, text=True, timeout=60)
-        except FileNotFoundError:
-            raise Skip('no bcachefs-tools') from None
-        except subprocess.TimeoutExpired:
-            continue
-        if 'Durability' in p.stdout:
-            break
-    else:
-        raise RuntimeError('bcachefs show-super does not work')
+    _, out, _ = packaged.run('show-super', device)
+    if 'Durability' not in out:
+        raise RuntimeError(f'bcachefs show-super: {out}')
     # The very first line is one about a device, too.
     parts = [{}]
-    for line in p.stdout.split('\n'):
+    for line in out.split('\n'):
         m = re.fullmatch(r'\s*([^:]+):\s+(.*?)\s*', line)
         if not m:
             continue

@@ -24,6 +24,7 @@ import sys
 import time
 
 import common
+import packaged
 from common import Log, Loop, Mounted, Skip, Tap, libc, mount, umount
 
 USAGE_OF = ('v113-repl2', 'v113-comp-zstd', 'v113-snap', 'v113-threedev', 'v113-csum-none', 'v113-tree',
@@ -123,23 +124,8 @@ def as_nobody(f, *args):
     return json.loads(result or '"the process died"')
 
 
-def tool(*args, timeout=40):
-    """Runs the tools: exit status, output, messages. They hang at the end now and then."""
-    for _ in range(3):
-        try:
-            p = subprocess.run(['bcachefs', *args], capture_output=True, text=True, timeout=timeout,
-                               stdin=subprocess.DEVNULL)
-        except FileNotFoundError:
-            raise Skip('no bcachefs-tools') from None
-        except subprocess.TimeoutExpired:
-            continue
-        if p.returncode >= 0:
-            return p.returncode, p.stdout, p.stderr
-    raise RuntimeError(f'bcachefs {" ".join(args)} does not end well')
-
-
 def printed(*args):
-    status, out, err = tool(*args)
+    status, out, err = packaged.run(*args)
     if status:
         raise RuntimeError(f'bcachefs {" ".join(args)}: exit status {status}, {out[-200:]}{err[-200:]}')
     return out
@@ -335,7 +321,7 @@ def refused():
                      ('device', 'evacuate', dev.devices[1]),
                      ('data', 'rereplicate', root), ('subvolume', 'create', f'{root}/new'),
                      ('subvolume', 'snapshot', root, f'{root}/new')):
-            status, out, err = tool(*args)
+            status, out, err = packaged.run(*args)
             if not status or 'Read-only file system' not in out + err:
                 wrong.append(f'{" ".join(args)}: exit status {status}: {out[-200:]}{err[-200:]}')
         if os.path.exists(f'{root}/new'):
