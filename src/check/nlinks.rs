@@ -5,6 +5,9 @@
 //! Of files that say that they have several; those with one name were compared with it before. A
 //! range of them at a time, for they need memory.
 //!
+//! A version of a file with one name still keeps names of its snapshot from the versions above: C
+//! leaves it out, and so takes a name in a snapshot for one of what the snapshot was made of.
+//!
 //! C: `bch2_check_nlinks()`.
 
 use super::{
@@ -37,10 +40,12 @@ use crate::{
 /// Versions of files that are looked at in one go.
 const LINKED_MAX: usize = 1 << 17;
 
-/// A version of a file with several names.
+/// A version of a file of which some version has several names.
 struct Linked {
     inum: u64,
     snapshot: u32,
+    /// Whether this one says so.
+    several: bool,
     found: u32,
 }
 
@@ -51,7 +56,7 @@ pub fn check_nlinks(files: &mut Files<'_>) -> Result {
     while let Some(from) = start {
         let (mut linked, next) = linked(files, from)?;
         count(files, &mut linked)?;
-        for link in linked.iter() {
+        for link in linked.iter().filter(|l| l.several) {
             compare(files, link)?;
         }
         start = next;
@@ -65,6 +70,8 @@ pub fn check_nlinks(files: &mut Files<'_>) -> Result {
 #[inline(never)]
 fn linked(files: &Files<'_>, from: u64) -> Result<(Vec<Linked>, Option<u64>)> {
     let mut all: Vec<Linked> = Vec::new();
+    // Where the versions of the newest file begin.
+    let mut first = 0;
     let mut keys = files
         .btrees()
         .iter(BtreeId::INODES, 0, Bpos::new(0, from, 0));
@@ -72,20 +79,32 @@ fn linked(files: &Files<'_>, from: u64) -> Result<(Vec<Linked>, Option<u64>)> {
         let Ok(Some(inode)) = Inode::decode(&key) else {
             continue;
         };
-        if inode.is_dir() || inode.nlink == 0 || inode.flags.has(InodeFlags::UNLINKED) {
+        if inode.is_dir() {
             continue;
         }
-        let is_new = all.last().is_none_or(|l| l.inum != inode.inum);
-        if all.len() >= LINKED_MAX && is_new {
-            return Ok((all, Some(inode.inum)));
+        if all.last().is_none_or(|l| l.inum != inode.inum) {
+            drop_single(&mut all, first);
+            first = all.len();
+            if first >= LINKED_MAX {
+                return Ok((all, Some(inode.inum)));
+            }
         }
         all.push(Linked {
             inum: inode.inum,
             snapshot: inode.snapshot,
+            several: inode.nlink != 0 && !inode.flags.has(InodeFlags::UNLINKED),
             found: 0,
         })?;
     }
+    drop_single(&mut all, first);
     Ok((all, None))
+}
+
+/// Drops the versions from `first` on if none of them has several names.
+fn drop_single(all: &mut Vec<Linked>, first: usize) {
+    if !all.iter().skip(first).any(|l| l.several) {
+        all.truncate(first);
+    }
 }
 
 /// C: `check_nlinks_walk_dirents()`.

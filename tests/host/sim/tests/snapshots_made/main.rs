@@ -227,6 +227,49 @@ fn repairs() {
     }
 }
 
+/// A name that is there only in a snapshot is none of what the snapshot was made of, also when the
+/// file has but this one there.
+#[test]
+fn names_of_one_version() {
+    use sim::fs::{
+        change::{
+            NewFile,
+            Source, //
+        },
+        inode::{
+            find,
+            root,
+            SubvolInum, //
+        },
+    };
+    let (fs, media) = mount(disks("engine-small").unwrap(), &Power::new(), "");
+    let top = root(&fs.view).unwrap();
+    let new = |mode| NewFile {
+        mode,
+        ..NewFile::default()
+    };
+    let c = fs.changes().unwrap();
+    let sub = c.create_subvolume(top, b"sub", &new(0o040755)).unwrap().id;
+    let file = c.create(sub, Some(b"a"), &new(0o100644)).unwrap().id;
+    c.link(sub, b"b", file, 1).unwrap();
+    let copy = c.snapshot(top, b"copy", Source::Root(sub), false, (0, 1));
+    let copy = copy.unwrap().id;
+    let there = SubvolInum {
+        subvol: copy.subvol,
+        ..file
+    };
+    c.unlink(copy, b"b", 2).unwrap();
+    c.link(copy, b"c", there, 2).unwrap();
+    c.unlink(copy, b"a", 2).unwrap();
+    fs.go_read_only().unwrap();
+    let disks = contents(&media);
+    drop(fs);
+    let (fs, _) = mount(disks, &Power::new(), "fsck,fix_errors=exit,errors=ro");
+    for (id, links) in [(file, 2), (there, 1)] {
+        assert_eq!(find(&fs.view, id).unwrap().links(), links);
+    }
+}
+
 /// Of one directory there are more versions than go, or change, in one transaction.
 #[test]
 fn many_versions() {
