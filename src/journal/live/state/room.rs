@@ -22,12 +22,28 @@ use crate::env::num::{
 
 /// Of a short journal, up to so many sectors are kept for writing it back.
 const RECLAIM_SECTORS: u64 = 512;
+/// When room is short, an entry of a short journal may have so many sectors.
+const ENTRY_SECTORS: u64 = 32;
+
 /// Of a journal with so much room, in sectors, what is kept for those who write back what it holds:
 /// a quarter, and more of a short one, as what they need is not less because it is short. Once all
 /// was written back, all but two buckets is free, and there has to be some for others then.
 fn reserve_of(all: Space) -> u64 {
     let some = all.total.saturating_sub(u64::from(all.next_entry) << 1) >> 1;
     (all.total >> 2).max(some.min(RECLAIM_SECTORS))
+}
+
+/// How large an entry becomes at most, in sectors, in a journal of so much room, when room is short
+/// or not. Each goes into a bucket as a whole, so what is left of a bucket at its end can be as
+/// much, and be of no use to those who write back: where a small one was followed by one as large as
+/// a bucket, that was all they had. They are not always small, as the roots of the btrees are in
+/// each.
+fn largest_entry_of(total: u64, is_low: bool) -> u64 {
+    let some = total >> 3;
+    match is_low {
+        true => (total >> 6).max(some.min(ENTRY_SECTORS)),
+        false => some,
+    }
 }
 
 impl State {
@@ -72,7 +88,6 @@ impl State {
         let clean = self.room(Free::Clean, want).total;
         let all = self.room(Free::Total, want);
         let total = all.total;
-        self.entry_sectors = sat_u32(usize_of(total >> 3));
         self.next_entry = match now.next_entry {
             0 => Err(Refusal::Full),
             sectors => Ok(sectors),
@@ -82,6 +97,7 @@ impl State {
             && clean.saturating_sub(ondisk.total) <= total >> 3
             && ondisk.total << 1 > clean;
         let is_low = clean <= reserve_of(all) || self.pins.free() < self.pins.size() >> 2;
+        self.entry_sectors = sat_u32(usize_of(largest_entry_of(total, is_low)));
         self.watermark = match is_low {
             true => Watermark::Reclaim,
             false => Watermark::Stripe,
@@ -92,6 +108,17 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn little_of_what_is_kept_is_lost_at_the_end_of_buckets() {
+        for bucket in [256u64, 512, 1024, 4096] {
+            for nr in 8..64u64 {
+                let entry = largest_entry_of(nr * bucket, true);
+                assert!(entry >= ENTRY_SECTORS && entry <= bucket);
+                assert!(nr > 8 || entry <= bucket / 8);
+            }
+        }
+    }
 
     #[test]
     fn what_is_kept_is_not_all_there_can_be() {
