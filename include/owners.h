@@ -2,6 +2,7 @@
 #ifndef _BCACHEFS_RS_OWNERS_H
 #define _BCACHEFS_RS_OWNERS_H
 
+#include <linux/time64.h>
 #include <linux/types.h>
 
 struct file;
@@ -23,6 +24,8 @@ struct bch_rs_attr {
 	s64	ctime_sec;
 	u32	ctime_nsec;
 };
+
+struct timespec64 bch_rs_change_time(struct inode *inode);
 
 void bch_rs_attr_values(struct mnt_idmap *idmap, struct inode *inode,
 			const struct iattr *attr, struct bch_rs_attr *to);

@@ -10,6 +10,21 @@
 
 #include "owners.h"
 
+/*
+ * The time of a change that begins now. The inode gets it when the change is
+ * safe: until then it shows the one before, with the mark that it was seen.
+ */
+struct timespec64 bch_rs_change_time(struct inode *inode)
+{
+	time64_t sec = inode->i_ctime_sec;
+	u32 nsec = inode->i_ctime_nsec;
+	struct timespec64 now = inode_set_ctime_current(inode);
+
+	inode->i_ctime_sec = sec;
+	inode->i_ctime_nsec = nsec;
+	return now;
+}
+
 static struct timespec64 asked(struct inode *inode, const struct iattr *attr,
 			       unsigned int is_set, struct timespec64 given,
 			       struct timespec64 now)
@@ -18,8 +33,7 @@ static struct timespec64 asked(struct inode *inode, const struct iattr *attr,
 }
 
 /*
- * As setattr_copy() does, but not to the inode: that gets it when all is safe. Only the ctime is
- * set here.
+ * As setattr_copy() does, but not to the inode: that gets it when all is safe.
  */
 void bch_rs_attr_values(struct mnt_idmap *idmap, struct inode *inode,
 			const struct iattr *attr, struct bch_rs_attr *to)
@@ -45,7 +59,7 @@ void bch_rs_attr_values(struct mnt_idmap *idmap, struct inode *inode,
 	}
 	if (!(valid & (ATTR_ATIME | ATTR_MTIME | ATTR_CTIME)))
 		return;
-	now = inode_set_ctime_current(inode);
+	now = bch_rs_change_time(inode);
 	to->ctime_sec = now.tv_sec;
 	to->ctime_nsec = now.tv_nsec;
 	ts = asked(inode, attr, ATTR_ATIME_SET, attr->ia_atime, now);

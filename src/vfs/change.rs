@@ -6,10 +6,10 @@ use super::{
     charge,
     errno::reported,
     inode::{
+        change_time,
         changes,
         committed,
         raw_time,
-        touch,
         Times, //
     },
     names::entries,
@@ -100,7 +100,7 @@ impl Changeable for Bcachefs {
             on: on.ok_or(Errno::EOPNOTSUPP)?,
             project,
         };
-        let (changes, now) = (changes(inode.sb().data())?, touch(inode));
+        let (changes, now) = (changes(inode.sb().data())?, change_time(inode));
         let set = || {
             if let Some((project, _)) = project {
                 charge::may_move(inode, |ids| ids.project = project)?;
@@ -130,7 +130,7 @@ impl Changeable for Bcachefs {
         let changes = changes(inode.sb().data())?;
         let set = || {
             let list = list.map(entries).transpose()?;
-            changes.set_acl(inode.key(), kind, list.as_deref(), mode, touch(inode))
+            changes.set_acl(inode.key(), kind, list.as_deref(), mode, change_time(inode))
         };
         let (changed, at) = set().map_err(|e| reported("setting the ACL", inode.ino(), e))?;
         committed(inode, &changed, at, Times::CHANGE);

@@ -227,7 +227,7 @@ pub(super) fn raw_time(mount: &Mount, (sec, nsec): Time) -> u64 {
     mount.times.raw(crate::algo::time::Timespec { sec, nsec })
 }
 
-/// The inode is being changed now: the time of that, as it is stored.
-pub(super) fn touch(inode: &INode<Bcachefs>) -> u64 {
-    raw_time(inode.sb().data(), inode.touch())
+/// The time of a change of the inode that begins now, as it is stored.
+pub(super) fn change_time(inode: &INode<Bcachefs>) -> u64 {
+    raw_time(inode.sb().data(), inode.change_time())
 }

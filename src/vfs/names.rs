@@ -9,10 +9,10 @@ use super::{
     },
     errno::reported,
     inode::{
+        change_time,
         changes,
         committed,
         params,
-        touch,
         Node,
         Times, //
     },
@@ -81,7 +81,7 @@ pub(super) fn with_lists<T>(
         uid: new.uid,
         gid: new.gid,
         dev: new.rdev,
-        now: touch(dir),
+        now: change_time(dir),
         acl: acl.as_deref(),
         default_acl: default_acl.as_deref(),
         link: new.link,
@@ -152,7 +152,7 @@ impl Names for Bcachefs {
     fn link(to: Place<'_, Self>, inode: &INode<Self>) -> Result {
         let changes = changes(inode.sb().data())?;
         let done = changes
-            .link(to.dir.key(), to.name, inode.key(), touch(inode))
+            .link(to.dir.key(), to.name, inode.key(), change_time(inode))
             .map_err(|e| reported("a new name", inode.ino(), e))?;
         committed(to.dir, &done.dir, done.at, Times::CONTENTS);
         committed(inode, &done.inode, done.at, Times::CHANGE);
@@ -162,7 +162,7 @@ impl Names for Bcachefs {
     fn unlink(from: Place<'_, Self>, inode: &INode<Self>) -> Result {
         let changes = changes(inode.sb().data())?;
         let done = changes
-            .unlink(from.dir.key(), from.name, touch(inode))
+            .unlink(from.dir.key(), from.name, change_time(inode))
             .map_err(|e| reported("removing a name", inode.ino(), e))?;
         unlinked(from.dir, inode, done);
         Ok(())
@@ -175,7 +175,7 @@ impl Names for Bcachefs {
         over: &Over<'_, Self>,
     ) -> Result {
         let changes = changes(inode.sb().data())?;
-        let now = touch(inode);
+        let now = change_time(inode);
         let (mode, other, whiteout) = match over {
             Over::Free(whiteout) => (Mode::Free, None, *whiteout),
             Over::Replaced(other, whiteout) => (Mode::Replace, Some(other), *whiteout),

@@ -6,9 +6,9 @@ use super::{
     charge::Paid,
     errno::reported,
     inode::{
+        change_time, //
         changes,
         load,
-        touch, //
     },
     names::{
         made,
@@ -63,7 +63,7 @@ impl Subvolumes for Bcachefs {
         let changes = changes(dir.sb().data())?;
         let from = source.map_or(Source::Here, |inode| Source::Root(inode.key()));
         made(dir, true, Paid::nothing(dir.sb()), || {
-            let by = (uid, touch(dir));
+            let by = (uid, change_time(dir));
             changes.snapshot(dir.key(), name, from, read_only, by)
         })
         .map_err(|e| reported("making a snapshot in the directory", dir.ino(), e))
@@ -72,7 +72,7 @@ impl Subvolumes for Bcachefs {
     fn remove_subvolume(from: Place<'_, Self>, inode: &INode<Self>) -> Result {
         let changes = changes(inode.sb().data())?;
         let done = changes
-            .unlink_subvolume(from.dir.key(), from.name, touch(inode))
+            .unlink_subvolume(from.dir.key(), from.name, change_time(inode))
             .map_err(|e| reported("deleting the subvolume of", inode.ino(), e))?;
         unlinked(from.dir, inode, done);
         Ok(())

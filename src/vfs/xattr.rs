@@ -6,9 +6,9 @@ use super::{
     charge,
     errno::reported,
     inode::{
+        change_time,
         changes,
         committed,
-        touch,
         Times, //
     },
     Bcachefs, //
@@ -119,7 +119,7 @@ pub(super) fn set(
     let changes = changes(inode.sb().data())?;
     let attribute = (XattrType(space), name);
     let (changed, at) = changes
-        .set_xattr(inode.key(), attribute, value, mode, touch(inode))
+        .set_xattr(inode.key(), attribute, value, mode, change_time(inode))
         .map_err(|e| reported("setting an attribute", inode.ino(), e))?;
     committed(inode, &changed, at, Times::CHANGE);
     Ok(())

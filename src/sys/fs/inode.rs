@@ -136,10 +136,10 @@ impl<T: FileSystem> INode<T> {
         }
     }
 
-    /// It is changed now: sets the time of that and returns it.
-    pub fn touch(&self) -> Time {
+    /// The time of a change that begins now. It is shown with the change, if that comes about.
+    pub fn change_time(&self) -> Time {
         // SAFETY: As above; racing changes of times leave one or the other.
-        time_of(unsafe { bindings::inode_set_ctime_current(self.as_ptr()) })
+        time_of(unsafe { bindings::bch_rs_change_time(self.as_ptr()) })
     }
 
     /// Shows the VFS what was changed. Calls for one inode must not run at the same time.
