@@ -115,6 +115,7 @@ pub(super) fn set(
         XattrMode::Any => SetMode::Any,
         XattrMode::Create => SetMode::Create,
         XattrMode::Replace => SetMode::Replace,
+        XattrMode::Never => SetMode::Never,
     };
     let changes = changes(inode.sb().data())?;
     let attribute = (XattrType(space), name);

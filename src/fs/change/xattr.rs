@@ -66,6 +66,8 @@ pub enum SetMode {
     Create,
     /// It must. C: `XATTR_REPLACE`.
     Replace,
+    /// Both, which is never so.
+    Never,
 }
 
 /// An attribute of an inode.
@@ -126,8 +128,12 @@ impl<'a> Attribute<'a> {
             return Err(Error::XattrTooLong.into());
         }
         let offset = match (self.find(t)?, mode) {
-            (Slot::Taken(_), SetMode::Create) => return Err(Error::XattrExists.into()),
-            (Slot::Free(_), SetMode::Replace) => return Err(Error::XattrToReplaceMissing.into()),
+            (Slot::Taken(_), SetMode::Create | SetMode::Never) => {
+                return Err(Error::XattrExists.into())
+            }
+            (Slot::Free(_), SetMode::Replace | SetMode::Never) => {
+                return Err(Error::XattrToReplaceMissing.into())
+            }
             (Slot::Taken(key), _) => key.k.p.offset,
             (Slot::Free(offset), _) => offset,
         };

@@ -59,6 +59,8 @@ pub enum XattrMode {
     Create,
     /// It must.
     Replace,
+    /// Both, which is never so.
+    Never,
 }
 
 /// Changing attributes.

@@ -119,9 +119,11 @@ unsafe extern "C" fn set<T: Complete>(
     size: usize,
     flags: c_int,
 ) -> c_int {
+    const BOTH: u32 = bindings::XATTR_CREATE | bindings::XATTR_REPLACE;
     let mode = match u32::try_from(flags).unwrap_or(0) {
         bindings::XATTR_CREATE => XattrMode::Create,
         bindings::XATTR_REPLACE => XattrMode::Replace,
+        BOTH => XattrMode::Never,
         _ => XattrMode::Any,
     };
     // SAFETY: The VFS passes an inode of ours, which it has locked, a name without the prefix, and

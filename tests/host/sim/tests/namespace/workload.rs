@@ -381,9 +381,10 @@ impl Workload<'_> {
         let len = [0, 1, 30, 500][self.r.below(4) as usize];
         let value: Vec<u8> = (0..len).map(|i| (i * 7) as u8).collect();
         let there = self.model.0[&at].xattrs.contains_key(&key);
-        let mode = match self.r.below(4) {
-            0 => SetMode::Create,
-            1 => SetMode::Replace,
+        let mode = match self.r.below(8) {
+            0..2 => SetMode::Create,
+            2..4 => SetMode::Replace,
+            4 => SetMode::Never,
             _ => SetMode::Any,
         };
         let space = XattrType(key.0);
@@ -401,8 +402,10 @@ impl Workload<'_> {
         }
         let done = c.set_xattr(at, (space, &key.1), Some(&value), mode, self.now);
         match (mode, there) {
-            (SetMode::Create, true) => assert_eq!(done.err(), Some(Error::XattrExists)),
-            (SetMode::Replace, false) => {
+            (SetMode::Create | SetMode::Never, true) => {
+                assert_eq!(done.err(), Some(Error::XattrExists));
+            }
+            (SetMode::Replace | SetMode::Never, false) => {
                 assert_eq!(done.err(), Some(Error::XattrToReplaceMissing));
             }
             _ => {
