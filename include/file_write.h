@@ -61,5 +61,6 @@ int bch_rs_drop_pages_from(struct inode *inode, loff_t pos);
 void bch_rs_remap_end(struct file *from, struct file *to);
 bool bch_rs_file_writes(const struct file *file);
 int bch_rs_changed(struct file *file);
+bool bch_rs_file_is_synchronous(const struct file *file);
 
 #endif

@@ -181,7 +181,8 @@ void bch_rs_end_folios_end(unsigned long flags)
 
 void bch_rs_note_error(struct inode *inode, u64 pos, u64 len, int error)
 {
-	mapping_set_error(inode->i_mapping, error);
+	/* To who syncs the file, EROFS would mean something else. */
+	mapping_set_error(inode->i_mapping, error == -EROFS ? -EIO : error);
 	fserror_report_io(inode, FSERR_BUFFERED_WRITE, pos, len, error,
 			  GFP_NOFS);
 }
@@ -311,6 +312,12 @@ int bch_rs_drop_pages_from(struct inode *inode, loff_t pos)
 		return ret;
 	truncate_pagecache_range(inode, start, LLONG_MAX);
 	return 0;
+}
+
+/* Whether a change by way of this file has to be safe when it is done. */
+bool bch_rs_file_is_synchronous(const struct file *file)
+{
+	return file->f_flags & (__O_SYNC | O_DSYNC) || IS_SYNC(file_inode(file));
 }
 
 void bch_rs_remap_end(struct file *from, struct file *to)

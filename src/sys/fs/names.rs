@@ -356,10 +356,19 @@ pub(super) unsafe extern "C" fn fsync<T: Complete>(
     // SAFETY: An open directory of ours. Times that are only in memory are written first.
     unsafe {
         let inode = bindings::file_inode(file);
-        match bindings::sync_inode_metadata(inode, 1) {
+        synced(match bindings::sync_inode_metadata(inode, 1) {
             0 => returned(T::sync_inode(INode::<T>::from_raw(inode))),
             e => e,
-        }
+        })
+    }
+}
+
+/// What fsync(2) says. `EROFS` would be about files of a kind that can not be synced; what is not
+/// safe when writing has ended is an I/O error.
+pub(super) fn synced(ret: c_int) -> c_int {
+    match ret == Errno::EROFS.0.wrapping_neg() {
+        true => Errno::EIO.0.wrapping_neg(),
+        false => ret,
     }
 }
 

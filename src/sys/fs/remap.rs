@@ -44,13 +44,18 @@ pub(super) unsafe extern "C" fn remap_file_range<T: FileWrite>(
         T::share_data((source, from_byte), (target, to_byte), bytes, end)
     });
     // SAFETY: As above.
-    unsafe {
+    let is_synchronous = unsafe {
         if done.is_ok() && end > target.size() {
             bindings::bch_rs_set_longer(target.as_ptr(), num::i64_of_bits(end));
         }
         bindings::bch_rs_remap_end(from, to);
-    }
-    match done {
+        bindings::bch_rs_file_is_synchronous(to)
+    };
+    let safe = done.and_then(|()| match is_synchronous {
+        true => T::sync_data(target),
+        false => Ok(()),
+    });
+    match safe {
         Ok(()) => len,
         Err(e) => e.0.wrapping_neg().into(),
     }

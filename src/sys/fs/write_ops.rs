@@ -6,6 +6,7 @@ use super::{
     direct_write,
     inode::INode,
     life::Life,
+    names::synced,
     write::{
         block_bytes,
         round_down,
@@ -192,10 +193,10 @@ pub(super) unsafe extern "C" fn fsync<T: FileWrite>(
         }
         let inode = INode::<T>::from_raw((*file).f_inode);
         let ret = bindings::bch_rs_sync_inode(inode.as_ptr(), data_only != 0);
-        match ret {
+        synced(match ret {
             0 => returned(T::sync_data(inode)),
             e => e,
-        }
+        })
     }
 }
 
