@@ -37,7 +37,10 @@ void bch_rs_release_short(struct inode *inode, loff_t start, loff_t end,
 int bch_rs_zero_range(struct inode *inode, loff_t pos, loff_t len,
 		      const struct iomap_ops *ops,
 		      const struct iomap_write_ops *write_ops);
-vm_fault_t bch_rs_page_mkwrite(struct vm_fault *vmf, const struct iomap_ops *ops);
+struct inode *bch_rs_mkwrite_start(struct vm_fault *vmf);
+vm_fault_t bch_rs_mkwrite_end(struct vm_fault *vmf, const struct iomap_ops *ops);
+void bch_rs_keep_pages(struct inode *inode);
+void bch_rs_let_pages_go(struct inode *inode);
 void bch_rs_mmap_prepare(struct vm_area_desc *desc,
 			 const struct vm_operations_struct *ops);
 
@@ -53,6 +56,7 @@ bool bch_rs_wbc_waits(const struct writeback_control *wbc);
 void bch_rs_lock_cache(struct inode *inode);
 void bch_rs_unlock_cache(struct inode *inode);
 void bch_rs_lock_pages(struct inode *inode);
+void bch_rs_lock_pages_only(struct inode *inode);
 void bch_rs_unlock_pages(struct inode *inode);
 int bch_rs_remap_start(struct file *from, loff_t pos_from, struct file *to,
 		       loff_t pos_to, loff_t *len, unsigned int flags);

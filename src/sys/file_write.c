@@ -74,12 +74,19 @@ ssize_t bch_rs_write_back_part(struct kiocb *iocb, ssize_t count)
 	return count;
 }
 
-/* Whoever reads through the page cache is not to see what was there before. */
+/*
+ * What is in the page cache is written and leaves it. Nobody can bring it back
+ * meanwhile: the pages are locked, see bch_rs_lock_pages_only().
+ */
 int bch_rs_direct_start(struct kiocb *iocb, size_t count)
 {
 	return kiocb_invalidate_pages(iocb, count);
 }
 
+/*
+ * Whoever reads through the page cache is not to see what was there before. No
+ * page is dirty.
+ */
 void bch_rs_direct_done(struct kiocb *iocb, loff_t pos, size_t count)
 {
 	struct address_space *mapping = iocb->ki_filp->f_mapping;
@@ -108,10 +115,8 @@ void bch_rs_direct_hold_inode(struct inode *inode)
 /* The last use of the file: it may be gone afterwards. */
 void bch_rs_direct_queued_end(struct kiocb *iocb, loff_t pos, ssize_t ret)
 {
-	if (ret > 0) {
-		bch_rs_direct_done(iocb, pos, ret);
+	if (ret > 0)
 		iocb->ki_pos = pos + ret;
-	}
 	inode_dio_end(file_inode(iocb->ki_filp));
 	iocb->ki_complete(iocb, ret);
 }
@@ -138,17 +143,35 @@ int bch_rs_zero_range(struct inode *inode, loff_t pos, loff_t len,
 	return iomap_zero_range(inode, pos, len, NULL, ops, write_ops, NULL);
 }
 
-vm_fault_t bch_rs_page_mkwrite(struct vm_fault *vmf, const struct iomap_ops *ops)
+/* Pages stay from here to bch_rs_let_pages_go(). */
+void bch_rs_keep_pages(struct inode *inode)
+{
+	filemap_invalidate_lock_shared(inode->i_mapping);
+}
+
+void bch_rs_let_pages_go(struct inode *inode)
+{
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+}
+
+/* The file is going to be changed by a mapping. Pages stay until the end. */
+struct inode *bch_rs_mkwrite_start(struct vm_fault *vmf)
 {
 	struct file *file = vmf->vma->vm_file;
 	struct inode *inode = file_inode(file);
-	vm_fault_t ret;
 
 	sb_start_pagefault(inode->i_sb);
 	file_update_time(file);
-	filemap_invalidate_lock_shared(inode->i_mapping);
-	ret = iomap_page_mkwrite(vmf, ops, NULL);
-	filemap_invalidate_unlock_shared(inode->i_mapping);
+	bch_rs_keep_pages(inode);
+	return inode;
+}
+
+vm_fault_t bch_rs_mkwrite_end(struct vm_fault *vmf, const struct iomap_ops *ops)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	vm_fault_t ret = iomap_page_mkwrite(vmf, ops, NULL);
+
+	bch_rs_let_pages_go(inode);
 	sb_end_pagefault(inode->i_sb);
 	return ret;
 }
@@ -242,6 +265,12 @@ void bch_rs_unlock_cache(struct inode *inode)
 void bch_rs_lock_pages(struct inode *inode)
 {
 	inode_dio_wait(inode);
+	filemap_invalidate_lock(inode->i_mapping);
+}
+
+/* The same, but for what is read and written past the page cache. */
+void bch_rs_lock_pages_only(struct inode *inode)
+{
 	filemap_invalidate_lock(inode->i_mapping);
 }
 

@@ -61,8 +61,15 @@ impl<T: FileWrite> DirectEnd<T> {
 
     fn complete(&self, ret: isize) {
         let pos = num::i64_of_bits(self.pos);
+        let iocb = self.iocb.as_ptr();
         // SAFETY: By the type invariant; this is the only end, as whoever calls this is dropped.
-        unsafe { bindings::bch_rs_direct_queued_end(self.iocb.as_ptr(), pos, ret) };
+        unsafe {
+            if let Ok(done @ 1..) = usize::try_from(ret) {
+                bindings::bch_rs_direct_done(iocb, pos, done);
+            }
+            self.inode().queued().end();
+            bindings::bch_rs_direct_queued_end(iocb, pos, ret);
+        }
     }
 }
 
@@ -90,10 +97,8 @@ pub(super) unsafe fn write<T: FileWrite>(
         let queues = count <= DIRECT_BYTES && bindings::bch_rs_direct_queues(iocb, count);
         ((*iocb).ki_pos, count, queues)
     };
-    // SAFETY: As above.
-    let ready = check(unsafe { bindings::bch_rs_direct_start(iocb, count) });
     let mut pos = num::u64_of_bits(start);
-    let mut result = ready;
+    let mut result = Ok(());
     while result.is_ok() {
         // SAFETY: As above.
         let (data, left) = unsafe {
@@ -116,25 +121,35 @@ pub(super) unsafe fn write<T: FileWrite>(
             }
             break;
         }
-        if queues && len == count {
-            // SAFETY: As above.
-            return unsafe { queue(inode, iocb, pos, data) };
+        // The memory of the process, which may be a mapping of the file, was copied before.
+        // SAFETY: As above. Nobody brings pages to the cache until they are unlocked below.
+        let ready = unsafe {
+            bindings::bch_rs_lock_pages_only(inode.as_ptr());
+            check(bindings::bch_rs_direct_start(iocb, len))
+        };
+        if ready.is_ok() && queues && len == count && inode.queued().begin() {
+            // SAFETY: Locked above. The other as before.
+            return unsafe {
+                bindings::bch_rs_unlock_pages(inode.as_ptr());
+                queue(inode, iocb, pos, data)
+            };
         }
         let end = pos.saturating_add(num::u64_of(len));
-        result = T::write_direct(inode, pos, data, end);
-        if result.is_ok() {
-            // SAFETY: As above; the inode is locked.
-            unsafe {
+        result = ready.and_then(|()| T::write_direct(inode, pos, data, end));
+        // SAFETY: As above; the inode is locked, and its pages are.
+        unsafe {
+            if result.is_ok() {
                 bindings::bch_rs_direct_done(iocb, num::i64_of_bits(pos), len);
                 if end > inode.size() {
                     bindings::bch_rs_set_longer(inode.as_ptr(), num::i64_of_bits(end));
                 }
                 (*iocb).ki_pos = num::i64_of_bits(end);
+                pos = end;
             }
-            pos = end;
-            if len != got {
-                result = Err(Errno::EFAULT);
-            }
+            bindings::bch_rs_unlock_pages(inode.as_ptr());
+        }
+        if result.is_ok() && len != got {
+            result = Err(Errno::EFAULT);
         }
     }
     match (pos.saturating_sub(num::u64_of_bits(start)), result) {
@@ -143,7 +158,8 @@ pub(super) unsafe fn write<T: FileWrite>(
     }
 }
 
-/// Writes when the system call has returned, too.
+/// Writes when the system call has returned, too: a write that
+/// [`begin()`](super::queued::Queued::begin) has counted.
 ///
 /// # Safety
 ///
@@ -155,9 +171,10 @@ unsafe fn queue<T: FileWrite>(
     data: Taken,
 ) -> isize {
     let Some(iocb) = NonNull::new(iocb) else {
+        inode.queued().end();
         return failed(Errno::EINVAL);
     };
-    // SAFETY: The inode is ours. It is let go at the end.
+    // SAFETY: The inode is ours, and locked. It is let go at the end.
     unsafe { bindings::bch_rs_direct_hold_inode(inode.as_ptr()) };
     // INVARIANT: The caller is told that the request will be completed.
     let end = DirectEnd {

@@ -7,6 +7,7 @@ use super::{
     dir,
     file,
     link,
+    queued::Queued,
     sb::SuperBlock,
     types::slot_bytes,
     Complete,
@@ -44,6 +45,7 @@ pub(super) struct Slot<T: FileSystem> {
     inode: Opaque<bindings::inode>,
     key: MaybeUninit<T::Key>,
     data: MaybeUninit<T::INode>,
+    queued: Queued,
     ready: bool,
 }
 
@@ -84,6 +86,11 @@ impl<T: FileSystem> INode<T> {
     /// The C object.
     pub(super) fn as_ptr(&self) -> *mut bindings::inode {
         self.0.inode.get()
+    }
+
+    /// Writes past the page cache that go on.
+    pub(super) fn queued(&self) -> &Queued {
+        &self.0.queued
     }
 
     /// What identifies the inode within its mount.
@@ -519,6 +526,7 @@ pub(super) unsafe extern "C" fn alloc_inode<T: FileSystem>(
             return core::ptr::null_mut();
         }
         (*slot).ready = false;
+        (&raw mut (*slot).queued).write(Queued::new());
         slot.cast()
     }
 }

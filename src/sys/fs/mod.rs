@@ -25,6 +25,7 @@
 //! | `link.rs`    | symbolic links                                                            |
 //! | `make.rs`    | new files                                                                 |
 //! | `names.rs`   | changing directories                                                      |
+//! | `queued.rs`  | writes past the page cache that go on                                     |
 //! | `quota.rs`   | quotactl                                                                  |
 //! | `remap.rs`   | sharing data between files                                                |
 //! | `sb.rs`      | superblocks                                                               |
@@ -60,6 +61,7 @@ mod life;
 mod link;
 mod make;
 mod names;
+mod queued;
 mod quota;
 mod remap;
 mod sb;

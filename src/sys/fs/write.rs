@@ -308,8 +308,16 @@ unsafe extern "C" fn read_folio_range<T: FileWrite>(
 unsafe extern "C" fn page_mkwrite<T: FileWrite>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
-    // SAFETY: By the function's contract; the table is a constant.
-    unsafe { bindings::bch_rs_page_mkwrite(vmf, &Tables::<T>::MAPPING) }
+    // SAFETY: By the function's contract; the table is a constant. A mapped file has an inode of
+    // ours. Its pages are kept when this goes on.
+    unsafe {
+        let inode = INode::<T>::from_raw(bindings::bch_rs_mkwrite_start(vmf));
+        inode.queued().wait_without(
+            || bindings::bch_rs_let_pages_go(inode.as_ptr()),
+            || bindings::bch_rs_keep_pages(inode.as_ptr()),
+        );
+        bindings::bch_rs_mkwrite_end(vmf, &Tables::<T>::MAPPING)
+    }
 }
 
 /// `->mmap_prepare`.

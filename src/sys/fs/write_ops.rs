@@ -116,13 +116,18 @@ unsafe fn write_locked<T: FileWrite>(
     // SAFETY: By the function's contract.
     unsafe {
         let pos = num::u64_of_bits((*iocb).ki_pos);
-        if let Err(e) = clear_old_end(inode, pos) {
-            return failed(e);
-        }
         let is_direct = (*iocb).ki_flags & num::i32_of_bits(bindings::IOCB_DIRECT) != 0;
         let block = block_bytes(inode);
         let count = num::u64_of(bindings::iov_iter_count(from));
-        if is_direct && (pos | count) & block.wrapping_sub(1) == 0 {
+        let is_past_cache = is_direct && (pos | count) & block.wrapping_sub(1) == 0;
+        if !is_past_cache || pos > inode.size() {
+            // Pages will be dirty, as none may be meanwhile.
+            inode.queued().wait();
+        }
+        if let Err(e) = clear_old_end(inode, pos) {
+            return failed(e);
+        }
+        if is_past_cache {
             return direct_write::write::<T>(inode, iocb, from);
         }
         let written = bindings::iomap_file_buffered_write(
