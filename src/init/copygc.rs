@@ -37,8 +37,7 @@ const AGAIN_MS: u64 = 10_000;
 /// Milliseconds until it is tried again when there was no memory.
 const SOON_MS: u64 = 50;
 
-/// The thread that does so; none while the filesystem is read-only, or when the option
-/// `copygc_enabled` says no.
+/// The thread that does so; none while the filesystem is read-only.
 pub(super) struct CopyGc(Mutex<Option<Thread>>);
 
 impl CopyGc {
@@ -48,9 +47,6 @@ impl CopyGc {
 
     /// C: `bch2_copygc_start()`.
     pub(super) fn start(&self, rw: &ReadWrite, view: &Arc<View>) -> Result {
-        if !view.sb().opts.is_on(OptId::CopygcEnabled) {
-            return Ok(());
-        }
         let (name, rw, seen) = (view.sb().name(), rw.handle(), view.clone());
         let thread = Thread::spawn(format_args!("bch-copygc/{name}"), move |stop| {
             run(rw.engine(), &seen, stop);
@@ -75,12 +71,24 @@ impl CopyGc {
     }
 }
 
+/// Moves data while the option `copygc_enabled` says yes.
+///
 /// C: `bch2_copygc_thread()`.
 fn run(engine: Engine<'_>, view: &View, stop: &Stop) {
+    let is_over = || stop.requested() || engine.writer.journal.halted().is_some();
+    let is_on = || view.sb().opts.is_on(OptId::CopygcEnabled);
+    while !is_over() {
+        match is_on() {
+            true => run_while_on(engine, view, stop, &|| is_over() || !is_on()),
+            false => stop.sleep_ms(LOOK_MS),
+        }
+    }
+}
+
+fn run_while_on(engine: Engine<'_>, view: &View, stop: &Stop, ends: &dyn Fn() -> bool) {
     let space = &engine.writer.hooks;
     let copying = Copying::begin(space);
     let mut mover = Mover::default();
-    let ends = || stop.requested() || engine.writer.journal.halted().is_some();
     let mut ms = LOOK_MS;
     while !ends() {
         let urgent = copying.wait(ms);
@@ -88,7 +96,7 @@ fn run(engine: Engine<'_>, view: &View, stop: &Stop) {
         if ends() || !urgent && space.copygc_wait() != 0 {
             continue;
         }
-        let round = || mover.round(engine, view, urgent, &ends);
+        let round = || mover.round(engine, view, urgent, ends);
         let done = copying.round(round, |r| match r {
             Ok(round) => round.is_fruitful(),
             // It can be otherwise the next time.

@@ -33,9 +33,14 @@ use sim::{
         Error,
         Result as BchResult, //
     },
+    format::{
+        opts::OptId,
+        sb::counters::Counter, //
+    },
     snapshots::View,
     sys::block::Power, //
 };
+use std::time::Duration;
 
 /// Bytes written at a time to fill it.
 const PIECE: u64 = 128 << 10;
@@ -157,4 +162,43 @@ fn compressed_data_too() {
     let seed = setting("BCACHEFS_RS_SEED", 1);
     let change = |f: &mut File| f.options.compression = Compression::of_option(1);
     written_over("engine-small", change, 8, seed);
+}
+
+/// The option `copygc_enabled` counts from when it is set.
+#[test]
+fn it_is_switched_while_mounted() {
+    let (fs, _) = mount(
+        disks("engine-small").unwrap(),
+        &Power::new(),
+        "copygc_enabled=0",
+    );
+    let (st, engine) = (fs.view.sb(), fs.read_write().unwrap().engine());
+    let rounds = || {
+        engine.writer.hooks.want_copygc();
+        st.counters.get(Counter::COPYGC)
+    };
+    let pause = || std::thread::sleep(Duration::from_millis(1500));
+    let switch = |on: bool| {
+        let option = OptId::CopygcEnabled.info();
+        st.set_option(option, on.into()).unwrap();
+    };
+    let goes_on = |before| {
+        (0..40).any(|_| {
+            pause();
+            rounds() > before
+        })
+    };
+    for _ in 0..2 {
+        let before = rounds();
+        pause();
+        assert_eq!(rounds(), before);
+        switch(true);
+        assert!(goes_on(before));
+        switch(false);
+        // It may be at one, and be asked for one more.
+        pause();
+        rounds();
+        pause();
+    }
+    fs.go_read_only().unwrap();
 }
