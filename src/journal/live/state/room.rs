@@ -35,9 +35,9 @@ fn reserve_of(all: Space) -> u64 {
 
 /// How large an entry becomes at most, in sectors, in a journal of so much room, when room is short
 /// or not. Each goes into a bucket as a whole, so what is left of a bucket at its end can be as
-/// much, and be of no use to those who write back: where a small one was followed by one as large as
-/// a bucket, that was all they had. They are not always small, as the roots of the btrees are in
-/// each.
+/// much, and be of no use to those who write back: where a small one was followed by one as large
+/// as a bucket, that was all they had. They are not always small, as the roots of the btrees are
+/// in each.
 fn largest_entry_of(total: u64, is_low: bool) -> u64 {
     let some = total >> 3;
     match is_low {
