@@ -215,3 +215,37 @@ fn a_halt_ends_flushes() {
     assert_eq!((s.ondisk, s.flushed), (11, 10));
     assert_eq!(s.start_next(|_| false), None);
 }
+
+#[test]
+fn who_writes_back_gets_most_of_what_is_kept_for_him() {
+    let conf = Conf {
+        buffer_sectors: 1024,
+        ..CONF
+    };
+    let mut s = state(&conf, [ring(0, 8, 512)]);
+    // An entry that stays, with so many words of those it has room for; how many those are.
+    let kept = |s: &mut State, most: u32| {
+        let (seq, words) = s.open(&conf, 1, 10).ok()?;
+        let used = words.min(most);
+        s.close(&conf, used);
+        let sectors = s.entry(seq).sectors;
+        assert_eq!(s.start_next(|_| false), Some(seq));
+        s.pick_flush(&conf, seq, 10);
+        s.place(&conf, seq, sectors).unwrap();
+        assert!(s.written(&conf, seq));
+        Some(used)
+    };
+    while s.watermark < Watermark::Reclaim {
+        kept(&mut s, u32::MAX).unwrap();
+    }
+    // Now small ones, that somebody waits for, and large ones by turns.
+    let mut words = 0;
+    for most in [1, u32::MAX].into_iter().cycle() {
+        match kept(&mut s, most) {
+            Some(used) => words += used,
+            None => break,
+        }
+    }
+    let reserve = (8 * 512 / 4) * SECTOR_U64S;
+    assert!(words > reserve / 2, "{words} words of {reserve}");
+}
