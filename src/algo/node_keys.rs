@@ -199,7 +199,7 @@ impl NodeKeys {
         let p = spot.place;
         let fresh = match spot.fresh_version == self.fresh_version {
             true => self.fresh.search_from(usize_of_u32(p.fresh), f, key),
-            false => self.fresh.search(f, key),
+            false => self.fresh.search_near(usize_of_u32(p.fresh), f, key),
         };
         Place {
             base: sat_u32(self.base.search_from(usize_of_u32(p.base), f, key)),

@@ -72,6 +72,12 @@ impl Builder {
         self.format = self.counted.finish();
     }
 
+    /// Keys are packed as those of another node are, without being counted. Those for which that
+    /// does not do are not packed.
+    pub fn lay_out_as(&mut self, keys: &NodeKeys) {
+        self.format = keys.format;
+    }
+
     /// Makes room for `nr` keys that were counted, with values of `value_u64s` words together.
     pub(super) fn reserve(&mut self, nr: usize, value_u64s: usize) -> Result {
         let headers = nr.saturating_mul(self.format.key_u64s());
@@ -88,6 +94,12 @@ impl Builder {
     /// Appends all keys of a node.
     pub fn push_all(&mut self, keys: &NodeKeys) -> Result {
         self.words.reserve(keys.live_u64s())?;
+        if keys.format == self.format {
+            return keys.each_stored(keys.start(), |stored| {
+                self.words.extend_from_slice(stored)?;
+                Ok(true)
+            });
+        }
         keys.each_stored(keys.start(), |stored| {
             let (k, value) = keys.split(stored);
             self.push(&k, value)?;

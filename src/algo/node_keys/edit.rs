@@ -143,16 +143,6 @@ impl NodeKeys {
         })
     }
 
-    /// The same keys for another node, packed in the same way.
-    pub fn copy(&self) -> Result<Self> {
-        let mut words = Vec::with_capacity(self.live_u64s())?;
-        self.each_stored(self.start(), |stored| {
-            words.extend_from_slice(stored)?;
-            Ok(true)
-        })?;
-        Self::of_words(self.format, words)
-    }
-
     /// Calls `f` with the keys from `place` on as they are stored, until it says that it is enough.
     pub(super) fn each_stored(
         &self,

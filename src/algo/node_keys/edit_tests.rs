@@ -20,6 +20,8 @@ struct Node {
     keys: NodeKeys,
     model: Model,
     disk: StdVec<Vec<u8>>,
+    /// Where searches have ended, some long ago.
+    spots: [Option<Spot>; 4],
 }
 
 const MIN: Bpos = Bpos::new(1, 0, 0);
@@ -34,6 +36,7 @@ impl Node {
             keys,
             model: Model::new(),
             disk: StdVec::new(),
+            spots: [None; 4],
         }
     }
 
@@ -47,6 +50,10 @@ impl Node {
         };
         // Few positions, some of them not packable.
         let p = Bpos::new(1 + random(3) * random(12), random(40), random(2) as u32);
+        let near = self.spots[random(4) as usize];
+        let spot = self.keys.spot_from(near.as_ref(), &p);
+        assert_eq!(spot.place, self.keys.spot_from(None, &p).place);
+        self.spots[random(4) as usize] = Some(spot);
         if random(3) == 0 {
             self.keys.reserve(0, 1).unwrap();
             self.keys.delete(p).unwrap();
@@ -64,7 +71,7 @@ impl Node {
         };
         let value: StdVec<u64> = (0..random(6)).map(|_| random(1 << 30)).collect();
         self.keys.reserve(value.len(), 1).unwrap();
-        self.keys.insert(&k, &value).unwrap();
+        self.keys.insert_near(near.as_ref(), &k, &value).unwrap();
         self.model.insert(p, (k, value));
     }
 
@@ -145,6 +152,27 @@ fn a_split_keeps_every_key() {
     let share = left.live_u64s() * 100 / node.keys.live_u64s();
     // By words as they are packed before; the new nodes pack better.
     assert!((20..80).contains(&share), "{share}");
+}
+
+#[test]
+fn a_few_keys_go_with_many_as_these_are_packed() {
+    let (mut node, mut r) = (Node::new(), 7);
+    for _ in 0..2000 {
+        node.change(&mut r);
+    }
+    let pivot = *node.model.keys().nth(node.model.len() / 16).unwrap();
+    let few = node.keys.copy_range(MIN, pivot).unwrap();
+    let many = node.keys.copy_range(pivot.successor(), MAX).unwrap();
+    assert_ne!(few.format, many.format);
+    for packed_as in [&few, &many] {
+        let mut keys = Builder::new(MIN, MAX);
+        keys.lay_out_as(packed_as);
+        keys.push_all(&few).unwrap();
+        keys.push_all(&many).unwrap();
+        let keys = keys.finish().unwrap();
+        assert_eq!(keys.format, packed_as.format);
+        same(&keys, &node.model);
+    }
 }
 
 #[test]

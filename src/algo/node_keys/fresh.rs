@@ -122,6 +122,16 @@ impl FreshSet {
         self.search(format, key)
     }
 
+    /// As [`search_from`](Self::search_from), when keys may have come and gone since there was
+    /// that place.
+    #[inline]
+    pub(super) fn search_near(&self, at: usize, format: &KeyFormat, key: &SearchKey) -> usize {
+        match self.order.is_behind_lower(at, key.rank()) {
+            true => self.search_from(at, format, key),
+            false => self.search(format, key),
+        }
+    }
+
     fn compare(&self, at: usize, format: &KeyFormat, key: &SearchKey) -> Ordering {
         let stored = self.stored(at);
         let first = stored.first().copied().unwrap_or(0);

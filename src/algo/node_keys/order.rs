@@ -199,6 +199,25 @@ impl Order {
         run.ranks.get(usize_of_u32(slot)).copied()
     }
 
+    /// Whether `at`, which may be of another time, is a place now, and no key before it has that
+    /// rank or a higher one.
+    #[inline]
+    pub(super) fn is_behind_lower(&self, at: usize, rank: u128) -> bool {
+        let (first, slot) = parts(at);
+        let before = match slot.checked_sub(1) {
+            Some(slot) => match self.run(first).filter(|run| slot.wrapping_add(1) < run.len) {
+                Some(run) => run.ranks.get(usize_of_u32(slot)),
+                None => return false,
+            },
+            None if first > self.firsts.len() => return false,
+            None => {
+                let run = first.checked_sub(1).and_then(|before| self.run(before));
+                run.and_then(|r| r.ranks.get(usize_of_u32(r.len.wrapping_sub(1))))
+            }
+        };
+        before.is_none_or(|r| *r < rank)
+    }
+
     /// The place of the first live key from `at` on.
     #[inline]
     pub(super) fn live(&self, at: usize) -> usize {

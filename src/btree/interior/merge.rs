@@ -37,7 +37,10 @@ use crate::{
         Vec, //
     },
     error::Result,
-    format::bpos::Bpos,
+    format::{
+        bkey::BKEY_U64S,
+        bpos::Bpos, //
+    },
     sys::six::IntentGuard,
 };
 
@@ -155,9 +158,25 @@ fn merged_max_u64s(btrees: &Btrees, node: &Node) -> usize {
 
 fn is_small_together(btrees: &Btrees, a: &Node, b: &Node) -> bool {
     match (live_u64s(a), live_u64s(b)) {
-        (Some(live_a), Some(live_b)) => live_a.saturating_add(live_b) <= merged_max_u64s(btrees, a),
+        (Some(live_a), Some(live_b)) => together_u64s(live_a, live_b) <= merged_max_u64s(btrees, a),
         _ => false,
     }
+}
+
+/// Words that the keys of two nodes, which take so many in each, take together at most.
+fn together_u64s(a: usize, b: usize) -> usize {
+    let few = a.min(b);
+    let grows = match is_few_beside(few, a.max(b)) {
+        true => few.saturating_mul(BKEY_U64S.into()),
+        false => few,
+    };
+    a.max(b).saturating_add(grows)
+}
+
+/// Whether the first of two nodes, with so many words of keys in each, has so few beside the other
+/// that these are not worth packing all anew: they are packed as the others are, or not at all.
+fn is_few_beside(few: usize, many: usize) -> bool {
+    few <= many >> 3
 }
 
 /// `node` and the one beside it, in order, that it can be merged with.
@@ -209,19 +228,21 @@ fn new_of<H: Hooks>(
     new.write(btrees, writer, keys, Some(place))
 }
 
-/// The keys of both, packed for the range of both. Those of one whose neighbour has none are left
-/// packed as they are: so it is when many are deleted in order, and more are soon.
+/// The keys of both, packed for the range of both; or as those of one, if the other has few.
 fn keys_of([a, b]: [&Node; 2]) -> Result<NodeKeys> {
-    for (node, other) in [(a, b), (b, a)] {
-        if other.read().keys().is_empty() {
-            return node.read().keys().copy();
+    let live = |node: &Node| node.read().keys().live_u64s();
+    let few_beside = |few, many| is_few_beside(live(few), live(many));
+    let mut keys = Builder::new(a.min, b.max);
+    match (few_beside(a, b), few_beside(b, a)) {
+        (true, _) => keys.lay_out_as(b.read().keys()),
+        (_, true) => keys.lay_out_as(a.read().keys()),
+        _ => {
+            for node in [a, b] {
+                keys.count_all(node.read().keys())?;
+            }
+            keys.lay_out();
         }
     }
-    let mut keys = Builder::new(a.min, b.max);
-    for node in [a, b] {
-        keys.count_all(node.read().keys())?;
-    }
-    keys.lay_out();
     for node in [a, b] {
         keys.push_all(node.read().keys())?;
     }
