@@ -66,12 +66,14 @@ impl Image {
 #[inline(never)]
 pub(super) fn encode(st: &SbState, node: &Node, body: &Body) -> Result<Image> {
     let (first, kind) = (body.written == 0, st.metadata_checksum());
-    let mut bytes = Vec::new();
-    let header = if first {
-        NODE_HEADER_BYTES
-    } else {
-        ENTRY_HEADER_BYTES
+    let (header, keys) = match first {
+        true => (NODE_HEADER_BYTES, body.keys.live_u64s()),
+        false => (ENTRY_HEADER_BYTES, body.keys.fresh_u64s()),
     };
+    let block = u64::from(st.sb.block_bytes());
+    let bytes = header.saturating_add(keys.saturating_mul(8));
+    let bytes = round_up_pow2(u64_of(bytes), block).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(usize_of(bytes))?;
     bytes.resize(header, 0)?;
     if first {
         body.keys.pack_all(&mut bytes)?;
@@ -80,7 +82,6 @@ pub(super) fn encode(st: &SbState, node: &Node, body: &Body) -> Result<Image> {
     }
     let end = bytes.len();
     let u64s = u16::try_from(end.saturating_sub(header) >> 3).ok();
-    let block = u64::from(st.sb.block_bytes());
     let whole = usize_of(round_up_pow2(u64_of(end), block).unwrap_or(u64::MAX));
     let room = usize::from(st.sb.node_sectors().saturating_sub(body.written)) << SECTOR_SHIFT;
     let u64s = u64s.filter(|_| whole <= room).ok_or(Error::NodeFull)?;

@@ -95,10 +95,7 @@ impl Builder {
     pub fn push_all(&mut self, keys: &NodeKeys) -> Result {
         self.words.reserve(keys.live_u64s())?;
         if keys.format == self.format {
-            return keys.each_stored(keys.start(), |stored| {
-                self.words.extend_from_slice(stored)?;
-                Ok(true)
-            });
+            return keys.each_piece(|stored| self.words.extend_from_slice(stored));
         }
         keys.each_stored(keys.start(), |stored| {
             let (k, value) = keys.split(stored);

@@ -137,10 +137,16 @@ impl NodeKeys {
 
     /// Appends all keys to `out`, as they are stored.
     pub fn pack_all(&self, out: &mut Vec<u8>) -> Result {
-        self.each_stored(self.start(), |stored| {
-            out.extend_from_slice(stored.as_bytes())?;
-            Ok(true)
-        })
+        self.each_piece(|stored| out.extend_from_slice(stored.as_bytes()))
+    }
+
+    /// Calls `f` with all keys as they are stored, one at a time; or all at once, if they are
+    /// together, as they are in a new node.
+    pub(super) fn each_piece(&self, mut f: impl FnMut(&[u64]) -> Result) -> Result {
+        if let (Some(all), 0, 0) = (self.base.whole(), self.later.end(), self.fresh.end()) {
+            return f(all);
+        }
+        self.each_stored(self.start(), |stored| f(stored).map(|()| true))
     }
 
     /// Calls `f` with the keys from `place` on as they are stored, until it says that it is enough.

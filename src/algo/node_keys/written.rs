@@ -79,6 +79,11 @@ impl WrittenSet {
         self.live_u64s
     }
 
+    /// The set, if none of its keys is deleted.
+    pub(super) fn whole(&self) -> Option<&[u64]> {
+        (self.live_u64s == self.words.len()).then_some(&self.words)
+    }
+
     /// The key at `at` and all after it.
     #[inline]
     pub(super) fn stored(&self, at: usize) -> &[u64] {
