@@ -2,16 +2,19 @@
 
 //! Packing and unpacking of key headers. See [`key_format`](super::key_format) for the layout.
 
-use super::key_format::{
-    nth_word,
-    KeyFormat,
-    INODE,
-    MAX_KEY_U64S,
-    OFFSET,
-    SIZE,
-    SNAPSHOT,
-    VERSION_HI,
-    VERSION_LO, //
+use super::{
+    key_format::{
+        nth_word,
+        KeyFormat,
+        INODE,
+        MAX_KEY_U64S,
+        OFFSET,
+        SIZE,
+        SNAPSHOT,
+        VERSION_HI,
+        VERSION_LO, //
+    },
+    search_key::SearchKey, //
 };
 use crate::{
     env::num::{
@@ -239,10 +242,30 @@ impl KeyFormat {
             return unpacked(k, value_u64s);
         }
         let mut from_top = [0; 8];
-        let [inode, offset, snapshot, size, hi, lo] = field_values(k);
+        let [inode, offset, snapshot, ..] = field_values(k);
         self.put_checked(&mut from_top, INODE, inode)?;
         self.put_checked(&mut from_top, OFFSET, offset)?;
         self.put_checked(&mut from_top, SNAPSHOT, snapshot)?;
+        self.pack_rest(from_top, k, value_u64s)
+    }
+
+    /// As [`pack`](Self::pack); `at` has the position of `k`, and has it packed.
+    #[inline]
+    pub fn pack_at(&self, at: &SearchKey, k: &Bkey, value_u64s: u8) -> Option<PackedHeader> {
+        if self.is_unpacked {
+            return unpacked(k, value_u64s);
+        }
+        let [a, b, c, _] = *at.words();
+        match at.is_exact() {
+            true => self.pack_rest([a, b, c, 0, 0, 0, 0, 0], k, value_u64s),
+            false => None,
+        }
+    }
+
+    /// Adds the other fields to those of the position.
+    #[inline]
+    fn pack_rest(&self, mut from_top: [u64; 8], k: &Bkey, value_u64s: u8) -> Option<PackedHeader> {
+        let [_, _, _, size, hi, lo] = field_values(k);
         self.put_checked(&mut from_top, SIZE, size)?;
         self.put_checked(&mut from_top, VERSION_HI, hi)?;
         self.put_checked(&mut from_top, VERSION_LO, lo)?;

@@ -10,6 +10,7 @@ use crate::{
             KeyFormat, //
         },
         pack::PackedHeader,
+        search_key::SearchKey, //
     },
     env::Vec,
     error::{
@@ -25,11 +26,29 @@ use crate::{
 /// The header of `k` for a value of so many words, packed when `format` can hold it. An error when
 /// the whole is longer than a key can be.
 pub fn pack(format: &KeyFormat, k: &Bkey, value_u64s: usize) -> Result<PackedHeader> {
-    let packed = u8::try_from(value_u64s).ok().and_then(|nr| {
-        let packed = format.pack(k, nr);
-        packed.or_else(|| KeyFormat::UNPACKED.pack(k, nr))
-    });
-    packed.ok_or(Error::KeyTooLong)
+    packed_or_not(k, value_u64s, |nr| format.pack(k, nr))
+}
+
+/// The same, with the position packed already.
+pub(super) fn pack_at(
+    format: &KeyFormat,
+    at: &SearchKey,
+    k: &Bkey,
+    value_u64s: usize,
+) -> Result<PackedHeader> {
+    packed_or_not(k, value_u64s, |nr| format.pack_at(at, k, nr))
+}
+
+#[inline]
+fn packed_or_not(
+    k: &Bkey,
+    value_u64s: usize,
+    packed: impl FnOnce(u8) -> Option<PackedHeader>,
+) -> Result<PackedHeader> {
+    let header = u8::try_from(value_u64s)
+        .ok()
+        .and_then(|nr| packed(nr).or_else(|| KeyFormat::UNPACKED.pack(k, nr)));
+    header.ok_or(Error::KeyTooLong)
 }
 
 /// Makes the keys of a new node: first all are counted, then all are pushed.

@@ -4,7 +4,7 @@
 
 use super::{
     build::{
-        pack,
+        pack_at,
         Builder, //
     },
     fresh::FreshSet,
@@ -64,7 +64,7 @@ impl NodeKeys {
         if k.key_type == KeyType::DELETED {
             return self.delete_at(at, &key);
         }
-        let header = pack(&self.format, k, value.len())?;
+        let header = pack_at(&self.format, &key, k, value.len())?;
         self.put(at, &key, &header, value)
     }
 
@@ -88,7 +88,7 @@ impl NodeKeys {
             p: key.pos(),
             ..Bkey::default()
         };
-        let header = pack(f, &whiteout, 0)?;
+        let header = pack_at(f, key, &whiteout, 0)?;
         self.put(at, key, &header, &[])
     }
 

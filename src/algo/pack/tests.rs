@@ -121,6 +121,8 @@ proptest! {
         prop_assert_eq!(KeyFormat::decode(&format.encode()).unwrap(), format);
         for k in &keys {
             let packed = format.pack(k, value_u64s).unwrap();
+            let at = format.search_key(k.p);
+            prop_assert_eq!(format.pack_at(&at, k, value_u64s), Some(packed));
             prop_assert_eq!(format.unpack(packed.words()), *k);
             prop_assert_eq!(format.unpack_pos(packed.words()), k.p);
             let head = Head::of(packed.words()[0]);
@@ -145,7 +147,9 @@ proptest! {
             field_offset: offsets.map(|o| if zero_offsets { 0 } else { o >> 8 }.into()),
         };
         if let Ok(format) = KeyFormat::decode(&raw) {
-            if let Some(packed) = format.pack(&k, 0) {
+            let packed = format.pack(&k, 0);
+            prop_assert_eq!(&format.pack_at(&format.search_key(k.p), &k, 0), &packed);
+            if let Some(packed) = packed {
                 prop_assert_eq!(format.unpack(packed.words()), k);
             }
             // Too short a buffer is no trouble.
