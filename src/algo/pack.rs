@@ -251,7 +251,7 @@ impl KeyFormat {
 
     /// As [`pack`](Self::pack); `at` has the position of `k`, and has it packed.
     #[inline]
-    pub fn pack_at(&self, at: &SearchKey, k: &Bkey, value_u64s: u8) -> Option<PackedHeader> {
+    pub(super) fn pack_at(&self, at: &SearchKey, k: &Bkey, value_u64s: u8) -> Option<PackedHeader> {
         if self.is_unpacked {
             return unpacked(k, value_u64s);
         }

@@ -71,9 +71,10 @@ pub(super) fn encode(st: &SbState, node: &Node, body: &Body) -> Result<Image> {
         false => (ENTRY_HEADER_BYTES, body.keys.fresh_u64s()),
     };
     let block = u64::from(st.sb.block_bytes());
-    let bytes = header.saturating_add(keys.saturating_mul(8));
-    let bytes = round_up_pow2(u64_of(bytes), block).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(usize_of(bytes))?;
+    // All at once, with what fills the last block.
+    let most = header.saturating_add(keys.saturating_mul(8));
+    let most = round_up_pow2(u64_of(most), block).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(usize_of(most))?;
     bytes.resize(header, 0)?;
     if first {
         body.keys.pack_all(&mut bytes)?;

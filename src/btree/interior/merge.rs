@@ -163,18 +163,19 @@ fn is_small_together(btrees: &Btrees, a: &Node, b: &Node) -> bool {
     }
 }
 
-/// Words that the keys of two nodes, which take so many in each, take together at most.
+/// Words that the keys of two nodes, which take so many in each, take together: if one has few, at
+/// most, as each word of these can become a header that is not packed.
 fn together_u64s(a: usize, b: usize) -> usize {
-    let few = a.min(b);
-    let grows = match is_few_beside(few, a.max(b)) {
+    let (few, many) = (a.min(b), a.max(b));
+    let few = match is_few_beside(few, many) {
         true => few.saturating_mul(BKEY_U64S.into()),
         false => few,
     };
-    a.max(b).saturating_add(grows)
+    many.saturating_add(few)
 }
 
-/// Whether the first of two nodes, with so many words of keys in each, has so few beside the other
-/// that these are not worth packing all anew: they are packed as the others are, or not at all.
+/// Whether so `few` words of keys, beside `many` of another node, are not worth packing all anew:
+/// these are packed as the others are, or not at all.
 fn is_few_beside(few: usize, many: usize) -> bool {
     few <= many >> 3
 }
@@ -230,21 +231,20 @@ fn new_of<H: Hooks>(
 
 /// The keys of both, packed for the range of both; or as those of one, if the other has few.
 fn keys_of([a, b]: [&Node; 2]) -> Result<NodeKeys> {
-    let live = |node: &Node| node.read().keys().live_u64s();
-    let few_beside = |few, many| is_few_beside(live(few), live(many));
+    let live = |node: &Node| live_u64s(node).unwrap_or(0);
+    let (few, many) = match live(a) < live(b) {
+        true => (a, b),
+        false => (b, a),
+    };
     let mut keys = Builder::new(a.min, b.max);
-    match (few_beside(a, b), few_beside(b, a)) {
-        (true, _) => keys.lay_out_as(b.read().keys()),
-        (_, true) => keys.lay_out_as(a.read().keys()),
-        _ => {
-            for node in [a, b] {
-                keys.count_all(node.read().keys())?;
-            }
-            keys.lay_out();
-        }
+    if is_few_beside(live(few), live(many)) {
+        keys.lay_out_as(many.read().keys());
+    } else {
+        keys.count_all(a.read().keys())?;
+        keys.count_all(b.read().keys())?;
+        keys.lay_out();
     }
-    for node in [a, b] {
-        keys.push_all(node.read().keys())?;
-    }
+    keys.push_all(a.read().keys())?;
+    keys.push_all(b.read().keys())?;
     keys.finish()
 }
