@@ -6,7 +6,7 @@ import struct
 import superblock
 
 BSET_MAGIC, JSET_MAGIC = 0x90135c78b99e07f5, 0x245235c1a3625032
-ALLOC, LRU = 4, 10
+DIRENTS, ALLOC, LRU = 2, 4, 10
 NODE_HEADER, ENTRY_HEADER, JSET_HEADER, UNPACKED = 160, 40, 56, 40
 # Where the set's header begins in that of a node, and in that of a later set of keys.
 NODE_BSET, ENTRY_BSET = 136, 16

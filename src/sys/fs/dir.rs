@@ -94,23 +94,19 @@ impl DirEmitter<'_> {
             (*self.ctx).pos = num::i64_of_bits(shown);
             bindings::dir_emit(self.ctx, name.as_ptr(), len, ino, c_uint::from(kind))
         };
-        if let (Some(narrow), Some(short)) = (&mut self.narrow, short) {
-            match taken {
-                true => narrow.resume.after = Some((short, pos.saturating_add(1))),
-                false => narrow.full = true,
+        let next = pos.saturating_add(1);
+        match (&mut self.narrow, short) {
+            (Some(narrow), _) if !taken => narrow.full = true,
+            (Some(narrow), Some(short)) => {
+                narrow.pos = next;
+                narrow.resume.after = Some((short, next));
             }
+            // What follows may not be readable, and the entry must not come again then.
+            // SAFETY: By the type invariant.
+            _ if taken => unsafe { (*self.ctx).pos = num::i64_of_bits(next) },
+            _ => (),
         }
         taken
-    }
-
-    /// Goes on behind the entry at `pos`, which was emitted.
-    fn step_over(&mut self, pos: u64) {
-        let next = pos.saturating_add(1);
-        match &mut self.narrow {
-            Some(narrow) => narrow.pos = next,
-            // SAFETY: By the type invariant.
-            None => unsafe { (*self.ctx).pos = num::i64_of_bits(next) },
-        }
     }
 
     /// Makes `pos` the position to go on from: after the last entry emitted, or at the end.
@@ -299,7 +295,6 @@ unsafe extern "C" fn iterate<T: Directory>(
             if !to.emit(at, name, ino, DT_DIR) {
                 return 0;
             }
-            to.step_over(at);
         }
     }
     returned(T::readdir(dir, &mut to))
