@@ -83,7 +83,7 @@ impl Attributes for Bcachefs {
     fn read_link(inode: &INode<Self>) -> Result<Vec<u8>> {
         let view = &inode.sb().data().fs.view;
         symlink::target(view, inode.key(), &inode.data().inode())
-            .map_err(|e| reported("reading the link", inode.ino(), e))
+            .map_err(|e| reported("reading the link", inode, e))
     }
 
     fn get_xattr(

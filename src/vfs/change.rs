@@ -72,7 +72,7 @@ impl Changeable for Bcachefs {
                 Ok(())
             })
         };
-        let (changed, at) = set().map_err(|e| reported("setattr", inode.ino(), e))?;
+        let (changed, at) = set().map_err(|e| reported("setattr", inode, e))?;
         let times = Times {
             atime: new.atime.is_some(),
             mtime: new.mtime.is_some(),
@@ -107,7 +107,7 @@ impl Changeable for Bcachefs {
             }
             changes.change(inode.key(), |i| flags.set(i, now))
         };
-        let (changed, at) = set().map_err(|e| reported("setting flags", inode.ino(), e))?;
+        let (changed, at) = set().map_err(|e| reported("setting flags", inode, e))?;
         committed(inode, &changed, at, Times::CHANGE);
         Ok(())
     }
@@ -132,7 +132,7 @@ impl Changeable for Bcachefs {
             let list = list.map(entries).transpose()?;
             changes.set_acl(inode.key(), kind, list.as_deref(), mode, change_time(inode))
         };
-        let (changed, at) = set().map_err(|e| reported("setting the ACL", inode.ino(), e))?;
+        let (changed, at) = set().map_err(|e| reported("setting the ACL", inode, e))?;
         committed(inode, &changed, at, Times::CHANGE);
         Ok(())
     }
@@ -157,7 +157,7 @@ impl Life for Bcachefs {
                 }
                 Ok(())
             })
-            .map_err(|e| reported("writing the inode", inode.ino(), e))?;
+            .map_err(|e| reported("writing the inode", inode, e))?;
         committed(inode, &changed, at, Times::default());
         Ok(())
     }

@@ -43,7 +43,7 @@ impl Directory for Bcachefs {
                     }
                 })
                 .map(Some),
-            Err(e) => Err(reported("lookup in the directory", dir.ino(), e)),
+            Err(e) => Err(reported("lookup in the directory", dir, e)),
         }
     }
 
@@ -57,7 +57,7 @@ impl Directory for Bcachefs {
                 entry.file_type.0,
             )
         })
-        .map_err(|e| reported("reading the directory", dir.ino(), e))?;
+        .map_err(|e| reported("reading the directory", dir, e))?;
         to.advance(next);
         Ok(())
     }

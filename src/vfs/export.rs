@@ -61,6 +61,6 @@ impl Exported for Bcachefs {
     fn name(dir: &INode<Self>, inode: &INode<Self>) -> Result<Vec<u8>> {
         let view = &dir.sb().data().fs.view;
         handle::name_in(view, dir.key(), inode.key())
-            .map_err(|e| reported("looking for a name in the directory", dir.ino(), e))
+            .map_err(|e| reported("looking for a name in the directory", dir, e))
     }
 }

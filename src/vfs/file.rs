@@ -91,7 +91,7 @@ impl FileData for Bcachefs {
                 }
             }
         });
-        walked.map_err(|e| reported("mapping the data", inode.ino(), e))?;
+        walked.map_err(|e| reported("mapping the data", inode, e))?;
         refused
     }
 
@@ -99,6 +99,6 @@ impl FileData for Bcachefs {
         let what = if hole { Seek::Hole } else { Seek::Data };
         let view = &inode.sb().data().fs.view;
         data::seek(view, file_id(inode), inode.size(), pos, what)
-            .map_err(|e| reported("seek", inode.ino(), e))
+            .map_err(|e| reported("seek", inode, e))
     }
 }

@@ -9,7 +9,7 @@ use super::{
     },
     errno::{
         errno,
-        reported, //
+        reported_of, //
     },
     Bcachefs,
     Mount, //
@@ -213,7 +213,7 @@ pub(super) fn load(sb: &SuperBlock<Bcachefs>, id: SubvolInum) -> Result<INodeRef
             node.charge = Charge::of(mount, id.subvol, &inode)?;
             Ok((params(mount, &inode), node))
         };
-        read().map_err(|e| reported("lookup", id.inum, e))
+        read().map_err(|e| reported_of(mount.fs.view.sb(), "lookup", id.inum, e))
     })
 }
 

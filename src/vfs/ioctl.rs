@@ -151,12 +151,12 @@ fn reinherit(dir: &INode<Bcachefs>, name: usize) -> Result<u32> {
     let len = caller::read_text(name, &mut text)?;
     let name = text.get(..len).unwrap_or_default();
     let found = lookup(changes.view, dir.key(), &dir.data().inode(), name);
-    let found = found.map_err(|e| reported("lookup in", dir.ino(), e))?;
+    let found = found.map_err(|e| reported("lookup in", dir, e))?;
     let inode = load(dir.sb(), found.ok_or(Errno::ENOENT)?)?;
     let _locked = inode.lock();
     let done = may_get_project_of(&inode, dir)
         .and_then(|()| changes.reinherit(dir.key(), inode.key()))
-        .map_err(|e| reported("inheriting options", inode.ino(), e))?;
+        .map_err(|e| reported("inheriting options", &inode, e))?;
     Ok(match done {
         Some((changed, at)) => {
             committed(&inode, &changed, at, Times::default());

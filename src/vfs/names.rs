@@ -146,14 +146,14 @@ impl Names for Bcachefs {
                 })
             })
         };
-        make().map_err(|e| reported("making a file in the directory", dir.ino(), e))
+        make().map_err(|e| reported("making a file in the directory", dir, e))
     }
 
     fn link(to: Place<'_, Self>, inode: &INode<Self>) -> Result {
         let changes = changes(inode.sb().data())?;
         let done = changes
             .link(to.dir.key(), to.name, inode.key(), change_time(inode))
-            .map_err(|e| reported("a new name", inode.ino(), e))?;
+            .map_err(|e| reported("a new name", inode, e))?;
         committed(to.dir, &done.dir, done.at, Times::CONTENTS);
         committed(inode, &done.inode, done.at, Times::CHANGE);
         Ok(())
@@ -163,7 +163,7 @@ impl Names for Bcachefs {
         let changes = changes(inode.sb().data())?;
         let done = changes
             .unlink(from.dir.key(), from.name, change_time(inode))
-            .map_err(|e| reported("removing a name", inode.ino(), e))?;
+            .map_err(|e| reported("removing a name", inode, e))?;
         unlinked(from.dir, inode, done);
         Ok(())
     }
@@ -209,7 +209,7 @@ impl Names for Bcachefs {
             }
             Ok(done)
         };
-        let done = rename().map_err(|e| reported("another name", inode.ino(), e))?;
+        let done = rename().map_err(|e| reported("another name", inode, e))?;
         committed(from.dir, &done.old_dir, done.at, Times::CONTENTS);
         if let Some(dir) = &done.new_dir {
             committed(to.dir, dir, done.at, Times::CONTENTS);
@@ -224,8 +224,7 @@ impl Names for Bcachefs {
     fn sync_inode(inode: &INode<Self>) -> Result {
         let fs = &inode.sb().data().fs;
         let seq = inode.data().journal_seq();
-        fs.sync_seq(seq)
-            .map_err(|e| reported("fsync", inode.ino(), e))
+        fs.sync_seq(seq).map_err(|e| reported("fsync", inode, e))
     }
 }
 

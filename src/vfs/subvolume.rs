@@ -50,7 +50,7 @@ impl Subvolumes for Bcachefs {
                 changes.create_subvolume(dir.key(), name, file) //
             })
         })
-        .map_err(|e| reported("making a subvolume in the directory", dir.ino(), e))
+        .map_err(|e| reported("making a subvolume in the directory", dir, e))
     }
 
     fn snapshot(
@@ -66,14 +66,14 @@ impl Subvolumes for Bcachefs {
             let by = (uid, change_time(dir));
             changes.snapshot(dir.key(), name, from, read_only, by)
         })
-        .map_err(|e| reported("making a snapshot in the directory", dir.ino(), e))
+        .map_err(|e| reported("making a snapshot in the directory", dir, e))
     }
 
     fn remove_subvolume(from: Place<'_, Self>, inode: &INode<Self>) -> Result {
         let changes = changes(inode.sb().data())?;
         let done = changes
             .unlink_subvolume(from.dir.key(), from.name, change_time(inode))
-            .map_err(|e| reported("deleting the subvolume of", inode.ino(), e))?;
+            .map_err(|e| reported("deleting the subvolume of", inode, e))?;
         unlinked(from.dir, inode, done);
         Ok(())
     }

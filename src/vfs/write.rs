@@ -216,7 +216,7 @@ fn set_aside_until(inode: &INode<Bcachefs>, first: u64, blocks: &Blocks) -> Resu
     let per_block = blocks.bytes / SECTOR;
     let at = first.saturating_mul(per_block);
     let until = write::set_aside_until(engine, view, file_id(inode), at);
-    let until = until.map_err(|e| reported("looking for space", inode.ino(), e))?;
+    let until = until.map_err(|e| reported("looking for space", inode, e))?;
     Ok(div(until, per_block))
 }
 
@@ -280,7 +280,7 @@ impl FileWrite for Bcachefs {
         }
         let view = &inode.sb().data().fs.view;
         let found = data::seek(view, file_id(inode), u64::MAX, pos, Seek::Data);
-        let found = found.map_err(|e| reported("looking for a hole", inode.ino(), e))?;
+        let found = found.map_err(|e| reported("looking for a hole", inode, e))?;
         Ok(found != Some(pos))
     }
 
@@ -314,7 +314,7 @@ impl FileWrite for Bcachefs {
         let view = &inode.sb().data().fs.view;
         let read = data::read_sync(view, file_id(inode), pos, to);
         read.map(drop)
-            .map_err(|e| reported("reading a block", inode.ino(), e))
+            .map_err(|e| reported("reading a block", inode, e))
     }
 
     fn write_back(inode: &INode<Self>, mut run: Box<DirtyRun<Self>>) {
@@ -368,7 +368,7 @@ impl FileWrite for Bcachefs {
         let Outcome { done, result } = *job.outcome.lock();
         inode.add_sectors(done.sectors);
         charge::release(inode);
-        result.map_err(|e| reported("writing", inode.ino(), e))
+        result.map_err(|e| reported("writing", inode, e))
     }
 
     fn start_direct(inode: &INode<Self>, pos: u64, data: Taken, end: DirectEnd<Self>) {
@@ -404,7 +404,7 @@ impl FileWrite for Bcachefs {
             Ok(inode_get(t, &fs.view, file)?.journal_seq)
         });
         let synced = seq.and_then(|seq| engine.writer.journal.flush_seq(seq));
-        synced.map_err(|e| reported("syncing", inode.ino(), e))
+        synced.map_err(|e| reported("syncing", inode, e))
     }
 
     fn punch(inode: &INode<Self>, pos: u64, end: u64) -> Result {
@@ -413,7 +413,7 @@ impl FileWrite for Bcachefs {
         let engine = engine(fs).map_err(errno)?;
         let (start, end) = (pos / SECTOR, end / SECTOR);
         let put = write::punch(engine, &fs.view, file_id(inode), start, end);
-        let put = put.map_err(|e| reported("punching", inode.ino(), e))?;
+        let put = put.map_err(|e| reported("punching", inode, e))?;
         inode.add_sectors(put.sectors);
         Ok(())
     }
@@ -426,7 +426,7 @@ impl FileWrite for Bcachefs {
         charge::reserve_all(inode, pos, end)?;
         let (start, end) = (pos / SECTOR, end / SECTOR);
         let wanted = write::nr_unallocated(engine, &fs.view, file, start, end);
-        let wanted = wanted.map_err(|e| reported("allocating", inode.ino(), e))?;
+        let wanted = wanted.map_err(|e| reported("allocating", inode, e))?;
         let space = &engine.writer.hooks;
         let reserved = space.reserve(wanted.saturating_mul(copies.into()));
         let reserved = reserved.map_err(errno)?;
@@ -434,7 +434,7 @@ impl FileWrite for Bcachefs {
         space.give_back(reserved);
         let put = put.inspect(|put| inode.add_sectors(put.sectors));
         charge::release(inode);
-        put.map_err(|e| reported("allocating", inode.ino(), e))?;
+        put.map_err(|e| reported("allocating", inode, e))?;
         Ok(())
     }
 
@@ -445,7 +445,7 @@ impl FileWrite for Bcachefs {
         let file = (file_id(inode), inode.key().subvol);
         let range = (pos / SECTOR, bytes / SECTOR);
         let put = write::shift(engine, &fs.view, file, range, inserts);
-        let put = put.map_err(|e| reported("moving data", inode.ino(), e))?;
+        let put = put.map_err(|e| reported("moving data", inode, e))?;
         inode.add_sectors(put.sectors);
         Ok(())
     }
@@ -475,7 +475,7 @@ impl FileWrite for Bcachefs {
         );
         let put = put.inspect(|put| to.add_sectors(put.sectors));
         charge::release(to);
-        put.map_err(|e| reported("sharing data", to.ino(), e))?;
+        put.map_err(|e| reported("sharing data", to, e))?;
         Ok(())
     }
 
@@ -485,7 +485,7 @@ impl FileWrite for Bcachefs {
         let engine = engine(fs).map_err(errno)?;
         let file = (file_id(inode), inode.key().subvol);
         let put = write::truncate(engine, &fs.view, file, size);
-        let put = put.map_err(|e| reported("truncating", inode.ino(), e))?;
+        let put = put.map_err(|e| reported("truncating", inode, e))?;
         inode.add_sectors(put.sectors);
         Ok(())
     }

@@ -92,7 +92,7 @@ pub(super) fn get(
         name,
         buf,
     )
-    .map_err(|e| reported("reading an attribute", inode.ino(), e))
+    .map_err(|e| reported("reading an attribute", inode, e))
 }
 
 /// Sets an attribute, or removes it when there is no value.
@@ -107,8 +107,9 @@ pub(super) fn set(
         // What is inherited is not set.
         return match space == OPTIONS_EFFECTIVE {
             true => Ok(()),
-            false => set_option(inode, name, value)
-                .map_err(|e| reported("setting an option", inode.ino(), e)),
+            false => {
+                set_option(inode, name, value).map_err(|e| reported("setting an option", inode, e))
+            }
         };
     };
     let mode = match mode {
@@ -121,7 +122,7 @@ pub(super) fn set(
     let attribute = (XattrType(space), name);
     let (changed, at) = changes
         .set_xattr(inode.key(), attribute, value, mode, change_time(inode))
-        .map_err(|e| reported("setting an attribute", inode.ino(), e))?;
+        .map_err(|e| reported("setting an attribute", inode, e))?;
     committed(inode, &changed, at, Times::CHANGE);
     Ok(())
 }
@@ -221,7 +222,7 @@ pub(super) fn list(inode: &INode<Bcachefs>, to: &mut XattrList<'_>) -> Result {
         full = to.add(prefix.as_bytes(), x.name);
         Ok(())
     })
-    .map_err(|e: Error| reported("listing attributes", inode.ino(), e))?;
+    .map_err(|e: Error| reported("listing attributes", inode, e))?;
     full?;
     let of_inode = &inode.data().inode();
     for o in options::options(of_inode).filter(|o| o.is_own) {
@@ -254,5 +255,5 @@ pub(super) fn acl(inode: &INode<Bcachefs>, kind: AclKind) -> Result<Option<Vec<A
         }
         Ok(Some(entries))
     };
-    read().map_err(|e| reported("reading the ACL", inode.ino(), e))
+    read().map_err(|e| reported("reading the ACL", inode, e))
 }
