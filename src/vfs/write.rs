@@ -208,25 +208,37 @@ impl Default for RunReserved {
     }
 }
 
-/// The block that space ends before which fallocate(2) has set aside at the block `first`.
-fn set_aside_until(inode: &INode<Bcachefs>, first: u64, blocks: &Blocks) -> Result<u64> {
+/// The sector that space ends before which fallocate(2) has set aside at the sector `at`.
+fn set_aside_until(inode: &INode<Bcachefs>, at: u64) -> Result<u64> {
     // Freeing memory could otherwise end in removing inodes, here.
     let _scope = NoFs::enter();
     let (engine, view) = (engine_of(inode)?, &inode.sb().data().fs.view);
-    let per_block = blocks.bytes / SECTOR;
-    let at = first.saturating_mul(per_block);
     let until = write::set_aside_until(engine, view, file_id(inode), at);
-    let until = until.map_err(|e| reported("looking for space", inode, e))?;
-    Ok(div(until, per_block))
+    until.map_err(|e| reported("looking for space", inode, e))
 }
 
-/// Reserves space for all copies of so many bytes.
-fn reserve_now(inode: &INode<Bcachefs>, bytes: usize) -> Result<Reserved> {
+/// Reserves space for all copies of the bytes of a file from `pos`, of which there are `len`.
+///
+/// C: `bch2_dio_write_loop()`, `bch2_dio_write_check_allocated()`.
+fn reserve_now(inode: &INode<Bcachefs>, pos: u64, len: usize) -> Result<Reserved> {
     let st = inode.sb().data().fs.view.sb();
     let copies = WriteOptions::of(st, &inode.data().inode()).nr_replicas;
-    let sectors = (u64_of(bytes) / SECTOR).saturating_mul(copies.into());
+    let sectors = (u64_of(len) / SECTOR).saturating_mul(copies.into());
     let space = &engine_of(inode)?.writer.hooks;
-    space.reserve(sectors).map_err(errno)
+    let e = match space.reserve(sectors) {
+        Ok(reserved) => return Ok(reserved),
+        Err(e) => e,
+    };
+    // What was set aside for it is in use already.
+    let (mut at, end) = (pos / SECTOR, pos.saturating_add(u64_of(len)) / SECTOR);
+    while at < end {
+        let until = set_aside_until(inode, at)?;
+        if until <= at || e.class() != Class::NoSpace {
+            return Err(errno(e));
+        }
+        at = until;
+    }
+    Ok(space.reserve_anyway(sectors))
 }
 
 impl FileWrite for Bcachefs {
@@ -258,7 +270,9 @@ impl FileWrite for Bcachefs {
             Ok(last) => last,
             Err(e) => {
                 // What was set aside for it is in use already.
-                let last = last.min(set_aside_until(inode, first, &blocks)?);
+                let per_block = blocks.bytes / SECTOR;
+                let until = set_aside_until(inode, first.saturating_mul(per_block))?;
+                let last = last.min(div(until, per_block));
                 if last <= first || e.class() != Class::NoSpace {
                     return Err(errno(e));
                 }
@@ -356,7 +370,7 @@ impl FileWrite for Bcachefs {
         let _scope = NoFs::enter();
         let len = data.nr_bytes();
         charge::reserve_all(inode, pos, pos.saturating_add(u64_of(len)))?;
-        let reserved = reserve_now(inode, len)?;
+        let reserved = reserve_now(inode, pos, len)?;
         let direct = Direct {
             pos,
             data,
@@ -375,7 +389,7 @@ impl FileWrite for Bcachefs {
         let _scope = NoFs::enter();
         let len = data.nr_bytes();
         let charged = charge::reserve_all(inode, pos, pos.saturating_add(u64_of(len)));
-        let reserved = match charged.and_then(|()| reserve_now(inode, len)) {
+        let reserved = match charged.and_then(|()| reserve_now(inode, pos, len)) {
             Ok(reserved) => reserved,
             Err(e) => return end.end(Err(e)),
         };

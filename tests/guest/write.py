@@ -570,14 +570,15 @@ def privileges(name):
     return wrong
 
 
-def set_aside(name):
+def set_aside(name, flags=0):
     """What fallocate(2) has set aside can be written when nothing else can be any more."""
     files, wrong = common.unpack(name), []
     with Loop(files) as dev:
         mount(dev.source, flags=0)
         s = os.statvfs(common.MNT)
-        nr, piece = (s.f_bavail * s.f_frsize // 3) >> 20, os.urandom(1 << 20)
-        fd = os.open(f'{common.MNT}/set-aside', os.O_RDWR | os.O_CREAT)
+        nr, piece = (s.f_bavail * s.f_frsize // 3) >> 20, mmap.mmap(-1, 1 << 20)
+        piece[:] = os.urandom(1 << 20)
+        fd = os.open(f'{common.MNT}/set-aside', os.O_RDWR | os.O_CREAT | flags)
         rest = os.open(f'{common.MNT}/rest', os.O_RDWR | os.O_CREAT)
         fallocate(fd, KEEP_SIZE, 0, nr << 20)
         try:
@@ -599,7 +600,7 @@ def set_aside(name):
         os.close(rest)
         umount()
         with Mounted(dev.source), open(f'{common.MNT}/set-aside', 'rb') as f:
-            wrong += [f'MiB {i} differs' for i in range(nr) if f.read(1 << 20) != piece][:3]
+            wrong += [f'MiB {i} differs' for i in range(nr) if f.read(1 << 20) != piece[:]][:3]
         wrong += rw.fsck(dev.devices)
     return wrong
 
@@ -870,7 +871,9 @@ def main():
     tests += [(f'{n}: ends that are gone before they are written', end_without_data, n) for n in IMAGES[:1]]
     tests += [(f'{n}: what is behind the end does not show', behind_the_end, n) for n in (IMAGES[0], 'v113-block512')]
     tests += [(f'{n}: space behind the end', kept_behind, n) for n in (IMAGES[0], 'v113-block512')]
-    tests += [(f'{n}: space that was set aside', set_aside, n) for n in IMAGES[:1]]
+    for n in IMAGES[:1]:
+        tests.append((f'{n}: space that was set aside', set_aside, n))
+        tests.append((f'{n}: space that was set aside, written directly', set_aside, n, os.O_DIRECT))
     tests += [(f'{n}: what a file gives to those who run it', privileges, n) for n in IMAGES[:1]]
     tests += [('v113-snap: a snapshot that is read-only', read_only_snapshot, 'v113-snap')]
     tests += [('v113-threedev: direct writes that are queued', queued, 'v113-threedev', 36)]
