@@ -180,6 +180,12 @@ fn is_few_beside(few: usize, many: usize) -> bool {
     few <= many >> 3
 }
 
+/// Whether `node` could be merged now. When not, it is not small any more until it has fewer keys.
+pub(super) fn has_partner(btrees: &Btrees, node: &Arc<Node>) -> bool {
+    // A failure is reported where it matters.
+    matches!(pair(btrees, node), Ok(Some(_)))
+}
+
 /// `node` and the one beside it, in order, that it can be merged with.
 fn pair(btrees: &Btrees, node: &Arc<Node>) -> Result<Option<[Arc<Node>; 2]>> {
     if node.is_dead() || btrees.is_root(node) {

@@ -3,7 +3,10 @@
 //! Making new nodes part of their btrees.
 
 use super::{
-    merge::make_merged,
+    merge::{
+        has_partner,
+        make_merged, //
+    },
     replace::{
         make,
         make_first,
@@ -136,7 +139,7 @@ pub(in crate::btree) fn merge<H: Hooks>(
         return;
     }
     let node_sectors = btrees.sb().sb.node_sectors();
-    while node.is_small(node_sectors) && !btrees.is_root(&node) {
+    while node.is_small(node_sectors) && has_partner(btrees, &node) {
         let merged = writer
             .tasks
             .call(|| merge_one(btrees, writer, watermark, &node));
