@@ -203,6 +203,7 @@ impl Reader<'_> {
     /// C: `bch2_btree_node_read_done()`.
     #[inline(never)]
     fn decode(&self, at: &Copy<'_>, buf: &mut [u8]) -> Result<Arc<Node>> {
+        let _timed = self.st.times.btree_node_read_done.begin();
         let (head, range) = self.check_header(at, buf)?;
         let format = match KeyFormat::decode(head.format()) {
             Ok(format) => format,

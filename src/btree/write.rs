@@ -135,7 +135,9 @@ fn take<H>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result<Opti
     };
     let mut body = guard.write();
     if let Some(image) = &image {
+        let timed = btrees.sb().times.btree_node_sort.begin();
         body.keys.written()?;
+        drop(timed);
         body.written = image.end();
         body.journal_seq = 0;
         Node::set_writing(&mut body, true);

@@ -156,7 +156,7 @@ impl Files for Shown {
                 option_files::show_device(st, dev, option(nr)?, to)
             }
             About::Time(nr) => {
-                let (_, time) = *st.times.all().get(usize::from(nr)).ok_or(fmt::Error)?;
+                let (_, time) = st.times.all().nth(nr.into()).ok_or(fmt::Error)?;
                 write!(to, "{time}")
             }
             About::Minor => writeln!(to, "{}", self.minor),

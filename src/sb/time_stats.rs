@@ -59,6 +59,13 @@ pub struct Timed<'a> {
     since: u64,
 }
 
+impl Timed<'_> {
+    /// When it began, by the monotonic clock.
+    pub const fn since(&self) -> u64 {
+        self.since
+    }
+}
+
 impl Drop for Timed<'_> {
     fn drop(&mut self) {
         self.of.end(self.since);
@@ -96,46 +103,70 @@ fn in_units(ns: u64) -> (u64, &'static str) {
     (div_or_zero(ns, *unit), name)
 }
 
-/// All that is measured, by the names of C.
-#[derive(Debug)]
-pub struct TimeStats {
-    /// Reading a btree node.
-    pub btree_node_read: TimeStat,
-    /// Reading data of a file, from the request to the end.
-    pub data_read: TimeStat,
-    /// Writing data of a file, with its keys.
-    pub data_write: TimeStat,
-    /// Waiting until a journal entry is safe.
-    pub journal_flush_seq: TimeStat,
-    /// Waiting for room in the journal.
-    pub blocked_journal_low_on_space: TimeStat,
+/// Defines [`TimeStats`].
+macro_rules! times {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// All that is measured, by the names of C.
+        ///
+        /// C: `BCH_TIME_STATS()`.
+        #[derive(Debug)]
+        pub struct TimeStats {
+            $($(#[$doc])* pub $name: TimeStat,)*
+        }
+
+        impl TimeStats {
+            /// Nothing was measured.
+            pub const fn new() -> Self {
+                Self { $($name: TimeStat::new(),)* }
+            }
+
+            /// Each with its name.
+            pub fn all(&self) -> impl Iterator<Item = (&'static str, &TimeStat)> {
+                [$((stringify!($name), &self.$name),)*].into_iter()
+            }
+        }
+    };
 }
 
-impl TimeStats {
-    /// Nothing was measured.
-    pub const fn new() -> Self {
-        Self {
-            btree_node_read: TimeStat::new(),
-            data_read: TimeStat::new(),
-            data_write: TimeStat::new(),
-            journal_flush_seq: TimeStat::new(),
-            blocked_journal_low_on_space: TimeStat::new(),
-        }
-    }
-
-    /// Each with its name.
-    pub fn all(&self) -> [(&'static str, &TimeStat); 5] {
-        [
-            ("btree_node_read", &self.btree_node_read),
-            ("data_read", &self.data_read),
-            ("data_write", &self.data_write),
-            ("journal_flush_seq", &self.journal_flush_seq),
-            (
-                "blocked_journal_low_on_space",
-                &self.blocked_journal_low_on_space,
-            ),
-        ]
-    }
+times! {
+    /// Replacing a btree node by several.
+    btree_node_split,
+    /// Replacing a btree node by one.
+    btree_node_compact,
+    /// Replacing two btree nodes by one.
+    btree_node_merge,
+    /// Merging what was added to a btree node in memory with what is on disk.
+    btree_node_sort,
+    /// Reading a btree node.
+    btree_node_read,
+    /// Making a btree node of what was read.
+    btree_node_read_done,
+    /// Replacing btree nodes, with the pointers to them.
+    btree_interior_update_foreground,
+    /// The same, with the wait for places and for room in the journal.
+    btree_interior_update_total,
+    /// Finding out which generations of buckets are still pointed to.
+    btree_gc,
+    /// Writing data of a file, with its keys.
+    data_write,
+    /// Reading data of a file, from the request to the end.
+    data_read,
+    /// Writing a journal entry, and making all before it safe.
+    journal_flush_write,
+    /// Writing a journal entry that need not be safe.
+    journal_noflush_write,
+    /// Waiting until a journal entry is safe.
+    journal_flush_seq,
+    /// Waiting for room in the journal.
+    blocked_journal_low_on_space,
+    /// Waiting for a journal entry to be written, as too many are.
+    blocked_journal_max_in_flight,
+    /// Bringing keys of the key cache to their leaves, as there are too many.
+    blocked_key_cache_flush,
+    /// Waiting for a free bucket, or making one free.
+    blocked_allocate,
+    /// Waiting until fewer buckets are being written to.
+    blocked_allocate_open_bucket,
 }
 
 impl Default for TimeStats {

@@ -35,6 +35,21 @@ def sysfs():
     return f'/sys/fs/bcachefs/{found[0]}'
 
 
+def timed():
+    """What of all this takes time was measured, and other times are there, too."""
+    counts = {}
+    for name in os.listdir(f'{sysfs()}/time_stats'):
+        with open(f'{sysfs()}/time_stats/{name}', encoding='ascii') as f:
+            counts[name] = int(f.readline().split(':')[1])
+    want = ('btree_node_split', 'btree_node_compact', 'btree_node_merge', 'btree_node_sort',
+            'btree_interior_update_foreground', 'btree_interior_update_total', 'journal_noflush_write')
+    replaced = sum(counts.get(f'btree_node_{x}', 0) for x in ('split', 'compact', 'merge'))
+    wrong = [f'{name}: {counts.get(name, "not there")}' for name in want if not counts.get(name)]
+    if replaced < counts.get('btree_interior_update_foreground', 0) // 2 or 'blocked_allocate' not in counts:
+        wrong.append(f'times: {counts}')
+    return wrong
+
+
 def run(number):
     """Runs all benchmarks; the complaints."""
     path, log, wrong = f'{sysfs()}/perf_test', Log(), []
@@ -46,7 +61,7 @@ def run(number):
             wrong += [f'{test}: no result'] + lines
         for x in lines:
             print(f'# {x}', flush=True)
-    return wrong
+    return wrong + timed()
 
 
 def changed(name):

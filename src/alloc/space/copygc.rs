@@ -18,6 +18,7 @@ use super::{
     },
 };
 use crate::{
+    alloc::foreground::Refusal,
     env::{
         units::{
             BucketNr,
@@ -35,7 +36,10 @@ use crate::{
         },
     },
     journal::live::Watermark,
-    sb::Device,
+    sb::{
+        Device,
+        TimeStat, //
+    },
     sys::{
         sync::SpinLock,
         wait::WaitQueue, //
@@ -182,6 +186,14 @@ impl Space {
             }
         }
         own.rounds.lock().fruitful >= wanted || self.freeing.nr() > freed
+    }
+
+    /// What waiting after `refusal` is counted as.
+    pub(super) fn blocked(&self, refusal: Refusal) -> &TimeStat {
+        match refusal {
+            Refusal::OpenBucketsEmpty => &self.st.times.blocked_allocate_open_bucket,
+            _ => &self.st.times.blocked_allocate,
+        }
     }
 
     /// Waits for a moment until fewer buckets are open, which they are when what is written to them

@@ -192,11 +192,13 @@ impl<'a> Engine<'a> {
     pub fn place_data(&self, request: &DataRequest) -> Result<DataPlace<'a>> {
         let (mut attempts, mut hopeless) = (0..ATTEMPTS, 0..HOPELESS_MAX);
         let space = &self.writer.hooks;
+        let mut waits = None;
         loop {
             let refusal = match place_once(*self, request)? {
                 Ok(place) => return Ok(place),
                 Err(refusal) => refusal,
             };
+            waits.get_or_insert_with(|| space.blocked(refusal).begin());
             let may_try = refusal.can_wait() && attempts.next().is_some();
             let others = space.others_write();
             let may_help = match refusal {

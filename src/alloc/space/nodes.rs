@@ -192,12 +192,14 @@ pub(super) fn alloc_nodes(
         keep_reserve(engine, watermark)?;
     }
     let (mut attempts, mut patience) = (0..ATTEMPTS, 0..PATIENCE);
+    let mut waits = None;
     while places.len() < nr {
         let others = space.others_write() || space.nodes.lock().nr_given() > places.len();
         match alloc_one(space, engine, watermark)? {
             Ok(place) => places.push(place)?,
             Err(refusal) if !refusal.can_wait() => return Err(refusal.error()),
             Err(refusal) => {
+                waits.get_or_insert_with(|| space.blocked(refusal).begin());
                 let is_free = attempts.next().is_some() && try_to_free(engine, watermark)?;
                 if !is_free && !wait_for_data(space, watermark, others, &mut patience) {
                     return Err(refusal.error());

@@ -51,6 +51,10 @@ use crate::{
         },
         sb::Superblock,
     },
+    sb::{
+        TimeStat,
+        TimeStats, //
+    },
     sys::six::IntentGuard,
 };
 
@@ -100,6 +104,16 @@ impl Replacement {
     pub(in crate::btree) fn new_at(&self, level: u8, pos: Bpos) -> Option<Arc<Node>> {
         let mut new = self.new.iter().filter(|n| n.level == level);
         new.find(|n| n.covers(pos)).cloned()
+    }
+
+    /// What this is counted as; the first root of a btree is not.
+    pub(super) fn kind<'a>(&self, times: &'a TimeStats) -> Option<&'a TimeStat> {
+        match (self.old.len(), self.new.len()) {
+            (0, _) => None,
+            (1, 1) => Some(&times.btree_node_compact),
+            (1, _) => Some(&times.btree_node_split),
+            _ => Some(&times.btree_node_merge),
+        }
     }
 
     /// All new nodes.

@@ -167,6 +167,7 @@ fn merge_one<H: Hooks>(
     if !may_go_on() {
         return Ok(false);
     }
+    let _timed = btrees.sb().times.btree_interior_update_total.begin();
     let (mut places, hooks) = (Vec::new(), &writer.hooks);
     let outcome = hooks
         .alloc_nodes(btrees, writer, watermark, 2, &mut places)
@@ -198,6 +199,7 @@ fn update<H: Hooks>(
     watermark: Watermark,
     what: &What,
 ) -> Result {
+    let _timed = btrees.sb().times.btree_interior_update_total.begin();
     let in_need = watermark >= Watermark::BtreeCopyGc;
     let mut wanted = if in_need { PLACES_IN_NEED } else { PLACES };
     let mut spare = 0usize;
@@ -243,6 +245,8 @@ fn replace<H: Hooks>(
     spare: usize,
     places: &mut Vec<NodePlace>,
 ) -> Result<Outcome> {
+    let times = &btrees.sb().times;
+    let timed = times.btree_interior_update_foreground.begin();
     let mut replaced: Vec<Replacement> = Vec::new();
     let mut next = Some(what.clone());
     let mut attempt = 0u32;
@@ -297,6 +301,9 @@ fn replace<H: Hooks>(
     let done = matches!(outcome, Ok(Outcome::Done));
     for r in &replaced {
         settle(btrees, writer, r, done);
+        if let Some(kind) = r.kind(times).filter(|_| done) {
+            kind.end(timed.since());
+        }
     }
     writer.settled.wake_all();
     outcome

@@ -238,6 +238,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
             }
             Before::KeysFlushed => {
                 self.has_flushed = true;
+                let _timed = self.btrees.sb().times.blocked_key_cache_flush.begin();
                 flush_some(self.btrees, self.writer)
             }
             Before::JournalRoom(u64s) => self.writer.journal.wait_for_space(u64s, self.watermark),

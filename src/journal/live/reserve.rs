@@ -199,18 +199,22 @@ impl Shared {
     pub fn wait_for_space(&self, u64s: u32, watermark: Watermark) -> Result {
         // An attempt at writing back may have begun before there was space; the next one has not.
         let latest = self.locked(|s| s.nr_held_up).saturating_add(1);
-        let mut timed = None;
+        let times = &self.st.times;
+        let (mut no_space, mut busy) = (None, None);
         loop {
             let seen = self.changes();
             let refusal = match self.get(u64s, watermark, Want::Room) {
                 Ok(_) => return Ok(()),
                 Err(refusal) => refusal,
             };
-            if refusal == Refusal::Full {
-                timed.get_or_insert_with(|| self.st.times.blocked_journal_low_on_space.begin());
-            }
-            if !matches!(refusal, Refusal::Full | Refusal::Busy) {
-                return Err(self.refused(refusal));
+            match refusal {
+                Refusal::Full => {
+                    no_space.get_or_insert_with(|| times.blocked_journal_low_on_space.begin());
+                }
+                Refusal::Busy => {
+                    busy.get_or_insert_with(|| times.blocked_journal_max_in_flight.begin());
+                }
+                _ => return Err(self.refused(refusal)),
             }
             let others = watermark < Watermark::Reclaim;
             let (stuck, held_up, wants_flush, replaying) = self.locked(|s| {

@@ -91,6 +91,11 @@ impl Shared {
             let last_seq = s.pick_flush(&self.conf, seq, now);
             (last_seq, s.entry(seq).used)
         });
+        let times = &self.st.times;
+        let _timed = match last_seq {
+            Some(_) => times.journal_flush_write.begin(),
+            None => times.journal_noflush_write.begin(),
+        };
         self.gather(seq, used, last_seq, buf)
             .inspect_err(|e| self.report(seq, *e))?;
         let place = self.find_place(seq, buf.len())?;
