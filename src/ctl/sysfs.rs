@@ -169,7 +169,7 @@ impl Files for Shown {
             Some(About::PerfTest) => perf_test::run(&self.fs, text),
             Some(About::Trigger(nr)) => {
                 let trigger = TRIGGERS.get(usize::from(nr)).ok_or(Errno::EINVAL)?;
-                (trigger.run)(&self.fs).map_err(Error::errno)
+                (trigger.run)(&self.fs, text).map_err(Error::errno)
             }
             Some(About::Option(nr)) => {
                 let option = option(nr).map_err(|_| Errno::EINVAL)?;

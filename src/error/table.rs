@@ -166,6 +166,7 @@ errors! {
     LabelTooLong, InvalidArg, EINVAL, "the label of a filesystem has 31 bytes at most";
     OptionTooSmall, InvalidArg, ERANGE, "the value is below those that the option can have";
     OptionTooBig, InvalidArg, ERANGE, "the value is above those that the option can have";
+    TriggerNumber, InvalidArg, EINVAL, "the trigger takes a number";
     OptionNotPossible, InvalidArg, EINVAL, "the option can not have that value";
 
     // Journal.

@@ -84,8 +84,7 @@ use crate::{
     journal::live::Start,
     sb::State,
     snapshots::{
-        delete_unused,
-        reap,
+        clean_up,
         View, //
     },
     sys::workqueue::WorkQueue,
@@ -531,10 +530,7 @@ fn subvolumes(m: &mut Recovery) -> Result {
 fn delete_dead_snapshots(m: &mut Recovery) -> Result {
     let view = m.view.as_ref().ok_or(Error::ReadOnly)?;
     let w = writing(m.engine()?);
-    m.tasks.call(|| {
-        delete_unused(&w, view, &|| false)?;
-        reap(&w, view, &|| false).map(drop)
-    })?
+    m.tasks.call(|| clean_up(&w, view, &|| false))?
 }
 
 /// C: `bch2_resume_logged_ops()`.

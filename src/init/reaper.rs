@@ -17,8 +17,7 @@ use crate::{
         Result, //
     },
     snapshots::{
-        delete_unused,
-        reap,
+        clean_up,
         View,
         Writing, //
     },
@@ -74,9 +73,8 @@ fn run(engine: Engine<'_>, view: &View, stop: &Stop) {
     while !stop.requested() && engine.writer.journal.halted().is_none() {
         let w = writing(engine);
         let stop_now = || stop.requested();
-        let done = delete_unused(&w, view, &stop_now).and_then(|_| reap(&w, view, &stop_now));
-        let ms = match done {
-            Ok(_) => LOOK_MS,
+        let ms = match clean_up(&w, view, &stop_now) {
+            Ok(()) => LOOK_MS,
             Err(e) => {
                 pr_err!("{}: deleting snapshots: {e}", view.sb().name());
                 match e.class() {

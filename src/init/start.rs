@@ -66,8 +66,7 @@ use crate::{
         StateCell, //
     },
     snapshots::{
-        delete_unused,
-        reap,
+        clean_up,
         View, //
     },
     sys::{
@@ -389,10 +388,18 @@ impl Filesystem {
             let end = monotonic_ns().saturating_add(REAP_NS);
             let stop = || monotonic_ns() > end;
             // What is not done by then is done by the next mount.
-            let _ = delete_unused(&w, &self.view, &stop).and_then(|_| reap(&w, &self.view, &stop));
+            let _ = clean_up(&w, &self.view, &stop);
         }
         self.copygc.stop(Some(rw));
         rw.stop(self.view.sb())
+    }
+
+    /// Removes what deleted subvolumes and snapshots leave, as is done in the background anyway.
+    ///
+    /// C: `__bch2_delete_dead_snapshots()`.
+    pub fn delete_dead_snapshots(&self) -> Result {
+        let w = writing(self.read_write()?.engine());
+        clean_up(&w, &self.view, &|| !self.state().may_write())
     }
 
     /// Goes read-write, whatever it was mounted for. Nothing happens when it is read-write already.

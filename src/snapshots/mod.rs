@@ -59,6 +59,7 @@ pub use gate::{
 };
 pub use keys::Writing;
 pub use reap::{
+    clean_up,
     reap,
     Reaped, //
 };

@@ -10,6 +10,7 @@ use super::{
         Dead,
         CHANGES_MAX, //
     },
+    delete::delete_unused,
     keys::{
         delete,
         put_snapshot,
@@ -83,10 +84,20 @@ struct Progress<'a, H> {
     told: u64,
 }
 
+/// Deletes subvolumes that nobody can use any more, and what their snapshots leave. Ends early when
+/// `stop` says so, to be called again later. One at a time does this.
+///
+/// C: `bch2_delete_dead_snapshots()`.
+pub fn clean_up<H: Hooks>(w: &Writing<'_, H>, view: &View, stop: &dyn Fn() -> bool) -> Result {
+    let _one = view.cleaning.lock();
+    delete_unused(w, view, stop)?;
+    reap(w, view, stop).map(drop)
+}
+
 /// Removes dead snapshots, if there may be any; `None` when there are none. Ends early when `stop`
 /// says so, to be called again later.
 ///
-/// C: `bch2_delete_dead_snapshots()`.
+/// C: `__bch2_delete_dead_snapshots()`.
 pub fn reap<H: Hooks>(
     w: &Writing<'_, H>,
     view: &View,

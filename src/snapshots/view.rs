@@ -28,7 +28,10 @@ use crate::{
         values::subvolume::Subvolume, //
     },
     sb::SbState,
-    sys::sync::atomic::AtomicBool,
+    sys::sync::{
+        atomic::AtomicBool,
+        Mutex, //
+    },
 };
 
 /// So many subvolumes are looked up at a time.
@@ -46,6 +49,8 @@ pub struct View {
     pub(super) subvols: Subvolumes,
     /// Snapshots may be dead that are not removed yet.
     pub(super) has_dead: AtomicBool,
+    /// Held by who removes them.
+    pub(super) cleaning: Mutex<()>,
 }
 
 impl View {
@@ -65,6 +70,7 @@ impl View {
             gate: Gate::try_new()?,
             subvols,
             has_dead: AtomicBool::new(true),
+            cleaning: Mutex::try_new(())?,
         })
     }
 

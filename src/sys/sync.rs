@@ -41,6 +41,13 @@ pub type MutexGuard<'a, T> = Guard<'a, T, MutexBackend>;
 /// Access to the value of a [`SpinLock`]; unlocks when dropped.
 pub type SpinLockGuard<'a, T> = Guard<'a, T, SpinLockBackend>;
 
+impl<T, B: Backend> core::fmt::Debug for Boxed<T, B> {
+    /// Not the value, which somebody may have locked.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Lock")
+    }
+}
+
 impl<T, B: Backend> Boxed<T, B> {
     /// Puts `value` behind a lock. All locks made by one line of code are one class to lockdep.
     #[track_caller]

@@ -82,11 +82,12 @@ pub(super) fn wants_generations(engine: Engine<'_>) -> bool {
 /// somebody else is at it.
 ///
 /// C: `bch2_gc_gens()`.
-pub(super) fn renew_generations(engine: Engine<'_>) -> Result<bool> {
+pub fn renew_generations(engine: Engine<'_>) -> Result<bool> {
     let space = &engine.writer.hooks;
     let Some(_one) = space.renewing.try_lock() else {
         return Ok(false);
     };
+    let _timed = space.st.times.btree_gc.begin();
     let mut buckets = Vec::new();
     for dev in space.st.devices() {
         collect(engine, dev, &mut buckets)?;

@@ -57,6 +57,7 @@ pub use freespace::{
     complete_freespace,
     count_new_devices, //
 };
+pub use gens::renew_generations;
 pub use held::Held;
 pub use look::{
     geometry,

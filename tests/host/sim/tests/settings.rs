@@ -267,6 +267,34 @@ fn triggers_do_what_they_say() {
         );
         assert!(text.contains("\n  mean: "), "{file}: {text}");
     }
+    for file in ["btree_write_buffer_flush", "journal_commit", "gc"] {
+        let file = format!("internal/trigger_{file}");
+        tree.write(&file, "1").unwrap();
+    }
+    // More than roots, which stay.
+    tree.write("perf_test", "rand_insert 20000 1").unwrap();
+    tree.write("internal/trigger_journal_flush", "1").unwrap();
+    let nodes = m.fs.view.btrees.cache().nr_nodes();
+    tree.write("internal/trigger_btree_cache_shrink", "0\n")
+        .unwrap();
+    assert_eq!(m.fs.view.btrees.cache().nr_nodes(), nodes);
+    // The first round finds all of them in use.
+    for _ in 0..3 {
+        tree.write("internal/trigger_btree_cache_shrink", "1000\n")
+            .unwrap();
+    }
+    assert!(m.fs.view.btrees.cache().nr_nodes() < nodes, "of {nodes}");
+    let keys = m.fs.view.btrees.key_cache().nr_keys();
+    for _ in 0..3 {
+        tree.write("internal/trigger_btree_key_cache_shrink", "1000")
+            .unwrap();
+    }
+    assert!(m.fs.view.btrees.key_cache().nr_keys() < keys, "of {keys}");
+    let no_number = Error::TriggerNumber;
+    for text in ["", "-1", "many"] {
+        let refused = tree.write("internal/trigger_btree_cache_shrink", text);
+        assert_eq!(refused, Err(no_number.errno()), "{text}");
+    }
     let table = tree.read("dev-0/alloc_debug").unwrap();
     let sum: u64 = table
         .lines()
@@ -277,6 +305,10 @@ fn triggers_do_what_they_say() {
     assert_eq!(sum, number("dev-0/alloc_debug", "capacity"), "{table}");
     m.fs.go_read_only().unwrap();
     for file in [
+        "trigger_btree_write_buffer_flush",
+        "trigger_delete_dead_snapshots",
+        "trigger_gc",
+        "trigger_journal_commit",
         "trigger_journal_flush",
         "trigger_journal_writes",
         "trigger_discards",
