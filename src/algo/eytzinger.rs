@@ -101,11 +101,14 @@ mod tests {
         for size in (1..200).step_by(if cfg!(miri) { 29 } else { 1 }) {
             let mut order = std::vec::Vec::new();
             walk(1, size, &mut order);
-            let place = |i: u32| order.iter().position(|x| *x == i);
+            let mut place = std::vec![0; order.len() + 1];
+            (0..).zip(&order).for_each(|(n, i)| place[*i as usize] = n);
+            let place = |i: u32| place[i as usize];
             for i in 1..=size {
-                let above = || core::iter::successors(Some(i >> 1), |a| Some(a >> 1)).take(32);
-                let before = above().filter(|a| place(*a) < place(i) && *a > 0).max();
-                let after = above().filter(|a| place(*a) > place(i) && *a > 0).max();
+                let up = |i: u32| Some(i >> 1).filter(|a| *a > 0);
+                let above = || core::iter::successors(up(i), |a| up(*a));
+                let before = above().filter(|a| place(*a) < place(i)).max();
+                let after = above().filter(|a| place(*a) > place(i)).max();
                 assert_eq!(left_ancestor(i), before.unwrap_or(0));
                 assert_eq!(right_ancestor(i), after.unwrap_or(0));
             }

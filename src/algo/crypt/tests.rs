@@ -49,7 +49,8 @@ fn codes_tell_changes() {
         let (a, b) = data.split_at(33);
         let pieces = seal(&one).checksum(kind, [a, b].into_iter()).unwrap();
         assert_eq!(pieces, good);
-        for bit in 0..data.len() * 8 {
+        let step = if cfg!(miri) { 97 } else { 1 };
+        for bit in (0..data.len() * 8).step_by(step) {
             let mut bad = data;
             bad[bit / 8] ^= 1 << (bit % 8);
             let sum = seal(&one).checksum(kind, [&bad[..]].into_iter()).unwrap();

@@ -112,7 +112,8 @@ fn same(keys: &NodeKeys, model: &Model) {
         assert_eq!((key.k, key.v), (*k, value.as_bytes()));
     }
     assert!(expected.next().is_none());
-    for p in (0..41).flat_map(|o| (0..9).map(move |i| Bpos::new(i, o, 1))) {
+    let all = (0..41).flat_map(|o| (0..9).map(move |i| Bpos::new(i, o, 1)));
+    for p in all.step_by(if cfg!(miri) { 13 } else { 1 }) {
         let found = keys.key_at(keys.search(&p)).map(|placed| placed.key.k.p);
         assert_eq!(found, model.range(p..).next().map(|(p, _)| *p));
         let exact = keys.get(&p).map(|key| (key.k, key.v));
