@@ -59,6 +59,8 @@ build_uml() {
 	shift 3
 	name=$(basename "${final%-*}")
 	step "$name: unpacking linux-source-$series" unpack_source "$out" "$series"
+	[ ! -e "$CONFIGS/$name.patch" ] || IN_ROOT_NO_CACHE=1 step "$name: patching" in_root -b "$out:$final" \
+		env GIT_CEILING_DIRECTORIES="$final" git -C "$final/tree" apply "$CONFIGS/$name.patch"
 	cat "$@" >"$out/tree/.config"
 	step "$name: configuring" kmake "$out" "$final" ARCH=um "${UML_VARS[@]}" olddefconfig
 	check_config "$out/tree/.config" "$@"
@@ -167,6 +169,7 @@ kernel_tree() {
 	if [ "${#fragments[@]}" -ne 0 ]; then
 		fragments=("${fragments[@]/#/$CONFIGS/}")
 		made_by="$(declare -f "$builder") $(settings_of "${fragments[@]/%/.config}")"
+		[ ! -e "$CONFIGS/$name.patch" ] || made_by+=$(cat "$CONFIGS/$name.patch")
 	fi
 	cached "$name" "$(key_of "$common" "$made_by")" "$builder"
 }
