@@ -67,7 +67,7 @@ pub(super) const TRIGGERS: &[Trigger] = &[
     },
     Trigger {
         name: "trigger_journal_commit",
-        run: |fs, _| fs.read_write()?.journal().flush(),
+        run: journal_write,
     },
     Trigger {
         name: "trigger_journal_flush",
@@ -75,7 +75,7 @@ pub(super) const TRIGGERS: &[Trigger] = &[
     },
     Trigger {
         name: "trigger_journal_writes",
-        run: |fs, _| fs.read_write()?.journal().flush(),
+        run: journal_write,
     },
 ];
 
@@ -90,6 +90,11 @@ fn shrink(cache: &impl Shrink, text: &str) -> Result {
 fn discards(fs: &Filesystem, _: &str) -> Result {
     fs.read_write()?.engine().writer.hooks.want_discards();
     Ok(())
+}
+
+/// The journal is written. C: `bch2_journal_flush()`, `bch2_journal_do_writes()`.
+fn journal_write(fs: &Filesystem, _: &str) -> Result {
+    fs.read_write()?.journal().flush()
 }
 
 /// What the journal holds now is written back. C: `bch2_journal_flush_all_pins()`,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How many messages about what reading files met are printed.
+//! How many messages are printed about damage that was met in files and directories.
 
 use crate::env::time;
 use core::sync::atomic::{

@@ -278,8 +278,8 @@ impl SbState {
         }
     }
 
-    /// Whether one more message may be printed about what reading a file or directory met. Says how
-    /// many were kept back before it.
+    /// Whether one more message may be printed about damage that was met in a file or directory.
+    /// Says how many were kept back before it.
     pub fn admit_message(&self) -> bool {
         let verdict = self.messages.ask();
         if verdict.kept_back != 0 {

@@ -227,13 +227,14 @@ fn reserve_now(inode: &INode<Bcachefs>, pos: u64, len: usize) -> Result<Reserved
     let space = &engine_of(inode)?.writer.hooks;
     let e = match space.reserve(sectors) {
         Ok(reserved) => return Ok(reserved),
+        Err(e) if e.class() != Class::NoSpace => return Err(errno(e)),
         Err(e) => e,
     };
     // What was set aside for it is in use already.
     let (mut at, end) = (pos / SECTOR, pos.saturating_add(u64_of(len)) / SECTOR);
     while at < end {
         let until = set_aside_until(inode, at)?;
-        if until <= at || e.class() != Class::NoSpace {
+        if until <= at {
             return Err(errno(e));
         }
         at = until;
@@ -268,12 +269,13 @@ impl FileWrite for Bcachefs {
         let (_, last) = blocks.around(pos, end);
         let last = match dirty.reserve(space, first, last, blocks.sectors) {
             Ok(last) => last,
+            Err(e) if e.class() != Class::NoSpace => return Err(errno(e)),
             Err(e) => {
                 // What was set aside for it is in use already.
                 let per_block = blocks.bytes / SECTOR;
                 let until = set_aside_until(inode, first.saturating_mul(per_block))?;
                 let last = last.min(div(until, per_block));
-                if last <= first || e.class() != Class::NoSpace {
+                if last <= first {
                     return Err(errno(e));
                 }
                 let done = dirty.reserve_anyway(space, first, last, blocks.sectors);

@@ -180,7 +180,8 @@ fn is_few_beside(few: usize, many: usize) -> bool {
     few <= many >> 3
 }
 
-/// Whether `node` could be merged now. When not, it is not small any more until it has fewer keys.
+/// Whether `node` could be merged now: a look before anything is locked or allocated for that. When
+/// not, it is not small any more until it has fewer keys.
 pub(super) fn has_partner(btrees: &Btrees, node: &Arc<Node>) -> bool {
     // A failure is reported where it matters.
     matches!(pair(btrees, node), Ok(Some(_)))
