@@ -29,10 +29,13 @@ use crate::{
         bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType,
-        values::inode::{
-            Inode,
-            InodeFlags,
-            ROOT_INUM, //
+        values::{
+            extent::is_unwritten,
+            inode::{
+                Inode,
+                InodeFlags,
+                ROOT_INUM, //
+            },
         },
     },
 };
@@ -128,7 +131,10 @@ fn check(files: &mut Files<'_>, key: &KeyBuf, file: &mut File, seen: &Seen) -> R
     if file.ends.check(files, key, seen)? {
         return Ok(false);
     }
-    if key.k.key_type != KeyType::RESERVATION && cut_end(files, key, file, seen)? {
+    // Space may be set aside behind the end.
+    let is_space = key.k.key_type == KeyType::RESERVATION
+        || is_unwritten(&key.key(), files.btrees().entry_sizes());
+    if !is_space && cut_end(files, key, file, seen)? {
         return Ok(false);
     }
     if key.k.key_type.is_allocation() {

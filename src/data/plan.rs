@@ -166,7 +166,7 @@ pub(super) fn malformed(what: Invalid) -> Error {
 /// C: the opposite of `bkey_extent_is_data()`, unwritten extents aside.
 pub(crate) fn is_unwritten(key: &Key<'_>, sizes: &EntrySizes) -> bool {
     match key.k.key_type {
-        KeyType::EXTENT => extent::ptrs(key, sizes).any(|p| p.is_ok_and(|p| p.ptr.unwritten)),
+        KeyType::EXTENT => extent::is_unwritten(key, sizes),
         KeyType::REFLINK_P | KeyType::INLINE_DATA | KeyType::ERROR => false,
         _ => true,
     }

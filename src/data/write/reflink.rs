@@ -39,9 +39,12 @@ use crate::{
         btree_id::BtreeId,
         key_type::KeyType,
         sb::Features,
-        values::reflink::{
-            ReflinkPtr,
-            REFLINK_IDX_MAX, //
+        values::{
+            extent::is_unwritten,
+            reflink::{
+                ReflinkPtr,
+                REFLINK_IDX_MAX, //
+            },
         },
     },
     journal::live::Watermark,
@@ -142,6 +145,7 @@ fn find(
     end: u64,
 ) -> TransResult<Shared> {
     let of = Bpos::new(file.inum, 0, view.latest(file.snapshot));
+    let sizes = t.btrees.entry_sizes();
     let first = at;
     let key = loop {
         let found = t.next_extent(BtreeId::EXTENTS, of, at, &view.table)?;
@@ -149,6 +153,8 @@ fn find(
             return Ok(Shared::Hole(end));
         };
         match key.k.key_type {
+            // As behind: it reads as zeros.
+            KeyType::EXTENT if is_unwritten(&key.key(), sizes) => at = key.k.p.offset,
             KeyType::EXTENT | KeyType::REFLINK_P | KeyType::INLINE_DATA => break key,
             KeyType::ERROR => return Err(Error::ReflinkLost.into()),
             // It reads as zeros, and who shares it need not have space for it.

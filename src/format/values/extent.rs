@@ -111,6 +111,12 @@ impl Iterator for Ptrs<'_> {
     }
 }
 
+/// Whether a key is of space that has its place, but no data: it reads as zeros.
+/// C: `bkey_extent_is_unwritten()`.
+pub fn is_unwritten(key: &Key<'_>, sizes: &EntrySizes) -> bool {
+    ptrs(key, sizes).any(|p| p.is_ok_and(|p| p.ptr.unwritten))
+}
+
 /// Whether the data of a key is known to be bad. C: `bkey_extent_is_poisoned` via
 /// `bch2_bkey_extent_flags()`.
 pub fn is_poisoned(key: &Key<'_>, sizes: &EntrySizes) -> bool {
