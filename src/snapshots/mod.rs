@@ -16,6 +16,7 @@
 //! | `subvolumes.rs` | the subvolumes in memory                                          |
 //! | `table.rs`      | [`Table`]: the snapshot trees in memory, who descends from whom    |
 //! | `trans.rs`      | transactions on what one snapshot sees                             |
+//! | `unsettled.rs`  | [`Unsettled`]: data that a loss of power would give to others again |
 //! | `view.rs`       | [`View`]: what one snapshot sees of the btrees                     |
 //! | `visible.rs`    | [`VisibleIter`]: the walk behind it                                |
 //!
@@ -36,6 +37,7 @@ mod reap;
 mod subvolumes;
 mod table;
 mod trans;
+mod unsettled;
 mod view;
 mod visible;
 
@@ -70,5 +72,6 @@ pub use trans::{
     next_visible,
     update_visible, //
 };
+pub use unsettled::Unsettled;
 pub use view::View;
 pub use visible::VisibleIter;

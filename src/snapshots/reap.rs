@@ -268,7 +268,10 @@ impl<H: Hooks> Progress<'_, H> {
             })
         };
         let (done, is_all) = match dead.moves() {
-            true => self.view.table.moves.change(change),
+            true => {
+                let moved = || self.view.table.moves.change(change);
+                self.view.unsettled.change(&w.writer.journal, moved)
+            }
             false => change(),
         }?;
         self.done.deleted = self.done.deleted.saturating_add(done.deleted);

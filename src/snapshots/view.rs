@@ -6,6 +6,7 @@ use super::{
     gate::Gate,
     subvolumes::Subvolumes,
     table::Table,
+    unsettled::Unsettled,
     visible::VisibleIter, //
 };
 use crate::{
@@ -46,6 +47,8 @@ pub struct View {
     pub table: Table,
     /// Subvolumes that go to other snapshots.
     pub gate: Gate,
+    /// Data that a loss of power would give to others again.
+    pub unsettled: Unsettled,
     pub(super) subvols: Subvolumes,
     /// Snapshots may be dead that are not removed yet.
     pub(super) has_dead: AtomicBool,
@@ -68,6 +71,7 @@ impl View {
             btrees,
             table,
             gate: Gate::try_new()?,
+            unsettled: Unsettled::default(),
             subvols,
             has_dead: AtomicBool::new(true),
             cleaning: Mutex::try_new(())?,

@@ -213,7 +213,8 @@ fn set_aside_until(inode: &INode<Bcachefs>, at: u64) -> Result<u64> {
     // Freeing memory could otherwise end in removing inodes, here.
     let _scope = NoFs::enter();
     let (engine, view) = (engine_of(inode)?, &inode.sb().data().fs.view);
-    let until = write::set_aside_until(engine, view, file_id(inode), at);
+    let options = WriteOptions::of(view.sb(), &inode.data().inode());
+    let until = write::set_aside_until(engine, view, file_id(inode), &options, at);
     until.map_err(|e| reported("looking for space", inode, e))
 }
 
@@ -438,15 +439,15 @@ impl FileWrite for Bcachefs {
         let _scope = NoFs::enter();
         let fs = &inode.sb().data().fs;
         let (file, engine) = (file_id(inode), engine(fs).map_err(errno)?);
-        let copies = WriteOptions::of(fs.view.sb(), &inode.data().inode()).nr_replicas;
+        let options = WriteOptions::of(fs.view.sb(), &inode.data().inode());
         charge::reserve_all(inode, pos, end)?;
         let (start, end) = (pos / SECTOR, end / SECTOR);
         let wanted = write::nr_unallocated(engine, &fs.view, file, start, end);
         let wanted = wanted.map_err(|e| reported("allocating", inode, e))?;
         let space = &engine.writer.hooks;
-        let reserved = space.reserve(wanted.saturating_mul(copies.into()));
+        let reserved = space.reserve(wanted.saturating_mul(options.nr_replicas.into()));
         let reserved = reserved.map_err(errno)?;
-        let put = write::allocate(engine, &fs.view, file, (start, end), copies, size);
+        let put = write::allocate(engine, &fs.view, file, (start, end), &options, size);
         space.give_back(reserved);
         let put = put.inspect(|put| inode.add_sectors(put.sectors));
         charge::release(inode);

@@ -8,6 +8,7 @@
 //! | `watermark.rs` | [`Watermark`], [`DevSpace`]: what each kind of write may use               |
 //! | `bucket.rs`    | [`OpenBucket`]: one that is being written to; [`Refusal`]                  |
 //! | `open.rs`      | [`OpenBuckets`]: all of them                                               |
+//! | `in_place.rs`  | [`InPlace`]: others, in which data is written over where it is             |
 //! | `list.rs`      | [`OpenList`]: a few of them                                                |
 //! | `clock.rs`     | [`DevClock`]: devices take turns by how much space they have               |
 //! | `regions.rs`   | [`NodeRegions`]: which parts of a device hold btree nodes                  |
@@ -33,6 +34,7 @@
 mod bucket;
 mod clock;
 mod gather;
+mod in_place;
 mod list;
 mod open;
 mod point;
@@ -54,6 +56,7 @@ pub use gather::{
     Gather,
     Request, //
 };
+pub use in_place::InPlace;
 pub use list::OpenList;
 pub use open::{
     OpenBuckets,

@@ -8,6 +8,7 @@ use super::{
         OpenRef,
         Refusal, //
     },
+    in_place::InPlace,
     watermark::{
         open_reserved,
         Watermark, //
@@ -67,6 +68,8 @@ pub struct OpenBuckets {
     /// Buckets with space that no write point uses.
     parked: Vec<u16>,
     devs: Vec<PerDev>,
+    /// Buckets that are full, and written to all the same.
+    pub in_place: InPlace,
 }
 
 impl OpenBuckets {
@@ -91,6 +94,7 @@ impl OpenBuckets {
             nr_free: nr,
             parked: Vec::with_capacity(nr.into())?,
             devs: Vec::from_elem(PerDev::default(), 256)?,
+            in_place: InPlace::try_new()?,
         })
     }
 
@@ -131,6 +135,12 @@ impl OpenBuckets {
         self.find(dev, bucket).is_some()
     }
 
+    /// Whether somebody writes to a bucket, be it open or not: nobody else may take it, or move
+    /// what is there.
+    pub fn is_written(&self, dev: DevIdx, bucket: BucketNr) -> bool {
+        self.is_open(dev, bucket) || self.in_place.is_written(dev, bucket)
+    }
+
     /// Open buckets of a device that are still counted as free.
     pub fn nr_unused(&self, dev: DevIdx) -> u64 {
         let dev = self.devs.get(usize::from(dev.0));
@@ -159,7 +169,7 @@ impl OpenBuckets {
         watermark: Watermark,
     ) -> Result<Option<OpenRef>, Refusal> {
         let (dev, bucket) = (open.dev, open.bucket);
-        if self.is_open(dev, bucket) {
+        if self.is_written(dev, bucket) {
             return Ok(None);
         }
         let at = self.free;

@@ -144,6 +144,15 @@ pub struct Fragmented {
     pub sectors: u64,
 }
 
+/// A bucket in which nothing is written over, so that what is there can be moved.
+pub struct Emptying<'a>(&'a Space, DevIdx, BucketNr);
+
+impl Drop for Emptying<'_> {
+    fn drop(&mut self) {
+        self.0.open.lock().in_place.end_move(self.1, self.2);
+    }
+}
+
 /// Where a bucket that is to be emptied has data, and what points there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataAt {
@@ -288,6 +297,14 @@ impl Engine<'_> {
             Ok(true)
         })?;
         Ok(found)
+    }
+
+    /// From now on nothing in a bucket is written over, until this is dropped. `None` when somebody
+    /// does so just now.
+    pub fn emptying(&self, of: &Fragmented) -> Option<Emptying<'_>> {
+        let space = &self.writer.hooks;
+        let is_ours = space.open.lock().in_place.begin_move(of.dev, of.bucket);
+        is_ours.then(|| Emptying(space, of.dev, of.bucket))
     }
 
     /// What is in a bucket of data, in order.

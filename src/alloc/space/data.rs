@@ -4,6 +4,7 @@
 
 use super::{
     discard::try_to_free,
+    look::geometry,
     nodes::{
         free_on,
         take_bucket, //
@@ -14,18 +15,26 @@ use super::{
     },
 };
 use crate::{
-    alloc::foreground::{
-        Filled,
-        Gather,
-        OpenList,
-        Points,
-        Refusal,
-        Request,
-        WritePoint,
-        POINTS_MAX, //
+    alloc::{
+        foreground::{
+            Filled,
+            Gather,
+            OpenBuckets,
+            OpenList,
+            Points,
+            Refusal,
+            Request,
+            WritePoint,
+            POINTS_MAX, //
+        },
+        trigger::bucket_of, //
     },
     env::{
         num::low_u8,
+        units::{
+            BucketNr,
+            DevIdx, //
+        },
         Few,
         Vec, //
     },
@@ -110,27 +119,44 @@ pub struct DataPlace<'a> {
     pub sectors: u32,
 }
 
-/// What keeps the buckets of a place open.
+/// What keeps the buckets of a place for who writes there.
 #[derive(Default)]
-struct Pins(Option<OpenList>);
+enum Pins {
+    /// Nothing any more.
+    #[default]
+    Nothing,
+    /// They are open.
+    Open(OpenList),
+    /// Data in them is written over.
+    InPlace(Few<(DevIdx, BucketNr), 4>),
+}
 
 impl Pins {
     /// The place is counted from now on.
-    fn of(space: &Space, open: OpenList) -> Self {
+    fn counted(self, space: &Space) -> Self {
         space.data.nr_taken.fetch_add(1, Ordering::AcqRel);
-        Self(Some(open))
+        self
     }
 
     fn drop_all(&mut self, space: &Space) {
-        let Some(mut pins) = self.0.take() else {
-            return;
-        };
         let mut open = space.open.lock();
-        while let Some(pin) = pins.pop() {
-            open.put(pin);
+        match core::mem::take(self) {
+            Self::Nothing => return,
+            Self::Open(mut pins) => {
+                while let Some(pin) = pins.pop() {
+                    open.put(pin);
+                }
+            }
+            Self::InPlace(buckets) => end_writes(&mut open, &buckets),
         }
         drop(open);
         space.data.nr_taken.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn end_writes(open: &mut OpenBuckets, buckets: &Few<(DevIdx, BucketNr), 4>) {
+    for (dev, bucket) in buckets.iter() {
+        open.in_place.end_write(*dev, *bucket);
     }
 }
 
@@ -252,6 +278,32 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// The place where `copies` are, which is written over. Nobody moves them elsewhere until it is
+    /// closed. `None` when somebody is doing so, or too many places are written over; the copies
+    /// may have been moved before, so the key that points there has to be looked up again.
+    ///
+    /// C: `bch2_bkey_nocow_lock()`.
+    pub fn place_over(&self, copies: Few<Ptr, 4>) -> Result<Option<KeptPlace>> {
+        let space = &self.writer.hooks;
+        let mut buckets = Few::new();
+        let mut open = space.open.lock();
+        for ptr in copies.iter() {
+            let dev = geometry(&space.st, ptr.dev);
+            let bucket = dev.map(|dev| bucket_of(ptr, &dev).0);
+            let is_ours = bucket.filter(|b| open.in_place.begin_write(ptr.dev, *b));
+            let held = is_ours.map(|bucket| buckets.push((ptr.dev, bucket)));
+            if held != Some(Ok(())) {
+                end_writes(&mut open, &buckets);
+                return held.unwrap_or(Ok(())).map(|()| None);
+            }
+        }
+        drop(open);
+        Ok(Some(KeptPlace {
+            pins: Pins::InPlace(buckets).counted(space),
+            copies,
+        }))
+    }
+
     /// Makes buckets free, if there are some that can be. The caller has used much of his stack.
     fn free_some(&self, watermark: Watermark) -> Result<bool> {
         self.writer.on_own_stack(|| try_to_free(*self, watermark))
@@ -344,7 +396,7 @@ fn place_at<'a>(
     let mut open = space.open.lock();
     let copies = &mut place.copies;
     let appended = point.append(&mut open, place.sectors, |ptr| copies.push(ptr));
-    place.pins = Pins::of(space, point.pins(&mut open));
+    place.pins = Pins::Open(point.pins(&mut open)).counted(space);
     point.done(&mut open);
     drop(open);
     appended.ok_or(Error::DataPlaceFull)??;

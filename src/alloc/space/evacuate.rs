@@ -142,7 +142,7 @@ pub(super) fn closed_bucket(
     bucket: BucketNr,
 ) -> Result<Option<Alloc>> {
     let space = &engine.writer.hooks;
-    if space.open.lock().is_open(dev, bucket) {
+    if space.open.lock().is_written(dev, bucket) {
         return Ok(None);
     }
     let found = engine

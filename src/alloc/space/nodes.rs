@@ -462,7 +462,7 @@ fn try_bucket(
     watermark: Watermark,
 ) -> Result<Tried> {
     let space = &engine.writer.hooks;
-    if space.open.lock().is_open(dev.idx, bucket) {
+    if space.open.lock().is_written(dev.idx, bucket) {
         return Ok(Ok(Err(Skip::Open)));
     }
     let state = bucket_state(engine, dev.idx, bucket)?;

@@ -227,6 +227,24 @@ impl<H: Hooks> Trans<'_, H> {
         Ok(None)
     }
 
+    /// The first extent up to `last`, of those of its inode and snapshot, that ends behind sector
+    /// `at`; those of ancestors do not count.
+    pub fn next_of_snapshot(
+        &mut self,
+        btree: BtreeId,
+        at: u64,
+        last: Bpos,
+    ) -> TransResult<Option<KeyBuf>> {
+        let mut pos = Bpos::new(last.inode, at.saturating_add(1), 0);
+        while let Some(key) = self.next(btree, pos, last)? {
+            if key.k.p.snapshot == last.snapshot {
+                return Ok(Some(key));
+            }
+            pos = key.k.p.successor();
+        }
+        Ok(None)
+    }
+
     /// Takes what `new` covers away from `old`, as the snapshot of `new` sees it.
     ///
     /// C: `bch2_trans_update_extent_overwrite()`. A range that is deleted of an ancestor's extent,

@@ -107,6 +107,10 @@ impl Mover {
             if stop() {
                 break;
             }
+            // Another time, when what is written over there is done.
+            let Some(_emptying) = engine.emptying(bucket) else {
+                continue;
+            };
             let put = match evacuate(engine, view, bucket, stop) {
                 Ok(put) => put,
                 Err(e) if is_of_all(engine, e) => return Err(e),

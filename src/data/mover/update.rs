@@ -33,7 +33,6 @@ use crate::{
         Result, //
     },
     format::{
-        bpos::Bpos,
         sb::assemble::DevMask,
         values::{
             crc::Crc,
@@ -105,7 +104,8 @@ fn put_some(
     let sizes = *t.btrees.entry_sizes();
     let (mut at, mut nr, mut put) = (from, 0usize, Put::default());
     while at < end && nr < KEYS_MAX {
-        let found = key_at(t, extent, at)?;
+        // Those of the extent's snapshot, of which it is made up now.
+        let found = t.next_of_snapshot(extent.btree, at, extent.key.k.p)?;
         let Some(key) = found.filter(|k| k.k.start_offset() < end) else {
             put.raced = put.raced.saturating_add(end.saturating_sub(at));
             at = end;
@@ -139,19 +139,6 @@ fn put_some(
         _ => _ = t.commit()?,
     }
     Ok((at, put))
-}
-
-/// The key of the extent's snapshot that ends behind sector `at`, of those that can be parts of it.
-fn key_at(t: &mut Trans<'_>, extent: &Extent, at: u64) -> TransResult<Option<KeyBuf>> {
-    let p = extent.key.k.p;
-    let mut pos = Bpos::new(p.inode, at.saturating_add(1), 0);
-    while let Some(key) = t.next(extent.btree, pos, p)? {
-        if key.k.p.snapshot == p.snapshot {
-            return Ok(Some(key));
-        }
-        pos = key.k.p.successor();
-    }
-    Ok(None)
 }
 
 /// The pointer of `key` to the same copy, if it is a part of the extent that nobody has changed.

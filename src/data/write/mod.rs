@@ -12,6 +12,7 @@
 //! | `inline.rs`  | small files, kept with the keys                                           |
 //! | `op.rs`      | [`write()`]: data to the devices, then its keys to the btree                |
 //! | `start.rs`   | [`start`]: the same, without waiting                                       |
+//! | `in_place.rs` | with the option `nocow`: data is written over where it is                |
 //! | `update.rs`  | [`put_extent`]: extents and what they mean for the inode, together          |
 //! | `space.rs`   | [`punch`], [`allocate`]: holes, and space without data                      |
 //! | `reflink.rs` | [`share`]: data that several files have                                   |
@@ -19,13 +20,14 @@
 //! | `shift.rs`   | [`shift`]: ranges that are put in, or taken out                           |
 //! | `logged.rs`  | [`resume_operations`]: what takes many transactions                       |
 //!
-//! Data is always written to space that was free, and found by whoever reads once its keys are in
-//! the btree: a write that was cut off has changed nothing. (C does the same unless a file has the
-//! option `nocow`, which is a permission, and not made use of here.) One transaction has the keys
-//! of a range, and with them the size and the number of sectors in the inode.
+//! Data is written to space that was free, and found by whoever reads once its keys are in the
+//! btree: a write that was cut off has changed nothing. Only what has the option `nocow` is written
+//! over where it is. One transaction has the keys of a range, and with them the size and the number
+//! of sectors in the inode.
 
 mod bytes;
 mod cut;
+mod in_place;
 mod inline;
 mod key;
 mod logged;

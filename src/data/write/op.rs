@@ -111,7 +111,16 @@ pub fn write(
         done.add(written);
         return Ok(());
     }
-    op.write_avoiding(at, data, DevMask::default(), None, done)
+    let mut skip = 0;
+    while let Some(rest) = data.get(skip..).filter(|rest| !rest.is_empty()) {
+        let at = at.saturating_add(u64_of(skip / SECTOR));
+        let len = match op.write_over(at, rest, done)? {
+            Some(len) => len,
+            None => op.write_some(at, rest, (&mut DevMask::default(), None), done)?,
+        };
+        skip = skip.saturating_add(len);
+    }
+    Ok(())
 }
 
 impl Op<'_> {
@@ -202,7 +211,7 @@ impl Op<'_> {
 
     /// Writes `data` to all copies: a bit for each that could not be written.
     #[inline(never)]
-    fn store(&self, copies: &Few<Ptr, 4>, data: &[u8]) -> Result<u32> {
+    pub(super) fn store(&self, copies: &Few<Ptr, 4>, data: &[u8]) -> Result<u32> {
         self.mark_replicas(copies.iter())?;
         let mut bad = 0u32;
         for (nr, ptr) in (0..).zip(copies.iter()) {

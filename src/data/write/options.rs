@@ -38,10 +38,14 @@ pub struct WriteOptions {
     pub compression: Compression,
     /// The most sectors that have one checksum.
     pub encoded_max: u32,
+    /// Data is written over where it is, if nobody else sees it.
+    pub nocow: bool,
 }
 
 impl WriteOptions {
-    /// Those of the file with this inode.
+    /// Those of the file with this inode. What is written over where it is can be neither
+    /// checksummed nor compressed. C does not encrypt it either; here, what is on an encrypted
+    /// filesystem is encrypted, and so never written over.
     ///
     /// C: `bch2_inode_opts_get()`, `bch2_data_checksum_type()`.
     pub fn of(st: &SbState, inode: &Inode) -> Self {
@@ -49,18 +53,26 @@ impl WriteOptions {
         let csum = or_default(inode.data_checksum.into(), OptId::DataChecksum);
         let target = or_default(inode.foreground_target.into(), OptId::ForegroundTarget);
         let compression = or_default(inode.compression.into(), OptId::Compression);
+        let nocow = st.sb.encryption_type() == 0
+            && st.opts.is_on(OptId::NocowEnabled)
+            && or_default(inode.nocow.into(), OptId::Nocow) != 0;
         let block = u32::from(st.sb.block_sectors()).max(1);
         let encoded = low_u32(st.opts.get(OptId::EncodedExtentMax) / SECTOR);
         Self {
             nr_replicas: Self::nr_replicas_of(st, inode.data_replicas),
             csum: match st.sb.encryption_type() {
+                0 if nocow => CsumType::NONE,
                 0 => plain(csum),
                 _ if st.opts.is_on(OptId::WideMacs) => CsumType::CHACHA20_POLY1305_128,
                 _ => CsumType::CHACHA20_POLY1305_80,
             },
             target: Target::decode(target),
-            compression: Compression::of_option(compression),
+            compression: Compression::of_option(match nocow {
+                true => 0,
+                false => compression,
+            }),
             encoded_max: encoded.max(block),
+            nocow,
         }
     }
 }

@@ -58,6 +58,14 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
+    /// Nothing that has to be said of the data: it is stored as it is.
+    pub(super) const fn nothing() -> Self {
+        Self {
+            parts: Vec::new(),
+            own: None,
+        }
+    }
+
     /// How many bytes of the file it is.
     pub(super) fn len(&self) -> usize {
         let all = self.parts.iter().map(|p| p.sectors);

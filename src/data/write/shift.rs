@@ -140,8 +140,14 @@ fn by(note: &LoggedInsert) -> (u64, bool) {
 }
 
 impl Shift<'_> {
-    /// C: `__bch2_resume_logged_op_finsert()`.
     fn go_on(&self, note: &mut LoggedInsert, put: &mut Put) -> Result {
+        let journal = &self.engine.writer.journal;
+        let steps = || self.all_steps(note, put);
+        self.view.unsettled.change(journal, steps)
+    }
+
+    /// C: `__bch2_resume_logged_op_finsert()`.
+    fn all_steps(&self, note: &mut LoggedInsert, put: &mut Put) -> Result {
         let (by, inserts) = by(note);
         let bytes = by.wrapping_mul(SECTOR);
         if note.state == START {

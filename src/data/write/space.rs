@@ -4,23 +4,33 @@
 
 use super::{
     key::{
+        extent,
         hole,
         reservation, //
+    },
+    op::{
+        Op,
+        SECTOR, //
     },
     update::{
         put_extent,
         Put, //
     },
+    WriteOptions, //
 };
 use crate::{
     alloc::space::Engine,
     btree::trans::TransResult,
     data::FileId,
+    env::num::usize_of,
     error::Result,
     format::{
+        bkey::Version,
         bpos::Bpos,
         btree_id::BtreeId,
-        key_type::KeyType, //
+        key_type::KeyType,
+        sb::assemble::DevMask,
+        values::extent_entry::Ptr, //
     },
     journal::live::Watermark,
     snapshots::View,
@@ -45,10 +55,18 @@ fn next_extent(
     })
 }
 
-/// Where the space ends that is set aside at sector `at` of `file`, without data, and for nobody
-/// else: `at` when there is none.
-pub fn set_aside_until(engine: Engine<'_>, view: &View, file: FileId, at: u64) -> Result<u64> {
-    engine.run(Watermark::Normal, |t| -> TransResult<u64> {
+/// Where the space ends that sector `at` of `file` has, and that can be written to without any
+/// more: it is set aside and has no data, or is written over. `at` when there is none.
+///
+/// C: `bch2_check_range_allocated()`.
+pub fn set_aside_until(
+    engine: Engine<'_>,
+    view: &View,
+    file: FileId,
+    options: &WriteOptions,
+    at: u64,
+) -> Result<u64> {
+    let until = engine.run(Watermark::Normal, |t| -> TransResult<u64> {
         let of = Bpos::new(file.inum, 0, view.latest(file.snapshot));
         let found = t.next_extent(BtreeId::EXTENTS, of, at, &view.table)?;
         let found = found.filter(|key| {
@@ -58,7 +76,18 @@ pub fn set_aside_until(engine: Engine<'_>, view: &View, file: FileId, at: u64) -
                 && k.p.snapshot == of.snapshot
         });
         Ok(found.map_or(at, |key| key.k.p.offset))
-    })
+    })?;
+    if until > at || !options.nocow {
+        return Ok(until);
+    }
+    let op = Op {
+        engine,
+        view,
+        file,
+        options,
+        size: 0,
+    };
+    Ok(op.writable_at(at)?.map_or(at, |(key, _)| key.k.p.offset))
 }
 
 /// Makes the sectors of `file` from `start` to `end` a hole. They should not be in the page cache.
@@ -83,9 +112,9 @@ pub fn punch(engine: Engine<'_>, view: &View, file: FileId, start: u64, end: u64
     Ok(all)
 }
 
-/// Sets space aside for those sectors of `file` from `start` to `end` that have none, for so many
-/// copies. They read as zeros. The file's size is at least `size` bytes afterwards, as far as this
-/// got. What has data, or space, keeps it.
+/// Sets space aside for those sectors of `file` from `start` to `end` that have none. They read as
+/// zeros. The file's size is at least `size` bytes afterwards, as far as this got. What has data,
+/// or space, keeps it. Where data is to be written over in place, the place is chosen now.
 ///
 /// The caller has reserved the space: what is put here counts as in use.
 ///
@@ -95,9 +124,16 @@ pub fn allocate(
     view: &View,
     file: FileId,
     (start, end): (u64, u64),
-    nr_replicas: u8,
+    options: &WriteOptions,
     size: u64,
 ) -> Result<Put> {
+    let op = Op {
+        engine,
+        view,
+        file,
+        options,
+        size,
+    };
     let mut all = Put::default();
     let mut at = start;
     while at < end {
@@ -105,14 +141,39 @@ pub fn allocate(
         let (first, stop) = next.unwrap_or((end, end));
         if first > at {
             let stop = first.min(end).min(at.saturating_add(KEY_MAX));
-            let key = reservation(file, at, stop, nr_replicas)?;
-            all.add(put_extent(engine, view, file, &key, size)?);
+            let (stop, put) = match options.nocow {
+                true => op.put_unwritten(at, stop)?,
+                false => {
+                    let key = reservation(file, at, stop, options.nr_replicas)?;
+                    (stop, put_extent(engine, view, file, &key, size)?)
+                }
+            };
+            all.add(put);
             at = stop;
         } else {
             at = stop;
         }
     }
     Ok(all)
+}
+
+impl Op<'_> {
+    /// Gives sector `at` of the file, and some behind it, a place on devices. Says where that
+    /// ends.
+    #[inline(never)]
+    fn put_unwritten(&self, at: u64, end: u64) -> Result<(u64, Put)> {
+        let wanted = usize_of(end.saturating_sub(at)).saturating_mul(SECTOR);
+        let place = self.place(wanted, &DevMask::default())?;
+        self.mark_replicas(place.copies.iter())?;
+        let copies = place.copies.iter().map(|ptr| Ptr {
+            unwritten: true,
+            ..*ptr
+        });
+        let range = (at, place.sectors);
+        let key = extent(self.file, range, Version::default(), None, copies)?;
+        let put = put_extent(self.engine, self.view, self.file, &key, self.size)?;
+        Ok((key.k.p.offset, put))
+    }
 }
 
 /// How many of the sectors from `start` to `end` of `file` have no space.

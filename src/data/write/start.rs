@@ -8,9 +8,11 @@ use super::{
         copy,
         Bytes, //
     },
+    in_place::Over,
     op::{
         Op,
-        Written, //
+        Written,
+        SECTOR, //
     },
     seal::Sealed,
     WriteOptions, //
@@ -23,6 +25,7 @@ use crate::{
     },
     data::FileId,
     env::{
+        num::usize_of_u32,
         time::monotonic_ns,
         Arc,
         Vec, //
@@ -83,6 +86,8 @@ struct Leg<S: Source> {
     len: usize,
     place: KeptPlace,
     sealed: Sealed,
+    /// What is written over, if it is.
+    over: Option<Over>,
     /// When that began.
     since: u64,
 }
@@ -153,24 +158,39 @@ fn send_all<S: Source>(
 fn send_some<S: Source>(source: &Arc<S>, skip: usize, len: usize) -> Result<Flight<Leg<S>>> {
     let since = monotonic_ns();
     let op = op_of(&**source)?;
-    let squeezed = op.squeeze(&**source, skip, len)?;
-    let wanted = squeezed.as_ref().map_or(len, |s| s.bytes.len());
-    let place = op.place(wanted, &DevMask::default())?;
-    let sealed = op.seal(&**source, skip, squeezed, place.sectors)?;
-    let len = sealed.len();
-    op.mark_replicas(place.copies.iter())?;
+    let together = len.min(source.together(skip));
+    let leg = match op.over(source.sector_at(skip), together)? {
+        Some((place, over)) => Leg {
+            source: source.clone(),
+            skip,
+            len: usize_of_u32(over.sectors).saturating_mul(SECTOR),
+            place,
+            sealed: Sealed::nothing(),
+            over: Some(over),
+            since,
+        },
+        None => {
+            let squeezed = op.squeeze(&**source, skip, len)?;
+            let wanted = squeezed.as_ref().map_or(len, |s| s.bytes.len());
+            let place = op.place(wanted, &DevMask::default())?;
+            let sealed = op.seal(&**source, skip, squeezed, place.sectors)?;
+            op.mark_replicas(place.copies.iter())?;
+            Leg {
+                source: source.clone(),
+                skip,
+                len: sealed.len(),
+                place: place.keep(),
+                sealed,
+                over: None,
+                since,
+            }
+        }
+    };
     let st = source.view().sb();
-    for ptr in place.copies.iter() {
+    for ptr in leg.place.copies.iter() {
         st.dev_or_gone(ptr.dev)?;
     }
-    let flight = Flight::try_new(Leg {
-        source: source.clone(),
-        skip,
-        len,
-        place: place.keep(),
-        sealed,
-        since,
-    })?;
+    let flight = Flight::try_new(leg)?;
     for (nr, ptr) in (0..).zip(flight.payload().place.copies.iter()) {
         let dev = st.dev_or_gone(ptr.dev)?;
         flight.send(&dev.bdev, ptr.offset.0, nr, source.is_waited_for());
@@ -202,6 +222,9 @@ impl<S: Source> Leg<S> {
     fn put(&self, failed: u32, written: &mut Written) -> Result {
         let op = op_of(&*self.source)?;
         let mut avoid = DevMask::default();
+        if let Some(over) = &self.over {
+            return self.put_over(&op, over, failed, written);
+        }
         match op.settle(
             &self.place.copies,
             self.sealed.stored_len(),
@@ -213,19 +236,36 @@ impl<S: Source> Leg<S> {
                 *written = op.put_keys(sector_at, &self.sealed.parts, &good)?;
                 Ok(())
             }
-            Err(e @ Error::DataWriteFailed) => self.again(&op, avoid, e, written),
+            Err(e @ Error::DataWriteFailed) => self.again(&op, avoid, Some(e), written),
             Err(e) => Err(e),
         }
     }
 
+    /// The same of what was written over.
+    #[inline(never)]
+    fn put_over(&self, op: &Op<'_>, over: &Over, failed: u32, written: &mut Written) -> Result {
+        let mut avoid = DevMask::default();
+        match op.settle_over(&self.place.copies, over, failed, &mut avoid)? {
+            Ok(done) => *written = done,
+            Err(why) => self.again(op, avoid, why, written)?,
+        }
+        Ok(())
+    }
+
     #[cold]
-    fn again(&self, op: &Op<'_>, avoid: DevMask, e: Error, written: &mut Written) -> Result {
+    fn again(
+        &self,
+        op: &Op<'_>,
+        avoid: DevMask,
+        why: Option<Error>,
+        written: &mut Written,
+    ) -> Result {
         let (mut skip, end) = (self.skip, self.skip.saturating_add(self.len));
         while skip < end {
             let len = end.saturating_sub(skip).min(self.source.together(skip));
             let data = copy(&*self.source, skip, len)?;
             let at = self.source.sector_at(skip);
-            op.write_avoiding(at, &data, avoid, Some(e), written)?;
+            op.write_avoiding(at, &data, avoid, why, written)?;
             skip = skip.saturating_add(len.max(1));
         }
         Ok(())

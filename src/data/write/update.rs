@@ -154,7 +154,7 @@ pub(super) fn latest(view: &View, file: FileId) -> Result<FileId> {
 }
 
 /// Changes the inode: so many sectors more, and at least `reached` bytes.
-fn put_inode(
+pub(super) fn put_inode(
     t: &mut Trans<'_>,
     view: &View,
     file: FileId,

@@ -350,7 +350,7 @@ opt_table! {
     Stdio "stdio", NONE, Kind::Uint(0, S64_MAX), Stored::No, 0;
     /// Internal.
     Project "project", INODE, Kind::Bool, Stored::No, 0;
-    /// Data is overwritten in place, without checksums, compression and snapshots of it.
+    /// Data is written over where it is, without checksums and compression, if nobody shares it.
     Nocow "nocow", FS | FORMAT | MOUNT | RUNTIME | INODE, Kind::Bool, Stored::Sb(flags::NOCOW), 0;
     /// Whether "nocow" of files and directories has effect.
     NocowEnabled "nocow_enabled", FS | MOUNT, Kind::Bool, Stored::No, 1;

@@ -132,3 +132,16 @@ fn with_several_copies() {
     moved_between_changes("v113-repl2", |_| (), seed);
     moved_between_changes("engine-three", |f| f.options.nr_replicas = 2, seed + 1);
 }
+
+/// What was written over where it is, before or after it was moved.
+#[test]
+fn written_over() {
+    let seed = setting("BCACHEFS_RS_SEED", 1);
+    let some = |file: &mut File| {
+        if file.id.inum % 2 == 0 {
+            file.set_nocow();
+        }
+    };
+    moved_between_changes("v113-tree", some, seed);
+    moved_between_changes("engine-three", some, seed + 1);
+}

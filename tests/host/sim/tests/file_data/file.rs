@@ -21,6 +21,7 @@ use sim::{
             shift,
             truncate,
             write,
+            Compression,
             WriteOptions,
             Written, //
         },
@@ -30,8 +31,13 @@ use sim::{
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
+        csum::CsumType,
         key_type::KeyType,
-        values::inode::Inode, //
+        values::{
+            extent::is_unwritten,
+            extent_entry::EntrySizes,
+            inode::Inode, //
+        },
     },
     snapshots::View, //
 };
@@ -73,6 +79,13 @@ impl File {
             bytes,
             options: WriteOptions::of(view.sb(), inode),
         }
+    }
+
+    /// From now on its data is written over where it is.
+    pub(crate) fn set_nocow(&mut self) {
+        self.options.nocow = true;
+        self.options.csum = CsumType::NONE;
+        self.options.compression = Compression::of_option(0);
     }
 
     pub(crate) fn resize(&mut self, len: u64) {
@@ -122,9 +135,8 @@ impl Target<'_> {
                 file.bytes[at.min(size) as usize..end.min(size) as usize].fill(0);
             }
             1 => {
-                let copies = file.options.nr_replicas;
                 let range = (at / SECTOR, end / SECTOR);
-                allocate(engine, view, file.id, range, copies, end)?;
+                allocate(engine, view, file.id, range, &file.options, end)?;
                 file.resize(end.max(file.bytes.len() as u64));
             }
             2 => {
@@ -242,7 +254,8 @@ pub(crate) fn check_ends(view: &View, files: &[File]) {
         let size = Inode::decode(&found.key()).unwrap().unwrap().size;
         let mut iter = view.range(BtreeId::EXTENTS, start, end, snapshot);
         while let Some(key) = iter.next().unwrap() {
-            let is_space = key.k.key_type == KeyType::RESERVATION;
+            let is_space =
+                key.k.key_type == KeyType::RESERVATION || is_unwritten(&key, &EntrySizes::KNOWN);
             let is_inside = key.k.start_offset() * SECTOR < size;
             assert!(is_space || is_inside, "{} behind {size}", key.k);
         }

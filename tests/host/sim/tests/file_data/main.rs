@@ -9,6 +9,7 @@
 //! | `cached.rs` | cached copies make room                                         |
 //! | `cuts.rs`  | the power is lost meanwhile, and transfers fail                  |
 //! | `full.rs`  | until there is no space                                          |
+//! | `nocow.rs` | data is written over where it is                                 |
 //! | `start.rs` | writes that nobody waits for; extents that are merged            |
 //!
 //! `BCACHEFS_RS_OPS` sets how many changes are made, `BCACHEFS_RS_SEED` which, and
@@ -20,6 +21,7 @@ mod cuts;
 mod engine;
 mod file;
 mod full;
+mod nocow;
 mod start;
 
 use engine::{
@@ -146,7 +148,7 @@ fn reservations_are_replaced() {
         &fs.view,
         file.id,
         (start, start + 64 * block),
-        1,
+        &file.options,
         u64::MAX,
     )
     .unwrap();

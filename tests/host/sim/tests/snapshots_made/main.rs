@@ -86,6 +86,7 @@ fn run(image: &str, seed: u64, steps: u64) {
     let power = Power::new();
     let (mut fs, mut media) = mount(disks, &power, "");
     let mut w = World::new(&fs, seed);
+    w.nocow = seed % 2 == 0;
     for round in 0..3 {
         for step in 0..steps {
             w.step(&fs);

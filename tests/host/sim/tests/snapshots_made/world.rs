@@ -22,6 +22,7 @@ use sim::{
         FileId, //
     },
     error::Error,
+    format::csum::CsumType,
     fs::{
         change::{
             NewFile,
@@ -55,6 +56,8 @@ pub(crate) struct World {
     data: BTreeMap<SubvolInum, Vec<u8>>,
     /// Subvolumes that can not be changed.
     read_only: BTreeSet<u32>,
+    /// Data is written over where it is.
+    pub(crate) nocow: bool,
 }
 
 fn names() -> &'static [Vec<u8>] {
@@ -129,6 +132,7 @@ impl World {
             },
             data: seen.data,
             read_only: ro.iter().map(|r| r.subvol).collect(),
+            nocow: false,
         }
     }
 
@@ -218,7 +222,11 @@ impl World {
         had[pos..pos + bytes.len()].copy_from_slice(&bytes);
         had.truncate(kept);
         let inode = find(&fs.view, at).unwrap();
-        let options = WriteOptions::of(fs.view.sb(), &inode);
+        let mut options = WriteOptions::of(fs.view.sb(), &inode);
+        if self.nocow {
+            options.nocow = true;
+            options.csum = CsumType::NONE;
+        }
         let engine = fs.read_write().unwrap().engine();
         let mut done = Written::default();
         // Behind the new end there is nothing, as the page cache sees to it.
