@@ -116,14 +116,11 @@ const UNITS: &[(u64, &str)] = &[
 ];
 
 /// C: `bch2_dev_io_errors_to_text()`.
-fn io_errors(_: &Filesystem, dev: &Device, to: &mut dyn Write) -> fmt::Result {
-    let m = &*dev.member;
+fn io_errors(fs: &Filesystem, dev: &Device, to: &mut dyn Write) -> fmt::Result {
+    let now = fs.view.sb().with_super(|sb| sb.member(dev.idx.0));
+    let m = now.as_ref().unwrap_or(&dev.member);
     let kinds = ["read:", "write:", "checksum:"];
-    let mut all = m.errors();
-    let (reads, checksums) = dev.errors.get();
-    for (n, new) in all.iter_mut().zip([reads, 0, checksums]) {
-        *n = n.saturating_add(new);
-    }
+    let all = dev.all_errors();
     writeln!(to, "IO errors since filesystem creation")?;
     for (kind, n) in kinds.iter().zip(all) {
         writeln!(to, "  {kind:<10}{n}")?;

@@ -68,13 +68,32 @@ pub(super) fn show_device(
         },
         OptId::FailureDomain => return writeln!(to, "{}", m.failure_domain()),
         OptId::BucketSize => u64::from(m.bucket_sectors()).saturating_mul(512),
-        OptId::Durability => m.durability().into(),
+        OptId::Durability => dev.durability().into(),
         OptId::DataAllowed => m.data_allowed(),
-        OptId::Discard => m.discard().into(),
-        OptId::Rotational => m.rotational().into(),
+        OptId::Discard => dev.discard().into(),
+        OptId::Rotational => {
+            let now = st.with_super(|sb| sb.member(dev.idx.0));
+            now.map_or(0, |m| m.rotational().into())
+        }
         _ => return Err(fmt::Error),
     };
     show_value(st, option, v, to)
+}
+
+/// Changes an option of a device, as `text` says.
+///
+/// C: `sysfs_opt_store()`.
+pub(super) fn store_device(
+    fs: &Filesystem,
+    dev: &Device,
+    option: &OptionInfo,
+    text: &str,
+) -> Result {
+    // Nothing is changed in a filesystem that can not be.
+    fs.changes()?;
+    let st = fs.view.sb();
+    let value = st.parse_option(option, text.trim());
+    st.set_device_option(dev, option.id, value.map_err(BadValue::error)?)
 }
 
 /// A choice is shown among the others, in brackets.

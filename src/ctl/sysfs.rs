@@ -94,6 +94,8 @@ enum About {
     Trigger(u8),
     /// How long something takes: place in the table.
     Time(u8),
+    /// Has the errors of a device be counted from now on.
+    ErrorsReset(DevIdx),
 }
 
 impl About {
@@ -109,6 +111,7 @@ impl About {
             About::PerfTest => (7, 0, 0),
             About::Trigger(nr) => (8, 0, nr),
             About::Time(nr) => (9, 0, nr),
+            About::ErrorsReset(dev) => (10, dev.0, 0),
         };
         u32::from_be_bytes([0, kind, dev, nr])
     }
@@ -126,6 +129,7 @@ impl About {
             7 => About::PerfTest,
             8 => About::Trigger(nr),
             9 => About::Time(nr),
+            10 => About::ErrorsReset(DevIdx(dev)),
             _ => return None,
         })
     }
@@ -160,7 +164,7 @@ impl Files for Shown {
                 write!(to, "{time}")
             }
             About::Minor => writeln!(to, "{}", self.minor),
-            About::PerfTest | About::Trigger(_) => Err(fmt::Error),
+            About::PerfTest | About::Trigger(_) | About::ErrorsReset(_) => Err(fmt::Error),
         }
     }
 
@@ -175,11 +179,20 @@ impl Files for Shown {
                 let option = option(nr).map_err(|_| Errno::EINVAL)?;
                 option_files::store(&self.fs, option, text).map_err(Error::errno)
             }
-            // Options of devices can not be changed yet.
-            _ => Err(match self.fs.read_write() {
-                Ok(_) => Errno::EOPNOTSUPP,
-                Err(_) => Errno::EROFS,
-            }),
+            Some(About::DeviceOption(dev, nr)) => {
+                let option = option(nr).map_err(|_| Errno::EINVAL)?;
+                let dev = self.fs.view.sb().dev(dev).ok_or(Errno::ENODEV)?;
+                let done = option_files::store_device(&self.fs, dev, option, text);
+                done.map_err(Error::errno)
+            }
+            Some(About::ErrorsReset(dev)) => {
+                let st = self.fs.view.sb();
+                let dev = st.dev(dev).ok_or(Errno::ENODEV)?;
+                let changes = self.fs.changes().map(drop);
+                let done = changes.and_then(|()| st.reset_io_errors(dev));
+                done.map_err(Error::errno)
+            }
+            _ => Err(Errno::EINVAL),
         }
     }
 }
@@ -261,6 +274,8 @@ fn make(fs: &Arc<Filesystem>, minor: u32, st: &SbState) -> Result<Published, Err
         for (nr, f) in (0..).zip(device_files::FILES) {
             tree.file(dir, f.name, Mode::Read, About::Device(dev.idx, nr).to_id())?;
         }
+        let reset = About::ErrorsReset(dev.idx).to_id();
+        tree.file(dir, "io_errors_reset", Mode::Write, reset)?;
         add_options(&mut tree, dir, |o, nr| {
             o.is(DEVICE).then_some(About::DeviceOption(dev.idx, nr))
         })?;

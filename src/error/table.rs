@@ -62,6 +62,7 @@ errors! {
     DeviceReadOnly, ReadOnly, EROFS, "the device is read-only";
     DeviceNotWritable, ReadOnly, EROFS, "the device can not be opened for writing";
     DeviceGone, Io, EIO, "the device is gone";
+    DeviceOptionFixed, Unsupported, EOPNOTSUPP, "this option of a device can not be changed while it is in use";
     DeviceReadPastEnd, Io, EIO, "read past the end of the device";
     DeviceWritePastEnd, Io, EIO, "write past the end of the device";
     DeviceWriteUnaligned, InvalidArg, EINVAL, "a write that is not of whole blocks of the device";

@@ -15,6 +15,7 @@
 //! | `damage.rs`       | [`Damage`]: what could not be used since the mount                  |
 //! | `error_counts.rs` | [`ErrorCounts`]: inconsistencies by their stable id                 |
 //! | `io_errors.rs`    | [`IoErrors`]: what a device did wrong since the mount               |
+//! | `device_options.rs` | what can be changed about a device while it is in use               |
 //! | `device_stats.rs` | [`DeviceStats`]: what was read and written of a device since the mount        |
 //! | `message_limit.rs` | [`MessageLimit`]: how many messages about data are printed            |
 //! | `time_stats.rs`   | [`TimeStats`]: how long things take                                 |
@@ -28,6 +29,7 @@
 
 mod counters;
 mod damage;
+mod device_options;
 mod device_stats;
 mod encoding;
 mod error_counts;

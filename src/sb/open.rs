@@ -5,6 +5,7 @@
 use super::{
     counters::Counters,
     damage::Damage,
+    device_options::DeviceOpts,
     device_stats::DeviceStats,
     encoding,
     error_counts::ErrorCounts,
@@ -163,6 +164,7 @@ fn place(candidates: Vec<Candidate>, sb: &Superblock, opts: &Opts) -> Result<Vec
             bdev,
             idx: DevIdx(idx),
             own,
+            opts: DeviceOpts::of(&member),
             member,
             errors: IoErrors::default(),
             stats: DeviceStats::new(),

@@ -115,7 +115,7 @@ impl SbState {
     pub fn discards(&self, dev: &Device) -> bool {
         let wanted = match self.opts.discard_is_chosen.load(Ordering::Relaxed) {
             true => self.opts.is_on(OptId::Discard),
-            false => dev.member.discard(),
+            false => dev.discard(),
         };
         wanted && dev.bdev.supports_discard()
     }

@@ -8,6 +8,7 @@ use super::{
         Damage,
         Lost, //
     },
+    device_options::DeviceOpts,
     device_stats::DeviceStats,
     error_counts::ErrorCounts,
     io_errors::IoErrors,
@@ -78,6 +79,8 @@ pub struct Device {
     pub errors: IoErrors,
     /// What was read from it since the mount.
     pub stats: DeviceStats,
+    /// What can be changed about it.
+    pub(super) opts: DeviceOpts,
     /// The number of what it is used for now, if it was to be written at the mount and is not any
     /// more; else 0.
     pub(super) stopped: AtomicU8,
@@ -98,6 +101,15 @@ impl Device {
             0 => self.member.state(),
             state => MemberState(state),
         }
+    }
+
+    /// Failed reads, failed writes and wrong checksums since the filesystem was made.
+    pub fn all_errors(&self) -> [u64; 3] {
+        let mut all = self.member.errors();
+        for (all, new) in all.iter_mut().zip(self.errors.all()) {
+            *all = all.saturating_add(new);
+        }
+        all
     }
 
     /// Whether it is written to while the filesystem is read-write.

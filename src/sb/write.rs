@@ -267,10 +267,7 @@ impl SbState {
     fn add_counts(&self, sb: &mut Superblock) -> Result {
         sb.set_counters(|nr| self.sb.counter(nr).saturating_add(self.counters.get(nr)));
         for dev in self.devices() {
-            let mut errors = dev.member.errors();
-            for (all, new) in errors.iter_mut().zip(dev.errors.all()) {
-                *all = all.saturating_add(new);
-            }
+            let errors = dev.all_errors();
             sb.update_member(dev.idx.0, |m| m.set_errors(errors));
         }
         if self.errors.since_mount() != 0 {

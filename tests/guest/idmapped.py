@@ -243,7 +243,8 @@ def tested(test):
 
 def main():
     tap, log = Tap(), Log()
-    tests = [(t.__name__.replace('_', ' '), tested, t) for t in (shown_and_set, made_by_somebody, made_by_nobody, lists)]
+    tests = shown_and_set, made_by_somebody, made_by_nobody, lists
+    tests = [(t.__name__.replace('_', ' '), tested, t) for t in tests]
     tap.check_each(log, tests, SECONDS)
     tap.done()
 

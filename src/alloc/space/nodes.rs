@@ -485,7 +485,7 @@ fn try_bucket(
         state.generation,
         dev.member.bucket_sectors().into(),
         data_type,
-        dev.member.durability(),
+        dev.durability(),
     );
     let taken = match space.open.lock().take(open, watermark) {
         Ok(Some(taken)) => taken,

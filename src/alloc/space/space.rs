@@ -202,7 +202,10 @@ impl Space {
         let member = &found.member;
         let node_sectors = self.st.sb.node_sectors();
         let usage = self.usage.lock();
-        Some(usage.dev_space(dev, member, node_sectors, open_unused))
+        Some(DevSpace {
+            durability: found.durability(),
+            ..usage.dev_space(dev, member, node_sectors, open_unused)
+        })
     }
 
     /// What the space in use is used for, as of the last commit.

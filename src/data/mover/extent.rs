@@ -83,7 +83,7 @@ impl Extent {
         let Some(old) = old else {
             return Ok(None);
         };
-        let durability = st.dev(of.dev).map_or(1, |d| d.member.durability());
+        let durability = st.dev(of.dev).map_or(1, |d| d.durability());
         let wish = Wish {
             avoid,
             nr_replicas: durability.max(1),

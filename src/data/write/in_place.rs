@@ -156,7 +156,7 @@ impl Op<'_> {
             let Some((p, dev)) = dev else {
                 return Ok(None);
             };
-            durability = durability.saturating_add(dev.member.durability());
+            durability = durability.saturating_add(dev.durability());
             copies.push(Ptr {
                 offset: Sectors(p.ptr.offset.0.saturating_add(into)),
                 ..p.ptr

@@ -386,8 +386,7 @@ impl Member {
 
     /// Says whether the index of free space is complete for it.
     pub fn set_freespace_initialized(&mut self, is: bool) {
-        let field = super::members::flag::FREESPACE_INITIALIZED;
-        field.set(core::slice::from_mut(&mut self.raw.flags), is.into());
+        self.set_member_flag(super::members::flag::FREESPACE_INITIALIZED, is.into());
     }
 
     /// Sets which parts of it hold btree nodes, of `1 << shift` bytes each.
@@ -398,13 +397,41 @@ impl Member {
 
     /// Sets what the device may be used for.
     pub fn set_state(&mut self, state: MemberState) {
-        let field = super::members::flag::STATE;
-        field.set(core::slice::from_mut(&mut self.raw.flags), state.0.into());
+        self.set_member_flag(super::members::flag::STATE, state.0.into());
     }
 
     /// Sets the counts of failed reads, failed writes and wrong checksums.
     pub fn set_errors(&mut self, errors: [u64; 3]) {
         self.raw.errors = errors.map(Into::into);
+    }
+
+    /// Has errors be counted from these on, at `seconds` since 1970.
+    pub fn reset_errors(&mut self, errors: [u64; 3], seconds: u64) {
+        self.raw.errors_at_reset = errors.map(Into::into);
+        self.raw.errors_reset_time = seconds.into();
+    }
+
+    fn set_member_flag(&mut self, field: BitField, v: u64) {
+        field.set(core::slice::from_mut(&mut self.raw.flags), v);
+    }
+
+    /// Says whether space that has become free is discarded.
+    pub fn set_discard(&mut self, is: bool) {
+        self.set_member_flag(super::members::flag::DISCARD, is.into());
+    }
+
+    /// Sets how many copies one on it counts for: 0 to 2.
+    pub fn set_durability(&mut self, nr: u8) {
+        // 0 on disk is the default.
+        self.set_member_flag(
+            super::members::flag::DURABILITY,
+            u64::from(nr).saturating_add(1),
+        );
+    }
+
+    /// Says whether seeks are slow.
+    pub fn set_rotational(&mut self, is: bool) {
+        self.set_member_flag(super::members::flag::ROTATIONAL, is.into());
     }
 
     /// Notes where journal writing stopped; see [`Member::last_journal_position`].

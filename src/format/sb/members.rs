@@ -75,8 +75,8 @@ pub(super) struct RawMember {
     pub(super) flags: U64,
     iops: [U32; 4],
     pub(super) errors: [U64; 3],
-    errors_at_reset: [U64; 3],
-    errors_reset_time: U64,
+    pub(super) errors_at_reset: [U64; 3],
+    pub(super) errors_reset_time: U64,
     pub(super) seq: U64,
     pub(super) btree_allocated_bitmap: U64,
     pub(super) last_journal_bucket: U32,
@@ -95,13 +95,13 @@ pub(super) mod flag {
     use super::BitField;
 
     pub(in crate::format::sb) const STATE: BitField = BitField::new(0, 0, 4);
-    pub(super) const DISCARD: BitField = BitField::new(0, 14, 15);
+    pub(in crate::format::sb) const DISCARD: BitField = BitField::new(0, 14, 15);
     pub(super) const DATA_ALLOWED: BitField = BitField::new(0, 15, 20);
     pub(super) const GROUP: BitField = BitField::new(0, 20, 28);
-    pub(super) const DURABILITY: BitField = BitField::new(0, 28, 30);
+    pub(in crate::format::sb) const DURABILITY: BitField = BitField::new(0, 28, 30);
     pub(in crate::format::sb) const FREESPACE_INITIALIZED: BitField = BitField::new(0, 30, 31);
     pub(super) const RESIZE_ON_MOUNT: BitField = BitField::new(0, 31, 32);
-    pub(super) const ROTATIONAL: BitField = BitField::new(0, 32, 33);
+    pub(in crate::format::sb) const ROTATIONAL: BitField = BitField::new(0, 32, 33);
 }
 
 /// What a device may be used for.

@@ -319,7 +319,7 @@ fn rings(st: &SbState, start: &Start) -> Result<Vec<Ring>> {
             let used = start.used.iter().filter(|u| u.dev == dev.idx);
             ring.resume(used.map(|u| (u.bucket, u.seq, u.end)));
         }
-        ring.durability = dev.member.durability();
+        ring.durability = dev.durability();
         ring.preferred = st.is_in_target(target, dev);
         rings.push(ring)?;
     }

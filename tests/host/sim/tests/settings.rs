@@ -211,7 +211,6 @@ fn options_change_at_run_time() {
         assert_eq!(write("foreground_target", "none"), Ok(()));
         assert_eq!(write("foreground_target", "new1"), Ok(()));
         assert_eq!(write("acl", "0"), Err(Errno::EACCES));
-        assert_eq!(tree.write("dev-0/durability", "2"), Err(Errno::EOPNOTSUPP));
     }
     let set = values(&m);
     // What is in the superblock is there at the next mount.
@@ -638,4 +637,60 @@ fn a_device_is_discarded_as_it_or_the_mount_says() {
     st.set_option(OptId::Discard.info(), u64::from(!own))
         .unwrap();
     assert_eq!(discards(&m).1, !own);
+}
+
+/// Those of each device, in the superblock as well; and errors are counted from a time on.
+#[test]
+fn options_of_devices_change_at_run_time() {
+    let m = start(disks("v113-threedev").unwrap(), "");
+    {
+        let tree = publish(&m.fs, 3).unwrap();
+        let st = m.fs.view.sb();
+        let dev = st.devices().next().unwrap();
+        let discards = dev.discard();
+        let opposite = if discards { "0" } else { "1\n" };
+        assert_eq!(tree.write("dev-0/durability", "2\n"), Ok(()));
+        assert_eq!(tree.write("dev-0/discard", opposite), Ok(()));
+        assert_eq!(tree.write("dev-2/rotational", "1"), Ok(()));
+        assert_eq!((dev.durability(), dev.discard()), (2, !discards));
+        assert_eq!(tree.read("dev-0/durability").unwrap(), "2\n");
+        assert_eq!(tree.read("dev-1/durability").unwrap(), "1\n");
+        assert_eq!(tree.read("dev-2/rotational").unwrap(), "1\n");
+        assert_eq!(tree.write("dev-0/durability", "3"), Err(Errno::ERANGE));
+        assert_eq!(tree.write("dev-0/durability", "x"), Err(Errno::EINVAL));
+        assert_eq!(tree.write("dev-0/state", "ro"), Err(Errno::EOPNOTSUPP));
+        let refused = st.set_device_option(dev, OptId::Label, 0);
+        assert_eq!(refused, Err(Error::DeviceOptionFixed));
+
+        for _ in 0..3 {
+            dev.errors.count_write(Error::Io);
+        }
+        dev.errors.count(Error::Io);
+        let counts = || {
+            let text = tree.read("dev-0/io_errors").unwrap();
+            let number = |line: &str| line.split_whitespace().nth(1).and_then(|n| n.parse().ok());
+            text.lines().filter_map(number).collect::<Vec<u64>>()
+        };
+        let before = counts();
+        // Reads, writes, checksums: in all, and since the reset.
+        assert_eq!((before[1], before[4]), (3, 3), "{before:?}");
+        assert_eq!(tree.write("dev-0/io_errors_reset", "1"), Ok(()));
+        let after = counts();
+        assert_eq!(after[..3], before[..3]);
+        assert_eq!(after[3..], [0, 0, 0]);
+        assert_eq!(tree.read("dev-0/io_errors_reset"), None);
+    }
+    let m = m.again("");
+    let tree = publish(&m.fs, 3).unwrap();
+    let dev = m.fs.view.sb().devices().next().unwrap();
+    assert_eq!((dev.durability(), dev.member.durability()), (2, 2));
+    assert_eq!(dev.discard(), dev.member.discard());
+    assert_eq!(
+        (dev.all_errors(), dev.member.errors_at_reset()),
+        ([1, 3, 0], [1, 3, 0])
+    );
+    assert_eq!(tree.read("dev-2/rotational").unwrap(), "1\n");
+    m.fs.go_read_only().unwrap();
+    assert_eq!(tree.write("dev-0/durability", "1"), Err(Errno::EROFS));
+    assert_eq!(tree.write("dev-0/io_errors_reset", "1"), Err(Errno::EROFS));
 }
