@@ -115,6 +115,29 @@ impl Gate {
         }
     }
 
+    /// The same, of who does not wait, and may be in others: `false` when the gate is about to be
+    /// closed. It has to be [ended](Self::end_op).
+    #[must_use]
+    pub fn try_begin_op(&self) -> bool {
+        if self.closing.load(Ordering::Acquire) {
+            return false;
+        }
+        self.ops.fetch_add(1, Ordering::AcqRel);
+        // As in `op`.
+        fence(Ordering::SeqCst);
+        if !self.closing.load(Ordering::Acquire) {
+            return true;
+        }
+        self.end_op();
+        false
+    }
+
+    /// Ends an operation that was [begun](Self::try_begin_op).
+    pub fn end_op(&self) {
+        self.ops.fetch_sub(1, Ordering::AcqRel);
+        self.opened.wake_all();
+    }
+
     /// Has changes of files wait, so that subvolumes can go to other snapshots.
     ///
     /// C: `snapshot_create_lock` of `struct bch_fs`.
@@ -151,8 +174,7 @@ impl Drop for Closed<'_> {
 
 impl Drop for Op<'_> {
     fn drop(&mut self) {
-        self.0.ops.fetch_sub(1, Ordering::AcqRel);
-        self.0.opened.wake_all();
+        self.0.end_op();
     }
 }
 

@@ -4,8 +4,8 @@
 //!
 //! The key is looked up, the buckets it points to are held, and it is looked up again: from then on
 //! until they are let go nobody takes them or moves what is there. The file's users are kept apart
-//! above, as with all writes, so nobody cuts or replaces the extent. A snapshot that is made
-//! meanwhile has the data as it was, or as it becomes: the write is under way.
+//! above, as with all writes, so nobody cuts or replaces the extent. Who makes a snapshot waits
+//! until the data is there: nothing in it changes afterwards.
 //!
 //! Data is written over only where nobody else sees it, and where it is stored as it is: an extent
 //! of the file's own snapshot, with no checksum. Everything else is written elsewhere. So is what
@@ -91,14 +91,29 @@ pub(super) struct Over {
 
 impl Op<'_> {
     /// Where what is at sector `at` of the file can be written over, up to `len` bytes. `None` when
-    /// it is to be written elsewhere. The place has to be closed.
+    /// it is to be written elsewhere. The place has to be [let go](Self::let_go).
     ///
     /// C: `bch2_nocow_write()`.
     #[inline(never)]
     pub(super) fn over(&self, at: u64, len: usize) -> Result<Option<(KeptPlace, Over)>> {
-        if !self.options.nocow {
+        let gate = &self.view.gate;
+        if !self.options.nocow || !gate.try_begin_op() {
             return Ok(None);
         }
+        let found = self.find_over(at, len);
+        if !matches!(found, Ok(Some(_))) {
+            gate.end_op();
+        }
+        found
+    }
+
+    /// What was to be written over is, or is not to be any more.
+    pub(super) fn let_go(&self, place: &mut KeptPlace) {
+        place.close(&self.engine.writer.hooks);
+        self.view.gate.end_op();
+    }
+
+    fn find_over(&self, at: u64, len: usize) -> Result<Option<(KeptPlace, Over)>> {
         let Some((key, copies)) = self.writable_at(at)? else {
             return Ok(None);
         };
@@ -179,7 +194,7 @@ impl Op<'_> {
             return Ok(None);
         };
         let written = self.store_over(&place.copies, &over, data);
-        place.close(&self.engine.writer.hooks);
+        self.let_go(&mut place);
         let written = written?;
         Ok(written.map(|written| {
             done.add(written);
@@ -266,8 +281,6 @@ fn extent_at(t: &mut Trans<'_>, view: &View, file: FileId, at: u64) -> TransResu
 
 /// Has the keys up to sector `end` say that there is data. `false` when one does not point to where
 /// it was written.
-///
-/// The keys of the snapshot that the extent was of: one may have been made since.
 fn make_written(t: &mut Trans<'_>, view: &View, over: &Over, end: u64) -> TransResult<bool> {
     let sizes = *t.btrees.entry_sizes();
     if !is_unwritten(&over.key.key(), &sizes) {

@@ -277,5 +277,8 @@ impl<S: Source> Drop for Leg<S> {
         if let Some(space) = self.source.space() {
             self.place.close(space);
         }
+        if self.over.is_some() {
+            self.source.view().gate.end_op();
+        }
     }
 }

@@ -107,6 +107,31 @@ fn an_operation_is_in_it_as_a_whole() {
     });
 }
 
+/// Who writes over what is there, without a transaction: before it is closed, or not at all.
+#[test]
+fn who_does_not_wait_is_in_it_or_stays_away() {
+    check(|| {
+        let subvolume = Subvolume::new();
+        let its = subvolume.clone();
+        let writer = loom::thread::spawn(move || {
+            if !its.gate.try_begin_op() {
+                return false;
+            }
+            let is_own = its.snapshot.load(SeqCst) == 0;
+            if is_own {
+                its.key.lock().unwrap()[0] = 7;
+            }
+            its.gate.end_op();
+            is_own
+        });
+        let had = subvolume.snap();
+        let was_written = writer.join().unwrap();
+        let [before, after] = *subvolume.key.lock().unwrap();
+        assert_eq!(before, had, "changed after it was made");
+        assert_eq!((before, after), (if was_written { 7 } else { 0 }, 0));
+    });
+}
+
 #[test]
 fn two_who_close_it_take_turns() {
     check(|| {

@@ -45,6 +45,10 @@ use sim::{
     },
     sys::block::Kind,
 };
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering, //
+};
 
 fn block(fs: &SpaceFs) -> u64 {
     fs.view.sb().sb.block_bytes().into()
@@ -252,6 +256,38 @@ fn data_that_has_moved_in_the_file() {
     assert_ne!(between[0], before[0]);
     fs.writer.journal.flush().unwrap();
     put(&fs, &mut file, (at, 16), &mut r);
+    assert_eq!(places(&fs, &file, at), between);
+    check_all(&fs, std::slice::from_ref(&file));
+    fs.shut_down();
+    fs.check();
+}
+
+/// Who makes a snapshot waits for what is under way; what begins then is written elsewhere.
+#[test]
+fn a_snapshot_is_about_to_be_made() {
+    let (fs, mut file, at) = first("engine-small");
+    let mut r = Random(10);
+    put(&fs, &mut file, (at, 20), &mut r);
+    let before = places(&fs, &file, at);
+    let (gate, is_made) = (&fs.view.gate, AtomicBool::new(false));
+    assert!(gate.try_begin_op());
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            drop(gate.close());
+            is_made.store(true, Ordering::SeqCst);
+        });
+        while gate.try_begin_op() {
+            gate.end_op();
+            std::thread::yield_now();
+        }
+        put(&fs, &mut file, (at, 1), &mut r);
+        assert!(!is_made.load(Ordering::SeqCst));
+        gate.end_op();
+    });
+    assert!(is_made.load(Ordering::SeqCst));
+    let between = places(&fs, &file, at);
+    assert_ne!(between[0], before[0]);
+    put(&fs, &mut file, (at, 20), &mut r);
     assert_eq!(places(&fs, &file, at), between);
     check_all(&fs, std::slice::from_ref(&file));
     fs.shut_down();
