@@ -35,8 +35,8 @@ from common import Limit, Log, Loop, Tap, mount, umount
 SEEDS, CUTS, SECONDS = 3, 12, 120
 PROCESSES, OPERATIONS, BLOCK = 3, 120, killed.BLOCK
 LOG_BYTES, FSCK_EACH = 512 << 20, 3
-IMAGES = (('v113-empty', ''), ('v113-csum-xxhash', ''), ('v113-empty', 'compression=lz4'), ('v113-block512', ''),
-          ('v113-snap', 'data_checksum=none'), ('v113-empty', 'journal_flush_delay=20'))
+IMAGES = (('v113-empty', ''), ('v113-csum-xxhash', ''), ('v113-empty', 'compression=lz4'), ('v113-empty', 'nocow'),
+          ('v113-block512', ''), ('v113-snap', 'data_checksum=none'), ('v113-empty', 'journal_flush_delay=20'))
 # What may be safe only long after it was done gets so sooner.
 WRITEBACK = {'dirty_writeback_centisecs': 10, 'dirty_expire_centisecs': 30}
 # Operations that make something safe when they have come back.
