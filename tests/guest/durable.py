@@ -6,7 +6,7 @@
 make something safe: fsync, fdatasync, fsync of a directory, syncfs, O_SYNC, O_DSYNC, and a rename behind an
 fsync; the device mapper logs what is written, and from the log there are devices as they can be after a
 power cut at any moment. Each is mounted: what was promised is there; everything else is old or new, and
-never mixed. The tools' fsck finds nothing.
+never mixed: each block, or what is written over in place, each sector. The tools' fsck finds nothing.
 
     durable.py [SEEDS [CUTS [FIRST]]]    so many workloads, and power cuts of each, from seed FIRST on
     durable.py --keep DIRECTORY SEEDS CUTS FIRST
@@ -33,7 +33,7 @@ import write
 from common import Limit, Log, Loop, Tap, mount, umount
 
 SEEDS, CUTS, SECONDS = 3, 12, 120
-PROCESSES, OPERATIONS, BLOCK = 3, 120, killed.BLOCK
+PROCESSES, OPERATIONS, BLOCK, SECTOR = 3, 120, killed.BLOCK, 512
 LOG_BYTES, FSCK_EACH = 512 << 20, 3
 IMAGES = (('v113-empty', ''), ('v113-csum-xxhash', ''), ('v113-empty', 'compression=lz4'), ('v113-empty', 'nocow'),
           ('v113-block512', ''), ('v113-snap', 'data_checksum=none'), ('v113-empty', 'journal_flush_delay=20'))
@@ -336,6 +336,8 @@ def compare(root, seed, process, last):
         return [f'process {process}: no state after {safe} to {len(ops)} operations; after {closest[0]}, '
                 f'there differ {closest[1][:10]}']
     wrong, may, unit = [], contents(ops, last, process), os.statvfs(root).f_bsize
+    if 'nocow' in IMAGES[seed % len(IMAGES)][1]:
+        unit = SECTOR
     for path, file in state.names.items():
         if file > 0:
             what = may[file].differs(read(f'{root}/{path}'), file, unit)
