@@ -8,6 +8,7 @@
 //! | `segments.rs`   | a file as a sequence of segments, each from one place             |
 //! | `decode.rs`     | from what was read to data: checking it, decompressing it         |
 //! | `decompress.rs` | how compressed data is framed                                     |
+//! | `entry.rs`      | the value of an extent that is put together                       |
 //! | `inode.rs`      | inodes in transactions                                           |
 //! | `delalloc.rs`   | [`Delalloc`]: dirty blocks that have space reserved               |
 //! | `fiemap.rs`     | [`fiemap`]: where the data is on the devices                      |
@@ -26,6 +27,7 @@ mod decode;
 pub mod decompress;
 #[cfg(any(kernel, test))]
 mod delalloc;
+mod entry;
 pub mod fiemap;
 pub mod inode;
 pub mod mover;

@@ -23,10 +23,9 @@ import shutil
 import sys
 
 import common
-import keys
-from common import Log, Loop, Mounted, Skip, Tap, mount, umount
+import first
+from common import Log, Loop, Mounted, Tap, mount, umount
 from fiemap import UNWRITTEN, all_of
-from packaged import formatted
 from rw import fsck
 from subvolumes import SNAPSHOT, destroy, subvolume
 from write import KEEP_SIZE, fallocate
@@ -34,28 +33,11 @@ from write import KEEP_SIZE, fallocate
 SECONDS = 120
 BLOCK, MIB = 4096, 1 << 20
 FICLONE = 0x40049409
-PASSPHRASE = 'secret'
 KINDS = {
     'one device': ((128,), '--bucket=256k DEV'),
     'two copies': ((96, 96), '--replicas=2 --bucket=256k DEV DEV'),
-    'encrypted': ((96,), '--encrypted --bucket=256k DEV'),
 }
-
-
-def make(kind):
-    """The files of a new filesystem."""
-    sizes, options = KINDS[kind]
-    files = []
-    for i, mib in enumerate(sizes):
-        files.append(f'{common.WORK}/nocow-{kind.replace(" ", "-")}.{i}.img')
-        with open(files[-1], 'wb') as f:
-            f.truncate(mib << 20)
-    with Loop(files) as dev:
-        devices = iter(dev.devices)
-        formatted(*(next(devices) if o == 'DEV' else o for o in options.split()), given=f'{PASSPHRASE}\n{PASSPHRASE}\n')
-    if kind == 'encrypted':
-        keys.unlock(files[0], PASSPHRASE)
-    return files
+first.KINDS.update(KINDS)
 
 
 class File:
@@ -101,8 +83,8 @@ class File:
             return [] if f.read() == self.bytes else [f'{what}: {self.path} differs']
 
 
-def moved(before, after, first, nr):
-    return [b for b in range(first, first + nr) if before.get(b) != after.get(b)]
+def moved(before, after, start, nr):
+    return [b for b in range(start, start + nr) if before.get(b) != after.get(b)]
 
 
 def everywhere(f, size):
@@ -116,7 +98,7 @@ def everywhere(f, size):
 
 def in_place(kind):
     """What was written is where it was: by every way to write, and after a remount."""
-    files, r, size = make(kind), random.Random(1), 4 * MIB
+    files, r, size = first.make(kind), random.Random(1), 4 * MIB
     with Loop(files) as dev:
         mount(dev.source, 'nocow', flags=0)
         f = File(f'{common.MNT}/file', size, r)
@@ -137,15 +119,15 @@ def in_place(kind):
 
 def elsewhere(kind):
     """An encrypted filesystem stays encrypted; and what has the option can have it taken away."""
-    files, r, size = make(kind), random.Random(2), 2 * MIB
+    files, r, size = first.make(kind), random.Random(2), 2 * MIB
     with Loop(files) as dev:
         mount(dev.source, 'nocow', flags=0)
         f = File(f'{common.MNT}/file', size, r)
         if kind != 'encrypted':
             os.setxattr(f.path, 'bcachefs.nocow', b'0')
         before = f.places()
-        first, nr = everywhere(f, size)
-        stayed = set(range(first, first + nr // 6)) - set(moved(before, f.places(), first, nr // 6))
+        start, nr = everywhere(f, size)
+        stayed = set(range(start, start + nr // 6)) - set(moved(before, f.places(), start, nr // 6))
         wrong = [f'{len(stayed)} blocks were written over where they are'] if stayed else []
         wrong += f.wrong('written elsewhere')
         f.close()
@@ -157,7 +139,7 @@ def elsewhere(kind):
 
 def of_a_directory(kind):
     """The option of a directory goes to what is made there."""
-    files, r, size = make(kind), random.Random(3), MIB
+    files, r, size = first.make(kind), random.Random(3), MIB
     with Loop(files) as dev:
         mount(dev.source, flags=0)
         os.mkdir(f'{common.MNT}/in')
@@ -178,7 +160,7 @@ def of_a_directory(kind):
 
 def shared(kind):
     """What a snapshot or another file has, too, stays as it was there."""
-    files, r, size = make(kind), random.Random(4), 2 * MIB
+    files, r, size = first.make(kind), random.Random(4), 2 * MIB
     wrong = []
     with Loop(files) as dev:
         mount(dev.source, 'nocow', flags=0)
@@ -216,7 +198,7 @@ def shared(kind):
 
 def set_aside(kind):
     """Space has its place from fallocate(2) on, reads as zeros, and can be written to when nothing else can."""
-    files, r, size = make(kind), random.Random(5), 8 * MIB
+    files, r, size = first.make(kind), random.Random(5), 8 * MIB
     wrong = []
     with Loop(files) as dev:
         mount(dev.source, 'nocow', flags=0)
@@ -262,7 +244,7 @@ def set_aside(kind):
 
 def moved_meanwhile(kind):
     """Buckets become free while what is in them is written over."""
-    files, r = make(kind), random.Random(6)
+    files, r = first.make(kind), random.Random(6)
     wrong = []
     with Loop(files) as dev:
         mount(dev.source, flags=0)
@@ -296,9 +278,7 @@ def moved_meanwhile(kind):
 
 def keep(to):
     for kind in KINDS:
-        if kind == 'encrypted':
-            continue
-        files, r = make(kind), random.Random(7)
+        files, r = first.make(kind), random.Random(7)
         with Loop(files) as dev:
             mount(dev.source, 'nocow', flags=0)
             f = File(f'{common.MNT}/file', 4 * MIB, r)

@@ -139,23 +139,22 @@ impl Pins {
     }
 
     fn drop_all(&mut self, space: &Space) {
-        let mut open = space.open.lock();
         match core::mem::take(self) {
             Self::Nothing => return,
             Self::Open(mut pins) => {
+                let mut open = space.open.lock();
                 while let Some(pin) = pins.pop() {
                     open.put(pin);
                 }
             }
-            Self::InPlace(buckets) => end_writes(&mut open, &buckets),
+            Self::InPlace(buckets) => end_writes(&mut space.open.lock(), buckets.iter()),
         }
-        drop(open);
         space.data.nr_taken.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-fn end_writes(open: &mut OpenBuckets, buckets: &Few<(DevIdx, BucketNr), 4>) {
-    for (dev, bucket) in buckets.iter() {
+fn end_writes<'a>(open: &mut OpenBuckets, buckets: impl Iterator<Item = &'a (DevIdx, BucketNr)>) {
+    for (dev, bucket) in buckets {
         open.in_place.end_write(*dev, *bucket);
     }
 }
@@ -286,15 +285,17 @@ impl<'a> Engine<'a> {
     pub fn place_over(&self, copies: Few<Ptr, 4>) -> Result<Option<KeptPlace>> {
         let space = &self.writer.hooks;
         let mut buckets = Few::new();
-        let mut open = space.open.lock();
         for ptr in copies.iter() {
-            let dev = geometry(&space.st, ptr.dev);
-            let bucket = dev.map(|dev| bucket_of(ptr, &dev).0);
-            let is_ours = bucket.filter(|b| open.in_place.begin_write(ptr.dev, *b));
-            let held = is_ours.map(|bucket| buckets.push((ptr.dev, bucket)));
-            if held != Some(Ok(())) {
-                end_writes(&mut open, &buckets);
-                return held.unwrap_or(Ok(())).map(|()| None);
+            let Some(dev) = geometry(&space.st, ptr.dev) else {
+                return Ok(None);
+            };
+            buckets.push((ptr.dev, bucket_of(ptr, &dev).0))?;
+        }
+        let mut open = space.open.lock();
+        for (nr, (dev, bucket)) in buckets.iter().enumerate() {
+            if !open.in_place.begin_write(*dev, *bucket) {
+                end_writes(&mut open, buckets.iter().take(nr));
+                return Ok(None);
             }
         }
         drop(open);

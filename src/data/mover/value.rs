@@ -4,6 +4,7 @@
 
 use crate::{
     btree::KeyBuf,
+    data::entry::add,
     env::{
         Few,
         Vec, //
@@ -88,10 +89,4 @@ pub(super) fn replaced(
 fn add_all(value: &mut Vec<u8>, new: &Pointers<'_>) -> Result {
     let mut all = new.copies.iter();
     all.try_for_each(|ptr| add(value, &Entry::Ptr(*ptr)))
-}
-
-fn add(value: &mut Vec<u8>, entry: &Entry) -> Result {
-    let (words, nr) = entry.encode().ok_or(Error::Overflow)?;
-    let mut words = words.iter().take(nr.into());
-    words.try_for_each(|word| value.extend_from_slice(&word.to_le_bytes()))
 }

@@ -33,7 +33,10 @@ use crate::{
         trans::TransResult,
         KeyBuf, //
     },
-    data::FileId,
+    data::{
+        entry::add,
+        FileId, //
+    },
     env::{
         num::{
             low_u32,
@@ -340,10 +343,7 @@ fn written(key: &KeyBuf, sizes: &EntrySizes) -> Result<KeyBuf> {
             }),
             other => other,
         };
-        let (words, nr) = entry.encode().ok_or(Error::Overflow)?;
-        for word in words.iter().take(nr.into()) {
-            value.extend_from_slice(&word.to_le_bytes())?;
-        }
+        add(&mut value, &entry)?;
     }
     KeyBuf::of(key.k, &value)
 }

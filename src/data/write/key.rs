@@ -4,7 +4,10 @@
 
 use crate::{
     btree::KeyBuf,
-    data::FileId,
+    data::{
+        entry::add,
+        FileId, //
+    },
     env::Vec,
     error::{
         Error,
@@ -65,10 +68,7 @@ pub(super) fn extent(
     };
     let mut value = Vec::new();
     for entry in crc.into_iter().chain(copies.map(Entry::Ptr)) {
-        let (words, nr) = entry.encode().ok_or(Error::Overflow)?;
-        for word in words.iter().take(nr.into()) {
-            value.extend_from_slice(&word.to_le_bytes())?;
-        }
+        add(&mut value, &entry)?;
     }
     KeyBuf::of(k, &value)
 }
