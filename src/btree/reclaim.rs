@@ -21,15 +21,36 @@ use crate::{
 
 /// Nodes written before the next ones are looked for.
 const BATCH: usize = 64;
+/// Parts of the journal that are written back one after the other.
+const STEPS: u64 = 8;
 
 /// Writes back what pins a journal entry up to `seq`: keys of the write buffer and of the key cache
 /// go to their nodes, nodes to the disk. What others bring meanwhile may stay.
 ///
+/// The oldest entries come first. All of it can take more of the journal than is left, for new
+/// pointers and for nodes that are split: what was written back so far makes room for the rest.
+///
 /// C: `journal_flush_pins()`.
 pub fn write_back<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Result {
     flush_write_buffer(btrees, writer)?;
+    let journal = &writer.journal;
+    let oldest = journal.oldest_pinned().min(seq);
+    let at_once = journal.newest().saturating_sub(oldest) / STEPS;
+    let mut until = oldest;
+    loop {
+        until = until.saturating_add(at_once).min(seq);
+        write_back_to(btrees, writer, until)?;
+        if until == seq {
+            break;
+        }
+        until = until.saturating_add(1);
+    }
+    flush_key_cache(btrees, writer)
+}
+
+/// Writes back what pins an entry up to `seq`, in any order.
+fn write_back_to<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Result {
     flush_changed(btrees, writer, seq)?;
-    flush_key_cache(btrees, writer)?;
     loop {
         let mut nodes = Vec::new();
         btrees.cache().dirty_up_to(seq, &mut nodes, BATCH)?;

@@ -34,12 +34,15 @@ use sim::{
         trans::run,
         write_back,
         write_back_all,
-        Btrees, //
+        Btrees,
+        KeyBuf, //
     },
     env::restart_often,
     format::{
+        bkey::Bkey,
         bpos::Bpos,
-        btree_id::BtreeId, //
+        btree_id::BtreeId,
+        key_type::KeyType, //
     },
     journal::live::Watermark,
     sys::block::BlockDevice,
@@ -141,6 +144,39 @@ fn transactions_start_over_at_every_step() {
 fn btrees_with_many_levels() {
     let positions = setting("BCACHEFS_RS_POSITIONS", 3_000_000);
     one_thread(4 << 10, 512, positions, 0);
+}
+
+/// A journal that is nearly full, of keys that are each in a node of its own: for the pointers to
+/// these nodes it takes more room than is left, which has to be made on the way.
+#[test]
+fn a_full_journal_is_written_back() {
+    const NODES: u64 = 12_000;
+    let dev = BlockDevice::from_memory("full", empty(Sizes::new(4 << 10, 512)));
+    let medium = dev.medium();
+    medium.set_block_bytes(512);
+    let fs = open(dev);
+    let put = |nr, bytes| {
+        run(&fs.btrees, &fs.writer, Watermark::Normal, |t| {
+            let k = Bkey {
+                key_type: KeyType::COOKIE,
+                p: Bpos::new(4096, nr, u32::MAX),
+                ..Bkey::default()
+            };
+            t.update(BtreeId::XATTRS, KeyBuf::of(k, &vec![7; bytes])?)?;
+            t.commit()
+        })
+        .unwrap()
+    };
+    // Two fit a node, not three.
+    live(&fs, |_| (0..2 * NODES).map(|nr| put(nr, 1200)).max());
+    write_back_all(&fs.btrees, &fs.writer).unwrap();
+    // Nobody is there to write back now: there is room for all.
+    (0..NODES).map(|nr| put(2 * nr, 8)).max();
+    write_back_all(&fs.btrees, &fs.writer).unwrap();
+    let found = read(copy(&medium)).unwrap();
+    assert!(nodes(&found.btrees, BtreeId::XATTRS) as u64 >= NODES);
+    walk_all(&found.btrees);
+    fs.writer.hooks.check(&fs.btrees);
 }
 
 /// Nodes of a btree.
