@@ -53,10 +53,10 @@ const PLACES: usize = 5;
 /// The same for who writes back what is in the journal, or makes buckets free for that: what most
 /// updates take. With the last buckets, more can be more than there are.
 const PLACES_IN_NEED: usize = 2;
-/// Words that new nodes have room for beyond what is known to come, when that was too little; how
-/// many more each time, and at most.
-const SPARE_STEP: usize = 24;
-const SPARE_MAX: usize = 96;
+/// How often an update is begun again because a new node had too little room.
+const TIGHT_MAX: usize = 16;
+/// Words a new node gets more room for each time it had too little.
+const TIGHT_STEP: usize = 8;
 
 /// How an update of nodes went.
 enum Outcome {
@@ -68,8 +68,44 @@ enum Outcome {
     /// All was undone. Again, with so many more places.
     Places(usize),
     /// All was undone: a new node has no room for what came of other nodes that had to be replaced
-    /// after it. Again, with more room in each.
-    Tight,
+    /// after it. Again, with room for so many words where that one was.
+    Tight(Arc<Node>, usize),
+}
+
+/// Words that are to come to a part of a btree level.
+struct Room {
+    btree: BtreeId,
+    level: u8,
+    range: (Bpos, Bpos),
+    u64s: usize,
+}
+
+impl Room {
+    fn is_in(&self, node: &Node) -> bool {
+        let (min, max) = self.range;
+        (self.btree, self.level) == (node.btree, node.level) && min <= node.max && node.min <= max
+    }
+
+    /// What `node` has to have room for, of which `wanted_u64s` words are known anyway.
+    fn wanted(rooms: &[Self], node: &Node, wanted_u64s: usize) -> usize {
+        let known = rooms.iter().filter(|r| r.is_in(node)).map(|r| r.u64s);
+        known.max().unwrap_or(0).max(wanted_u64s)
+    }
+
+    /// Notes that `node`, which was just made, had too little room for `u64s`
+    /// words.
+    fn note(rooms: &mut Vec<Self>, node: &Node, u64s: usize) -> Result {
+        if let Some(known) = rooms.iter_mut().find(|r| r.is_in(node)) {
+            known.u64s = known.u64s.saturating_add(TIGHT_STEP).max(u64s);
+            return Ok(());
+        }
+        rooms.push(Self {
+            btree: node.btree,
+            level: node.level,
+            range: (node.min, node.max),
+            u64s,
+        })
+    }
 }
 
 /// Makes room for `wanted_u64s` words in `node`: splits it, or rewrites it when it is its log that
@@ -174,7 +210,13 @@ fn merge_one<H: Hooks>(
         .and_then(|()| {
             let _one = writer.interior.lock();
             match may_go_on() {
-                true => replace(btrees, writer, &What::Merged(node.clone()), 0, &mut places),
+                true => replace(
+                    btrees,
+                    writer,
+                    &What::Merged(node.clone()),
+                    &[],
+                    &mut places,
+                ),
                 false => Ok(Outcome::Gone),
             }
         });
@@ -202,7 +244,7 @@ fn update<H: Hooks>(
     let _timed = btrees.sb().times.btree_interior_update_total.begin();
     let in_need = watermark >= Watermark::BtreeCopyGc;
     let mut wanted = if in_need { PLACES_IN_NEED } else { PLACES };
-    let mut spare = 0usize;
+    let (mut rooms, mut tight) = (Vec::new(), 0..TIGHT_MAX);
     loop {
         let mut places = Vec::new();
         let found = writer
@@ -215,7 +257,7 @@ fn update<H: Hooks>(
             if !writer.journal.has_room(1, watermark) {
                 return Ok(Outcome::Again(Before::JournalRoom(1)));
             }
-            replace(btrees, writer, what, spare, &mut places)
+            replace(btrees, writer, what, &rooms, &mut places)
         });
         places
             .iter()
@@ -223,8 +265,10 @@ fn update<H: Hooks>(
         match outcome? {
             Outcome::Done | Outcome::Gone => return Ok(()),
             Outcome::Places(more) => wanted = wanted.saturating_add(more),
-            Outcome::Tight if spare >= SPARE_MAX => return Err(Error::BtreeUpdateTooBig),
-            Outcome::Tight => spare = spare.saturating_add(SPARE_STEP),
+            Outcome::Tight(node, u64s) => {
+                tight.next().ok_or(Error::BtreeUpdateTooBig)?;
+                Room::note(&mut rooms, &node, u64s)?;
+            }
             Outcome::Again(Before::JournalRoom(u64s)) => {
                 writer.journal.wait_for_space(u64s, watermark)?;
             }
@@ -236,13 +280,13 @@ fn update<H: Hooks>(
     }
 }
 
-/// Replaces `node`, and whatever else has to be for that. New nodes have room for `spare` words
-/// more than they are known to need.
+/// Replaces what `what` says, and whatever else has to be for that. New nodes have the room that
+/// `rooms` asks for.
 fn replace<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
     what: &What,
-    spare: usize,
+    rooms: &[Room],
     places: &mut Vec<NodePlace>,
 ) -> Result<Outcome> {
     let times = &btrees.sb().times;
@@ -253,7 +297,10 @@ fn replace<H: Hooks>(
     let outcome = loop {
         if let Some(what) = next.take() {
             let made = match &what {
-                What::Node(node, wanted) => make(btrees, writer, node, *wanted, places),
+                What::Node(node, wanted) => {
+                    let wanted = Room::wanted(rooms, node, *wanted);
+                    make(btrees, writer, node, wanted, places)
+                }
                 What::Root(btree) => make_first(btrees, writer, *btree, places),
                 What::Merged(node) => make_merged(btrees, writer, node, places),
             };
@@ -286,9 +333,9 @@ fn replace<H: Hooks>(
                     .iter()
                     .any(|r| r.all_new().any(|n| Arc::ptr_eq(n, &node)))
                 {
-                    break Ok(Outcome::Tight);
+                    break Ok(Outcome::Tight(node, wanted));
                 }
-                next = Some(What::Node(node, wanted.saturating_add(spare)));
+                next = Some(What::Node(node, wanted));
             }
             Err((TransError::Restart, Before::Root(btree))) => next = Some(What::Root(btree)),
             Err((TransError::Restart, Before::Unlocked(node))) => drop(IntentGuard::lock(node)),

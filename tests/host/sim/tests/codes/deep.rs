@@ -81,7 +81,9 @@ fn levels_have_an_end() {
 }
 
 /// In nodes of four blocks, what follows from a large key may not fit nodes that were just made,
-/// and they are made once more; until there are too many levels.
+/// and they are made once more; until there are too many levels. Each node has room for a few keys
+/// of the space btree only: now and then one change of a place follows from the other until they
+/// are too many for a transaction. What was flushed is there in either case.
 #[test]
 fn the_smallest_nodes_and_large_keys() {
     let dev = BlockDevice::from_memory("deep", empty(Sizes::new(2 << 10, 512)));
@@ -93,11 +95,13 @@ fn the_smallest_nodes_and_large_keys() {
             let newest = fs.writer.journal.newest();
             let done = write_back(&fs.btrees, &fs.writer, newest);
             let done = done.and_then(|()| put(&fs, nr, 560));
+            let done = done.and_then(|_| fs.writer.journal.flush());
             done.err().map(|e| (nr, e))
         })
         .expect("an end");
-    assert_eq!(e, Error::BtreeTooDeep, "after {nr} keys");
-    fs.writer.journal.flush().unwrap();
+    let ends = [Error::BtreeTooDeep, Error::TransTooBig];
+    assert!(ends.contains(&e), "{e:?} after {nr} keys");
+    assert!(nr > 1000, "{e:?} after {nr} keys");
     let found = read(copy(&medium)).unwrap();
     for nr in 0..nr {
         let at = Bpos::new(nr, 0, u32::MAX);
