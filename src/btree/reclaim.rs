@@ -33,18 +33,15 @@ const STEPS: u64 = 8;
 /// C: `journal_flush_pins()`.
 pub fn write_back<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Result {
     flush_write_buffer(btrees, writer)?;
-    let journal = &writer.journal;
-    let oldest = journal.oldest_pinned().min(seq);
-    let at_once = journal.newest().saturating_sub(oldest) / STEPS;
-    let mut until = oldest;
-    loop {
-        until = until.saturating_add(at_once).min(seq);
-        write_back_to(btrees, writer, until)?;
-        if until == seq {
-            break;
-        }
+    let newest = writer.journal.newest();
+    let mut until = writer.journal.oldest_pinned();
+    let at_once = newest.saturating_sub(until) / STEPS;
+    while until < seq.min(newest) {
+        until = until.saturating_add(at_once);
+        write_back_to(btrees, writer, until.min(seq))?;
         until = until.saturating_add(1);
     }
+    write_back_to(btrees, writer, seq)?;
     flush_key_cache(btrees, writer)
 }
 

@@ -7,6 +7,7 @@
 //! | `merge.rs`   | merging small nodes                                                    |
 //! | `place.rs`   | [`NodePlace`]: where a new node goes                                     |
 //! | `replace.rs` | [`Replacement`]: old nodes, and the new ones in their place               |
+//! | `room.rs`    | room that new nodes need for what is not known before they are made     |
 //! | `update.rs`  | making new nodes part of their btrees                                  |
 //!
 //! 1. Places for new nodes are taken, before any lock.
@@ -26,6 +27,7 @@
 mod merge;
 mod place;
 mod replace;
+mod room;
 mod update;
 
 pub use place::NodePlace;

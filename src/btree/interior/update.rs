@@ -13,6 +13,7 @@ use super::{
         Made,
         Replacement, //
     },
+    room::Rooms,
     NodePlace,
 };
 use crate::{
@@ -35,10 +36,7 @@ use crate::{
         Arc,
         Vec, //
     },
-    error::{
-        Error,
-        Result, //
-    },
+    error::Result,
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
@@ -53,10 +51,6 @@ const PLACES: usize = 5;
 /// The same for who writes back what is in the journal, or makes buckets free for that: what most
 /// updates take. With the last buckets, more can be more than there are.
 const PLACES_IN_NEED: usize = 2;
-/// How often an update is begun again because a new node had too little room.
-const TIGHT_MAX: usize = 16;
-/// Words a new node gets more room for each time it had too little.
-const TIGHT_STEP: usize = 8;
 
 /// How an update of nodes went.
 enum Outcome {
@@ -70,42 +64,6 @@ enum Outcome {
     /// All was undone: a new node has no room for what came of other nodes that had to be replaced
     /// after it. Again, with room for so many words where that one was.
     Tight(Arc<Node>, usize),
-}
-
-/// Words that are to come to a part of a btree level.
-struct Room {
-    btree: BtreeId,
-    level: u8,
-    range: (Bpos, Bpos),
-    u64s: usize,
-}
-
-impl Room {
-    fn is_in(&self, node: &Node) -> bool {
-        let (min, max) = self.range;
-        (self.btree, self.level) == (node.btree, node.level) && min <= node.max && node.min <= max
-    }
-
-    /// What `node` has to have room for, of which `wanted_u64s` words are known anyway.
-    fn wanted(rooms: &[Self], node: &Node, wanted_u64s: usize) -> usize {
-        let known = rooms.iter().filter(|r| r.is_in(node)).map(|r| r.u64s);
-        known.max().unwrap_or(0).max(wanted_u64s)
-    }
-
-    /// Notes that `node`, which was just made, had too little room for `u64s`
-    /// words.
-    fn note(rooms: &mut Vec<Self>, node: &Node, u64s: usize) -> Result {
-        if let Some(known) = rooms.iter_mut().find(|r| r.is_in(node)) {
-            known.u64s = known.u64s.saturating_add(TIGHT_STEP).max(u64s);
-            return Ok(());
-        }
-        rooms.push(Self {
-            btree: node.btree,
-            level: node.level,
-            range: (node.min, node.max),
-            u64s,
-        })
-    }
 }
 
 /// Makes room for `wanted_u64s` words in `node`: splits it, or rewrites it when it is its log that
@@ -210,13 +168,10 @@ fn merge_one<H: Hooks>(
         .and_then(|()| {
             let _one = writer.interior.lock();
             match may_go_on() {
-                true => replace(
-                    btrees,
-                    writer,
-                    &What::Merged(node.clone()),
-                    &[],
-                    &mut places,
-                ),
+                true => {
+                    let what = What::Merged(node.clone());
+                    replace(btrees, writer, &what, &Rooms::default(), &mut places)
+                }
                 false => Ok(Outcome::Gone),
             }
         });
@@ -244,7 +199,7 @@ fn update<H: Hooks>(
     let _timed = btrees.sb().times.btree_interior_update_total.begin();
     let in_need = watermark >= Watermark::BtreeCopyGc;
     let mut wanted = if in_need { PLACES_IN_NEED } else { PLACES };
-    let (mut rooms, mut tight) = (Vec::new(), 0..TIGHT_MAX);
+    let mut rooms = Rooms::default();
     loop {
         let mut places = Vec::new();
         let found = writer
@@ -265,10 +220,7 @@ fn update<H: Hooks>(
         match outcome? {
             Outcome::Done | Outcome::Gone => return Ok(()),
             Outcome::Places(more) => wanted = wanted.saturating_add(more),
-            Outcome::Tight(node, u64s) => {
-                tight.next().ok_or(Error::BtreeUpdateTooBig)?;
-                Room::note(&mut rooms, &node, u64s)?;
-            }
+            Outcome::Tight(node, u64s) => rooms.note(&node, u64s)?,
             Outcome::Again(Before::JournalRoom(u64s)) => {
                 writer.journal.wait_for_space(u64s, watermark)?;
             }
@@ -286,7 +238,7 @@ fn replace<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
     what: &What,
-    rooms: &[Room],
+    rooms: &Rooms,
     places: &mut Vec<NodePlace>,
 ) -> Result<Outcome> {
     let times = &btrees.sb().times;
@@ -296,26 +248,10 @@ fn replace<H: Hooks>(
     let mut attempt = 0u32;
     let outcome = loop {
         if let Some(what) = next.take() {
-            let made = match &what {
-                What::Node(node, wanted) => {
-                    let wanted = Room::wanted(rooms, node, *wanted);
-                    make(btrees, writer, node, wanted, places)
-                }
-                What::Root(btree) => make_first(btrees, writer, *btree, places),
-                What::Merged(node) => make_merged(btrees, writer, node, places),
-            };
-            match made {
-                Ok(Made::Yes(r)) => {
-                    // Before anybody can find a pointer to them.
-                    let cached = r
-                        .all_new()
-                        .try_for_each(|n| btrees.cache().insert(n.clone()));
-                    if let Err(e) = cached.and_then(|()| replaced.reserve(1)) {
-                        settle(btrees, writer, &r, false);
-                        break Err(e);
-                    }
-                    replaced.push(r)?;
-                }
+            let made = replaced.reserve(1);
+            match made.and_then(|()| make_one(btrees, writer, &what, rooms, places)) {
+                // There is room for it.
+                Ok(Made::Yes(r)) => replaced.push(r)?,
                 Ok(Made::Gone) if replaced.is_empty() => break Ok(Outcome::Gone),
                 Ok(Made::Gone) => break Ok(Outcome::Again(Before::Nothing)),
                 Ok(Made::Busy(node)) => break Ok(Outcome::Again(Before::Settled(node))),
@@ -354,6 +290,35 @@ fn replace<H: Hooks>(
     }
     writer.settled.wake_all();
     outcome
+}
+
+/// Makes the new nodes that `what` says, and has the cache know them before anybody can find a
+/// pointer to them.
+fn make_one<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    what: &What,
+    rooms: &Rooms,
+    places: &mut Vec<NodePlace>,
+) -> Result<Made> {
+    let made = match what {
+        What::Node(node, wanted) => {
+            let wanted = rooms.wanted(node, *wanted);
+            make(btrees, writer, node, wanted, places)
+        }
+        What::Root(btree) => make_first(btrees, writer, *btree, places),
+        What::Merged(node) => make_merged(btrees, writer, node, places),
+    };
+    if let Ok(Made::Yes(r)) = &made {
+        let cached = r
+            .all_new()
+            .try_for_each(|n| btrees.cache().insert(n.clone()));
+        if let Err(e) = cached {
+            settle(btrees, writer, r, false);
+            return Err(e);
+        }
+    }
+    made
 }
 
 /// Ends the old nodes' lives, or gives the new ones up.
