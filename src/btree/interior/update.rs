@@ -248,9 +248,8 @@ fn replace<H: Hooks>(
     let mut attempt = 0u32;
     let outcome = loop {
         if let Some(what) = next.take() {
-            let made = replaced.reserve(1);
-            match made.and_then(|()| make_one(btrees, writer, &what, rooms, places)) {
-                // There is room for it.
+            let room = replaced.reserve(1);
+            match room.and_then(|()| make_one(btrees, writer, &what, rooms, places)) {
                 Ok(Made::Yes(r)) => replaced.push(r)?,
                 Ok(Made::Gone) if replaced.is_empty() => break Ok(Outcome::Gone),
                 Ok(Made::Gone) => break Ok(Outcome::Again(Before::Nothing)),

@@ -168,10 +168,16 @@ fn a_full_journal_is_written_back() {
         .unwrap()
     };
     // Two fit a node, not three.
-    live(&fs, |_| (0..2 * NODES).map(|nr| put(nr, 1200)).max());
+    live(&fs, |_| {
+        for nr in 0..2 * NODES {
+            put(nr, 1200);
+        }
+    });
     write_back_all(&fs.btrees, &fs.writer).unwrap();
     // Nobody is there to write back now: there is room for all.
-    (0..NODES).map(|nr| put(2 * nr, 8)).max();
+    for nr in 0..NODES {
+        put(2 * nr, 8);
+    }
     write_back_all(&fs.btrees, &fs.writer).unwrap();
     let found = read(copy(&medium)).unwrap();
     assert!(nodes(&found.btrees, BtreeId::XATTRS) as u64 >= NODES);
