@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import time
+import uuid
 import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -22,6 +23,10 @@ GOLDEN = [d for d in (os.environ.get('IMAGES'), os.path.join(SRC, 'tests/golden'
           if d and os.path.isdir(d)]
 KSFT_SKIP = 4
 MS_RDONLY, MNT_DETACH = 1, 2
+FS_IOC_GETFSUUID = 0x80111500
+# Options that mounts accept and take no notice of.
+SET_LATER = ('data_checksum', 'metadata_checksum', 'compression', 'background_compression', 'data_replicas',
+             'metadata_replicas')
 # What a kernel that has found a mistake in itself prints.
 COMPLAINT = re.compile(r'WARNING: |BUG: |BUG at|Oops|KASAN|UBSAN|Kernel panic|general protection|INFO: task'
                        r'|locking dependency|recursive locking|suspicious RCU|unreferenced object|panicked'
@@ -243,6 +248,26 @@ def mount(source, options='', where=MNT, flags=MS_RDONLY):
     if libc.mount(os.fsencode(source), os.fsencode(where), b'bcachefs', flags, os.fsencode(options)):
         e = ctypes.get_errno()
         raise OSError(e, os.strerror(e))
+
+
+def mount_with(source, options, where=MNT):
+    """Mounts it read-write with these options. Those of which a mount takes no notice any more are set when it is
+    mounted, and stay."""
+    given = [o for o in options.split(',') if o]
+    later = [o.split('=') for o in given if o.split('=')[0] in SET_LATER]
+    mount(source, ','.join(o for o in given if o.split('=')[0] not in SET_LATER), where, flags=0)
+    for name, value in later:
+        with open(f'/sys/fs/bcachefs/{uuid_of(where)}/options/{name}', 'w', encoding='ascii') as f:
+            f.write(value)
+
+
+def uuid_of(where):
+    """The name in sysfs of what is mounted there."""
+    fd = os.open(where, os.O_RDONLY)
+    try:
+        return str(uuid.UUID(bytes=fcntl.ioctl(fd, FS_IOC_GETFSUUID, bytes(17))[1:]))
+    finally:
+        os.close(fd)
 
 
 def umount(where=MNT):

@@ -30,7 +30,7 @@ import logwrites
 import mutate
 import rw
 import write
-from common import Limit, Log, Loop, Tap, mount, umount
+from common import Limit, Log, Loop, Tap, mount, mount_with, umount
 
 SEEDS, CUTS, SECONDS = 3, 12, 120
 PROCESSES, OPERATIONS, BLOCK, SECTOR = 3, 120, killed.BLOCK, 512
@@ -399,7 +399,7 @@ def logged(seed):
         f.truncate(LOG_BYTES)
     with Loop([image, log]) as dev, logwrites.Logged(*dev.devices, 'durable') as device, Writeback():
         with Limit(SECONDS):
-            mount(device.path, options, flags=0)
+            mount_with(device.path, options)
             wrong = write.in_processes([lambda p=p: work(seed, p, device) for p in range(PROCESSES)])
             wrong += [w for p in range(PROCESSES)
                       for w in compare(common.MNT, seed, p, len(operations(seed, p)))]

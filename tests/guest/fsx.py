@@ -16,7 +16,7 @@ import common
 import first
 import rw
 import stress
-from common import Log, Loop, Tap, mount, umount
+from common import Log, Loop, Tap, mount, mount_with, umount
 
 OPERATIONS, SEED = 400, 1
 # MiB of each device, how they are formatted, how they are mounted.
@@ -66,7 +66,7 @@ def on(name, operations, seed):
     first.KINDS[name] = sizes, how
     wrong = []
     with Loop(first.make(name)) as dev:
-        mount(dev.source, options, flags=0)
+        mount_with(dev.source, options)
         try:
             for nr, file in enumerate(FILES):
                 wrong += exercised(common.MNT, file, operations, seed + nr)

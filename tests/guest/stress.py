@@ -17,7 +17,7 @@ import sys
 import common
 import first
 import rw
-from common import Log, Loop, Skip, Tap, mount, umount
+from common import Log, Loop, Skip, Tap, mount, mount_with, umount
 
 SECONDS = 8
 # Options of mounts that each program runs on.
@@ -91,7 +91,7 @@ def stressed(program, options, seconds):
     files, wrong = first.make('stress'), []
     with Loop(files) as dev:
         program.source = dev.source
-        mount(dev.source, options, flags=0)
+        mount_with(dev.source, options)
         try:
             wrong += program(common.MNT, seconds)
         finally:

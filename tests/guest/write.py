@@ -31,7 +31,7 @@ import traceback
 import common
 import emergency
 import rw
-from common import Limit, Log, Loop, Mounted, Skip, Tap, mount, umount
+from common import Limit, Log, Loop, Mounted, Skip, Tap, mount, mount_with, umount
 
 SEED, OPERATIONS = 1, 400
 SECONDS, SIZE = 120, 1 << 20
@@ -405,7 +405,7 @@ def random_operations(name, seed, nr, options=''):
             raise Skip('no regular file')
         umount()
         for turn in range(2):
-            mount(dev.source, options, flags=0)
+            mount_with(dev.source, options)
             wrong += in_processes([lambda p=p, i=i: churned(p, f'{seed}.{turn}.{i}', nr) for i, p in enumerate(paths)])
             wrong += compared(paths)
             umount()
@@ -721,7 +721,7 @@ def scattered(name, seed, nr):
     files, wrong, r = common.unpack(name), [], random.Random(seed)
     man = rw.unlocked(name, files)
     with Loop(files) as dev:
-        mount(dev.source, COMPRESSED.get(name, ''), flags=0)
+        mount_with(dev.source, COMPRESSED.get(name, ''))
         want = bytearray(r.randbytes(4 << 20))
         path = os.path.join(common.MNT, 'scattered')
         fd = os.open(path, os.O_RDWR | os.O_CREAT)
@@ -814,7 +814,7 @@ def keep(to, seed, nr):
         files = common.unpack(name)
         rw.unlocked(name, files)
         with Loop(files) as dev:
-            mount(dev.source, COMPRESSED.get(name, ''), flags=0)
+            mount_with(dev.source, COMPRESSED.get(name, ''))
             paths = regular_files(common.MNT, 3)
             for nr_small, path in enumerate(make_small(os.path.join(common.MNT, 'small'), random.Random(seed), 60)):
                 if nr_small % 3 == 0:
