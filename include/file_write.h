@@ -29,6 +29,10 @@ bool bch_rs_direct_queues(struct kiocb *iocb, size_t count);
 void bch_rs_direct_hold_inode(struct inode *inode);
 void bch_rs_direct_queued_end(struct kiocb *iocb, loff_t pos, ssize_t ret);
 size_t bch_rs_take_from_iter(void *to, size_t len, struct iov_iter *from);
+bool bch_rs_iter_can_pin(const struct iov_iter *from, size_t mask);
+bool bch_rs_iter_pins(const struct iov_iter *from);
+ssize_t bch_rs_pin_iter(struct iov_iter *from, struct page **pages,
+			unsigned int nr_pages, size_t len, size_t *offset);
 
 void bch_rs_release_short(struct inode *inode, loff_t start, loff_t end,
 			  unsigned int flags, struct iomap *iomap,

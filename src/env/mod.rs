@@ -16,6 +16,7 @@
 //! | `log.rs`         | [`pr_err!`](crate::env::pr_err), [`pr_warn!`](crate::env::pr_warn), [`pr_info!`](crate::env::pr_info) |
 //! | `num.rs`         | lossless integer conversions, division that can not trap        |
 //! | `sort.rs`        | sorting without panics                                          |
+//! | `span.rs`      | [`Span`](span::Span): memory that a device reads, also a process's |
 //! | `units.rs`       | [`Sectors`](units::Sectors) and other numbers with a unit       |
 //!
 //! Allocation is fallible everywhere: [`Vec`], [`Map`], [`Box`] and [`Arc`] return
@@ -29,6 +30,7 @@ pub mod hash;
 mod log;
 pub mod num;
 pub mod sort;
+pub mod span;
 pub mod units;
 #[cfg_attr(kernel, path = "kernel.rs")]
 #[cfg_attr(not(kernel), path = "host.rs")]

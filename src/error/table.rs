@@ -290,6 +290,7 @@ errors! {
     DataWriteUnaligned, InvalidArg, EINVAL, "data that is to be written is not of whole blocks";
     DataWriteFailed, Io, EIO, "no device could write a copy of the data";
     DataCanNotSeal, Unsupported, EOPNOTSUPP, "there is no checksum, or no key, of the kind that data is to have";
+    DataWriteShared, InvalidArg, EINVAL, "data that others can change meanwhile can not have a checksum";
     DataExtentEntry, InvalidArg, EINVAL, "an extent is larger than its checksum can be for";
     CopygcStuck, NoSpace, ENOSPC, "no bucket is free, and none can be made free by moving what is in others";
     MovedExtentInvalid, Key, EIO, "an extent that is to be moved has a value that can not be right";

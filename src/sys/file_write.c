@@ -126,6 +126,26 @@ size_t bch_rs_take_from_iter(void *to, size_t len, struct iov_iter *from)
 	return copy_from_iter(to, len, from);
 }
 
+/* Whether it is memory that can be given to a device, aligned as the mask wants. */
+bool bch_rs_iter_can_pin(const struct iov_iter *from, size_t mask)
+{
+	return (user_backed_iter(from) || iov_iter_is_bvec(from)) &&
+	       !(iov_iter_alignment(from) & mask);
+}
+
+/* Whether the pages of bch_rs_pin_iter() have to be unpinned. */
+bool bch_rs_iter_pins(const struct iov_iter *from)
+{
+	return iov_iter_extract_will_pin(from);
+}
+
+/* Takes pages, `offset` bytes into the first one: how many bytes, or an errno. */
+ssize_t bch_rs_pin_iter(struct iov_iter *from, struct page **pages,
+			unsigned int nr_pages, size_t len, size_t *offset)
+{
+	return iov_iter_extract_pages(from, &pages, len, nr_pages, 0, offset);
+}
+
 void bch_rs_release_short(struct inode *inode, loff_t start, loff_t end,
 			  unsigned int flags, struct iomap *iomap,
 			  void (*punch)(struct inode *inode, loff_t offset,

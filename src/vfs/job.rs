@@ -32,6 +32,7 @@ use crate::{
     env::{
         num::u64_of,
         pr_err,
+        span::Span,
         Arc,
         Box,
         Vec, //
@@ -67,6 +68,11 @@ pub(super) trait Data: Bytes + Send + Sync + 'static {
 
     /// Somebody waits for it.
     fn is_waited_for(&self) -> bool;
+
+    /// A process can change it meanwhile.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// What to say of it when it could not be written, if it is lost then: where it was to be, and
     /// how many bytes.
@@ -127,9 +133,14 @@ impl<D: Data> Job<D> {
                 return Err(e);
             }
         };
+        let options = WriteOptions::of(fs.view.sb(), &inode.data().inode());
         Arc::try_new(Self {
             file: file_id(inode),
-            options: WriteOptions::of(fs.view.sb(), &inode.data().inode()),
+            // As they were when the process's memory was taken.
+            options: match end.data.is_shared() {
+                true => options.as_it_is(),
+                false => options,
+            },
             size,
             outcome,
             reserved,
@@ -168,8 +179,8 @@ impl<D: Data> Drop for Job<D> {
 }
 
 impl<D: Data> Bytes for Job<D> {
-    fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
-        self.end.data.pieces(skip, len)
+    fn spans(&self, skip: usize, len: usize) -> impl Iterator<Item = Span<'_>> {
+        self.end.data.spans(skip, len)
     }
 
     fn together(&self, skip: usize) -> usize {
@@ -242,14 +253,14 @@ impl Run {
 }
 
 impl Bytes for Run {
-    fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
+    fn spans(&self, skip: usize, len: usize) -> impl Iterator<Item = Span<'_>> {
         let theirs = match self.copy {
             Some(_) => 0,
             None => len,
         };
-        let copy = self.copy.iter().flat_map(move |c| c.pieces(skip, len));
+        let copy = self.copy.iter().flat_map(move |c| c.spans(skip, len));
         let run = self.run.iter().flat_map(move |r| r.pieces(skip, theirs));
-        copy.chain(run)
+        copy.chain(run.map(Span::Still))
     }
 
     fn together(&self, skip: usize) -> usize {
@@ -288,8 +299,8 @@ pub(super) struct Direct {
 }
 
 impl Bytes for Direct {
-    fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
-        self.data.pieces(skip, len)
+    fn spans(&self, skip: usize, len: usize) -> impl Iterator<Item = Span<'_>> {
+        self.data.spans(skip, len)
     }
 }
 
@@ -300,6 +311,10 @@ impl Data for Direct {
 
     fn is_waited_for(&self) -> bool {
         true
+    }
+
+    fn is_shared(&self) -> bool {
+        self.data.is_shared()
     }
 
     fn lost(&self) -> Option<(u64, usize)> {

@@ -369,6 +369,11 @@ impl FileWrite for Bcachefs {
         }
     }
 
+    fn is_written_as_it_is(inode: &INode<Self>) -> bool {
+        let st = inode.sb().data().fs.view.sb();
+        WriteOptions::of(st, &inode.data().inode()).is_as_it_is()
+    }
+
     fn write_direct(inode: &INode<Self>, pos: u64, data: Taken, size: u64) -> Result {
         let _scope = NoFs::enter();
         let len = data.nr_bytes();

@@ -19,6 +19,7 @@ use crate::{
     env::{
         num::sat_u32,
         pr_err,
+        span::Span,
         Arc,
         Few,
         Vec, //
@@ -63,8 +64,8 @@ struct Leg {
 }
 
 impl Landing for Leg {
-    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        self.images.iter().map(|i| &*i.bytes)
+    fn spans(&self) -> impl Iterator<Item = Span<'_>> {
+        self.images.iter().map(|i| Span::Still(&i.bytes))
     }
 
     fn landed(self, failed: u32) {

@@ -3,14 +3,20 @@
 //! Bytes that are written, wherever they are.
 
 use crate::{
-    env::Vec,
+    env::{
+        span::{
+            part_of,
+            Span, //
+        },
+        Vec, //
+    },
     error::Result, //
 };
 
-/// Bytes in pieces, which nobody changes.
+/// Bytes in pieces.
 pub trait Bytes {
-    /// `len` bytes from byte `skip` on, in order. Boundaries of pieces are between blocks.
-    fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]>;
+    /// `len` bytes from byte `skip` on, in order. Boundaries of spans are between blocks.
+    fn spans(&self, skip: usize, len: usize) -> impl Iterator<Item = Span<'_>>;
 
     /// How many bytes from byte `skip` on are one behind the other in the file, too: whole blocks.
     fn together(&self, skip: usize) -> usize {
@@ -20,16 +26,16 @@ pub trait Bytes {
 }
 
 impl Bytes for [u8] {
-    fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
-        self.get(skip..skip.saturating_add(len)).into_iter()
+    fn spans(&self, skip: usize, len: usize) -> impl Iterator<Item = Span<'_>> {
+        part_of(core::iter::once(Span::Still(self)), skip, len)
     }
 }
 
 /// A copy of a range.
 pub(super) fn copy(from: &(impl Bytes + ?Sized), skip: usize, len: usize) -> Result<Vec<u8>> {
     let mut to = Vec::with_capacity(len)?;
-    for piece in from.pieces(skip, len) {
-        to.extend_from_slice(piece)?;
+    for span in from.spans(skip, len) {
+        span.copy_to(&mut to)?;
     }
     Ok(to)
 }

@@ -78,6 +78,20 @@ impl WriteOptions {
 }
 
 impl WriteOptions {
+    /// Whether one copy is stored, and nothing but the device looks at the data.
+    pub fn is_as_it_is(&self) -> bool {
+        *self == self.as_it_is() && self.nr_replicas == 1
+    }
+
+    /// The same, with data that is stored as it is.
+    pub fn as_it_is(self) -> Self {
+        Self {
+            csum: CsumType::NONE,
+            compression: Compression::of_option(0),
+            ..self
+        }
+    }
+
     /// How many copies there are to be with this field of the inode.
     pub fn nr_replicas_of(st: &SbState, own: u8) -> u8 {
         let all = || st.opts.get(OptId::DataReplicas);

@@ -23,6 +23,7 @@ use crate::{
             sat_u32,
             usize_of_u32, //
         },
+        span::Span,
         Vec, //
     },
     error::{
@@ -96,7 +97,7 @@ impl Op<'_> {
         let bytes = |sectors: u32| usize_of_u32(sectors).saturating_mul(SECTOR);
         let (shapes, mut own) = match squeezed {
             Some(mut s) => {
-                let plain = |at, nr| from.pieces(skip.saturating_add(bytes(at)), bytes(nr));
+                let plain = |at, nr| from.spans(skip.saturating_add(bytes(at)), bytes(nr));
                 s.fit(room, plain)?;
                 (s.shapes, Some(s.bytes))
             }
@@ -124,8 +125,8 @@ impl Op<'_> {
                     self.seal_one(version, shape, Piece::Own(piece))
                 }
                 None => {
-                    let mut pieces = from.pieces(skip.saturating_add(at), len);
-                    self.seal_one(version, shape, Piece::Theirs(&mut pieces))
+                    let mut spans = from.spans(skip.saturating_add(at), len);
+                    self.seal_one(version, shape, Piece::Theirs(&mut spans))
                 }
             };
             parts.push(Part {
@@ -171,7 +172,16 @@ impl Op<'_> {
                 let stored: &[u8] = data;
                 seal.checksum(kind, core::iter::once(stored))
             }
-            Piece::Theirs(pieces) => seal.checksum(kind, pieces),
+            Piece::Theirs(spans) => {
+                let mut len = 0usize;
+                let still = spans.map_while(Span::still);
+                let sum = seal.checksum(kind, still.inspect(|p| len = len.saturating_add(p.len())));
+                match len == usize_of_u32(shape.stored).saturating_mul(SECTOR) {
+                    true => sum,
+                    // A checksum of what a process changes meanwhile would be wrong.
+                    false => return Err(Error::DataWriteShared),
+                }
+            }
         };
         let sum = sum.map_err(|_| Error::DataCanNotSeal)?;
         (crc.csum_lo, crc.csum_hi) = (sum.lo, sum.hi);
@@ -212,5 +222,5 @@ enum Piece<'a, 'b> {
     /// In memory of ours.
     Own(&'a mut [u8]),
     /// Where it is not to be changed.
-    Theirs(&'a mut dyn Iterator<Item = &'b [u8]>),
+    Theirs(&'a mut dyn Iterator<Item = Span<'b>>),
 }

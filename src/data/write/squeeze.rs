@@ -22,6 +22,7 @@ use crate::{
             usize_of,
             usize_of_u32, //
         },
+        span::Span,
         Vec, //
     },
     error::{
@@ -151,7 +152,7 @@ impl Squeezed {
     /// Has no more than `room` sectors stored. So that the place is used to its end, what of the
     /// data comes behind the last part that fits is stored as it is, with bytes of `plain`, which
     /// gets the sector to begin at and how many.
-    pub(super) fn fit<'a, I: Iterator<Item = &'a [u8]>>(
+    pub(super) fn fit<'a, I: Iterator<Item = Span<'a>>>(
         &mut self,
         room: u32,
         plain: impl FnOnce(u32, u32) -> I,
@@ -177,8 +178,8 @@ impl Squeezed {
         if left == 0 {
             return Ok(());
         }
-        for piece in plain(sectors, left) {
-            self.bytes.extend_from_slice(piece)?;
+        for span in plain(sectors, left) {
+            span.copy_to(&mut self.bytes)?;
         }
         self.shapes.push(Shape {
             sectors: left,
@@ -208,7 +209,7 @@ mod tests {
             let zeros = [2u8; 32 * SECTOR];
             s.fit(room, |at, nr| {
                 assert_eq!((at, nr), (if parts == 2 { 64 } else { 0 }, plain));
-                core::iter::once(&zeros[..nr as usize * SECTOR])
+                core::iter::once(Span::Still(&zeros[..nr as usize * SECTOR]))
             })
             .unwrap();
             assert_eq!(s.shapes.len(), parts + usize::from(plain != 0));

@@ -26,6 +26,7 @@ use crate::{
     data::FileId,
     env::{
         num::usize_of_u32,
+        span::Span,
         time::monotonic_ns,
         Arc,
         Vec, //
@@ -199,13 +200,13 @@ fn send_some<S: Source>(source: &Arc<S>, skip: usize, len: usize) -> Result<Flig
 }
 
 impl<S: Source> Landing for Leg<S> {
-    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let own = self.sealed.own.iter().map(|own| &**own);
+    fn spans(&self) -> impl Iterator<Item = Span<'_>> {
+        let own = self.sealed.own.iter().map(|own| Span::Still(own));
         let theirs = match self.sealed.own {
             Some(_) => 0,
             None => self.len,
         };
-        own.chain(self.source.pieces(self.skip, theirs))
+        own.chain(self.source.spans(self.skip, theirs))
     }
 
     fn landed(self, failed: u32) {

@@ -11,7 +11,9 @@ use crate::{
     bindings,
     env::{
         num,
-        Box, //
+        span::Span,
+        Box,
+        Vec, //
     },
     error::Result,
     sys::{
@@ -52,9 +54,9 @@ pub fn plugged<R>(f: impl FnOnce() -> R) -> R {
 
 /// What is written, and what is done then.
 pub trait Landing: Send + Sync + 'static {
-    /// The memory that is written, in order. All pieces are whole blocks of the devices; nobody
-    /// changes them before the end.
-    fn pieces(&self) -> impl Iterator<Item = &[u8]>;
+    /// The memory that is written, in order. All spans are whole blocks of the devices, and stay
+    /// where they are until the end.
+    fn spans(&self) -> impl Iterator<Item = Span<'_>>;
 
     /// All writes have ended. Bit `nr` of `failed` says that the one with this number failed; then
     /// any part of its range may have its old or its new contents. Runs in a task.
@@ -149,7 +151,7 @@ impl<T: Landing> Flight<T> {
         let Some(slot) = inner.slots.get(num::usize_of_u32(nr)) else {
             return self.note_failure(nr);
         };
-        let all = || inner.payload.pieces();
+        let all = || inner.payload.spans();
         let needed = all().try_fold((0usize, 0u32), |(bytes, vecs), p| {
             let bytes = bytes.saturating_add(p.len());
             Some((bytes, vecs.saturating_add(dev.vecs_of(p)?)))
@@ -166,8 +168,8 @@ impl<T: Landing> Flight<T> {
         unsafe {
             let (mut bio, mut sector) = (ptr::null_mut::<bindings::bio>(), sector);
             let mut left = vecs;
-            for piece in all() {
-                let mut rest = piece;
+            for span in all() {
+                let mut rest = span;
                 while !rest.is_empty() {
                     if bio.is_null() {
                         let private = ptr::from_ref(slot).cast_mut().cast();
@@ -183,7 +185,7 @@ impl<T: Landing> Flight<T> {
                     let at = rest.as_ptr().cast();
                     let added = bindings::bch_rs_bio_add(bio, at, rest.len());
                     left = left.saturating_sub(1);
-                    rest = rest.get(added..).unwrap_or(&[]);
+                    rest = rest.part(added, usize::MAX);
                     sector = sector.saturating_add(num::u64_of(added / SECTOR_BYTES));
                     if added == 0 {
                         self.submit(core::mem::replace(&mut bio, ptr::null_mut()));
@@ -209,9 +211,15 @@ impl<T: Landing> Flight<T> {
     #[cold]
     fn send_each(&self, dev: &BlockDevice, sector: u64) -> Result {
         let mut at = sector;
-        for piece in self.inner().payload.pieces() {
-            dev.write(at, piece, Durability::Cached)?;
-            at = at.saturating_add(num::u64_of(piece.len() / SECTOR_BYTES));
+        for span in self.inner().payload.spans() {
+            if let Span::Still(bytes) = span {
+                dev.write(at, bytes, Durability::Cached)?;
+            } else {
+                let mut copy = Vec::with_capacity(span.len())?;
+                span.copy_to(&mut copy)?;
+                dev.write(at, &copy, Durability::Cached)?;
+            }
+            at = at.saturating_add(num::u64_of(span.len() / SECTOR_BYTES));
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::{
     bindings,
     env::{
         num,
+        span::Span,
         Vec, //
     },
     error::{
@@ -90,7 +91,7 @@ impl BlockDevice {
         if buf.is_empty() {
             return Ok(());
         }
-        if self.vecs_of(buf).is_some() {
+        if self.vecs_of(Span::Still(buf)).is_some() {
             return self.transfer_out(sector, buf, how);
         }
         let mut bounce = Vec::with_capacity(buf.len())?;
@@ -164,7 +165,7 @@ impl BlockDevice {
     }
 
     /// How many vectors of a bio this memory takes; `None` if the device can not have it.
-    pub(super) fn vecs_of(&self, buf: &[u8]) -> Option<u32> {
+    pub(super) fn vecs_of(&self, buf: Span<'_>) -> Option<u32> {
         let at = buf.as_ptr().cast();
         // SAFETY: The device is open; only the address is looked at.
         match unsafe { bindings::bch_rs_bdev_vecs(self.as_ptr(), at, buf.len()) } {

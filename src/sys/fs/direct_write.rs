@@ -4,8 +4,10 @@
 
 use super::{
     inode::INode,
+    pinned::Pinned,
     taken::Taken,
     write::{
+        block_bytes,
         round_down,
         FileWrite, //
     },
@@ -22,7 +24,7 @@ use crate::{
 };
 use core::ptr::NonNull;
 
-/// Bytes that are copied at a time.
+/// Bytes that are copied or pinned at a time.
 const DIRECT_BYTES: usize = 1 << 20;
 
 /// A write that goes on after the system call. Dropping it ends it, with an error.
@@ -92,17 +94,19 @@ pub(super) unsafe fn write<T: FileWrite>(
     from: *mut bindings::iov_iter,
 ) -> isize {
     // SAFETY: By the function's contract.
-    let (start, count, queues) = unsafe {
+    let (start, count, queues, pins) = unsafe {
         let count = bindings::iov_iter_count(from);
         let queues = count <= DIRECT_BYTES && bindings::bch_rs_direct_queues(iocb, count);
-        ((*iocb).ki_pos, count, queues)
+        let pins = T::is_written_as_it_is(inode)
+            && Pinned::can_have(from, num::usize_of(block_bytes(inode)));
+        ((*iocb).ki_pos, count, queues, pins)
     };
     let mut pos = num::u64_of_bits(start);
     let mut result = Ok(());
     while result.is_ok() {
-        // SAFETY: As above.
+        // SAFETY: As above. What is not pinned is there until the request is completed.
         let (data, left) = unsafe {
-            let data = Taken::from_iter(from, DIRECT_BYTES);
+            let data = Taken::from_iter(from, DIRECT_BYTES, pins);
             (data, bindings::iov_iter_count(from))
         };
         let mut data = match data {
@@ -121,7 +125,8 @@ pub(super) unsafe fn write<T: FileWrite>(
             }
             break;
         }
-        // The memory of the process, which may be a mapping of the file, was copied before.
+        // The memory of the process, which may be a mapping of the file, was copied or pinned
+        // before.
         // SAFETY: As above. Nobody brings pages to the cache until they are unlocked below.
         let ready = unsafe {
             bindings::bch_rs_lock_pages_only(inode.as_ptr());

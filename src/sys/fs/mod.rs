@@ -32,6 +32,7 @@
 //! | `seq.rs`     | text for `/proc/mounts`                                                   |
 //! | `subvolume.rs` | filesystems within the filesystem                                       |
 //! | `taken.rs`   | what a process writes past the page cache                                 |
+//! | `pinned.rs`  | the same, where the process has it                                        |
 //! | `types.rs`   | filesystem types and their registration                                   |
 //! | `write.rs`   | regular files: what iomap wants when they are written                     |
 //! | `write_back.rs` | dirty folios on their way to the devices                                |
@@ -61,6 +62,7 @@ mod life;
 mod link;
 mod make;
 mod names;
+mod pinned;
 mod queued;
 mod quota;
 mod remap;

@@ -1,9 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A copy of what a process writes past the page cache.
+//! What a process writes past the page cache.
 
-use super::Result;
-use crate::{bindings, env::Few, error::errno::Errno};
+use super::{
+    pinned::Pinned,
+    Result, //
+};
+use crate::{
+    bindings,
+    env::{
+        span::{
+            part_of,
+            Span, //
+        },
+        Few, //
+    },
+    error::errno::Errno, //
+};
 use core::{
     ptr::NonNull,
     slice, //
@@ -73,24 +86,37 @@ impl Drop for Piece {
     }
 }
 
-/// A copy of what a process writes. It can not be changed while its checksum is made, and the
-/// process may have it anywhere.
+/// What a process writes, which may have it anywhere: a copy, which can not be changed while its
+/// checksum is made; or the process's own pages, when nothing but the device looks at them.
 ///
-/// C: the bounce pages of `bch2_write_bio_alloc()`.
+/// C: the bounce pages of `bch2_write_bio_alloc()`, or the bio of `bch2_direct_write()`.
 #[derive(Default)]
 pub struct Taken {
-    pieces: Few<Piece, 4>,
+    copied: Few<Piece, 4>,
+    pinned: Pinned,
     len: usize,
 }
 
 impl Taken {
-    /// Takes at most `max` bytes off an iterator: fewer when some of the memory is not there.
+    /// Takes at most `max` bytes off an iterator: fewer when some of the memory is not there. Pins
+    /// them, or copies them.
     ///
     /// # Safety
     ///
-    /// `from` must be an iterator over the caller's memory.
-    pub(super) unsafe fn from_iter(from: *mut bindings::iov_iter, max: usize) -> Result<Self> {
+    /// `from` must be an iterator over the caller's memory. To pin it, what [`Pinned::from_iter`]
+    /// wants.
+    pub(super) unsafe fn from_iter(
+        from: *mut bindings::iov_iter,
+        max: usize,
+        pins: bool,
+    ) -> Result<Self> {
         let mut taken = Self::default();
+        if pins {
+            // SAFETY: By the function's contract.
+            taken.pinned = unsafe { Pinned::from_iter(from, max) }?;
+            taken.len = taken.pinned.nr_bytes();
+            return Ok(taken);
+        }
         // SAFETY: By the function's contract.
         let wanted = unsafe { bindings::iov_iter_count(from) }.min(max);
         while taken.len < wanted {
@@ -102,7 +128,7 @@ impl Taken {
             // INVARIANT: That much was copied there.
             piece.len = got;
             taken.len = taken.len.saturating_add(got);
-            taken.pieces.push(piece).map_err(|_| Errno::ENOMEM)?;
+            taken.copied.push(piece).map_err(|_| Errno::ENOMEM)?;
             if got < room {
                 break;
             }
@@ -115,22 +141,20 @@ impl Taken {
         self.len
     }
 
+    /// Whether the process can change them meanwhile.
+    pub fn is_shared(&self) -> bool {
+        self.pinned.nr_bytes() != 0
+    }
+
     /// Forgets what is behind the first `len` bytes.
     pub(super) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
 
-    /// `len` bytes from byte `skip` on, in pieces that are pages but for the last one.
-    pub fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
-        let mut left = len.min(self.len.saturating_sub(skip));
-        let mut skip = skip;
-        self.pieces.iter().filter_map(move |piece| {
-            let behind = piece.bytes().get(skip..);
-            skip = skip.saturating_sub(piece.len);
-            let behind = behind?;
-            let bytes = behind.get(..left).unwrap_or(behind);
-            left = left.saturating_sub(bytes.len());
-            (!bytes.is_empty()).then_some(bytes)
-        })
+    /// `len` bytes from byte `skip` on, in spans whose boundaries are between blocks.
+    pub fn spans(&self, skip: usize, len: usize) -> impl Iterator<Item = Span<'_>> {
+        let copied = self.copied.iter().map(|piece| Span::Still(piece.bytes()));
+        let len = len.min(self.len.saturating_sub(skip));
+        part_of(copied.chain(self.pinned.spans()), skip, len)
     }
 }

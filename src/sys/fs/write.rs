@@ -70,6 +70,9 @@ pub trait FileWrite: FileData {
     /// Writes a run of this inode, and ends it, now or later.
     fn write_back(inode: &INode<Self>, run: Box<DirtyRun<Self>>);
 
+    /// Whether nothing but the devices looks at what is written: there is no checksum, say.
+    fn is_written_as_it_is(inode: &INode<Self>) -> bool;
+
     /// Writes `data`, whole blocks, at byte `pos`, and waits for it. The file has `size` bytes
     /// then, if it had less.
     fn write_direct(inode: &INode<Self>, pos: u64, data: Taken, size: u64) -> Result;

@@ -36,7 +36,10 @@ use sim::{
         },
         FileId, //
     },
-    env::Arc as EnvArc,
+    env::{
+        span::Span,
+        Arc as EnvArc, //
+    },
     error::{
         Error,
         Result as BchResult, //
@@ -59,6 +62,7 @@ use sim::{
     },
 };
 use std::sync::{
+    atomic::AtomicU8,
     Arc,
     Mutex, //
 };
@@ -77,15 +81,25 @@ struct Data {
     id: FileId,
     options: WriteOptions,
     bytes: Vec<u8>,
+    /// The same, if a process can change it.
+    shared: Option<Vec<AtomicU8>>,
     blocks: Vec<u64>,
     size: u64,
     told: Arc<Mutex<Told>>,
 }
 
 impl Bytes for Data {
-    fn pieces(&self, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
+    fn spans(&self, skip: usize, len: usize) -> impl Iterator<Item = Span<'_>> {
         let block = self.fs.view.sb().sb.block_bytes() as usize;
-        self.bytes[skip..skip + len].chunks(block)
+        let range = skip..skip + len;
+        let shared = self.shared.as_ref().map(|all| &all[range.clone()]);
+        let still = match shared {
+            Some(_) => &[][..],
+            None => &self.bytes[range],
+        };
+        let shared = shared.unwrap_or_default().chunks(block);
+        let still = still.chunks(block);
+        still.map(Span::Still).chain(shared.map(Span::Shared))
     }
 
     fn together(&self, skip: usize) -> usize {
@@ -144,6 +158,46 @@ impl Drop for Data {
     }
 }
 
+/// What a process can change has no checksum: that is told, and nothing is written.
+#[test]
+fn what_can_change_gets_no_checksum() {
+    let fs = Arc::new(open(disks("v113-tree").unwrap()));
+    let files = first_files(&fs.view, fs.engine(), 1);
+    let block = fs.view.sb().sb.block_bytes() as usize;
+    for csum in [CsumType::CRC32C, CsumType::CRC64, CsumType::XXHASH] {
+        let told = Arc::new(Mutex::new(Told::default()));
+        let bytes = vec![1; 3 * block];
+        let source = EnvArc::try_new(Data {
+            fs: fs.clone(),
+            id: files[0].id,
+            options: WriteOptions {
+                csum,
+                ..files[0].options
+            },
+            shared: Some(shared(&bytes)),
+            bytes,
+            blocks: vec![0, 1, 2],
+            size: 0,
+            told: told.clone(),
+        })
+        .unwrap();
+        fs.live(|_| run(&source, 3 * block));
+        drop(source);
+        let told = told.lock().unwrap();
+        assert!(told.is_over);
+        assert_eq!(told.results, [Err(Error::DataWriteShared)]);
+        assert_eq!(told.written, Written::default());
+    }
+    check_all(&fs, &files);
+    fs.shut_down();
+    fs.check();
+}
+
+/// The same bytes in memory that others can change.
+fn shared(bytes: &[u8]) -> Vec<AtomicU8> {
+    bytes.iter().copied().map(AtomicU8::new).collect()
+}
+
 /// Writes random bytes at block `at`, and has the file know; what is told goes to the result.
 fn begin(
     fs: &Arc<SpaceFs>,
@@ -172,10 +226,12 @@ fn begin_at(
         file.bytes[(at * block) as usize..][..block as usize].copy_from_slice(from);
     }
     let told = Arc::new(Mutex::new(Told::default()));
+    let is_shared = file.options.csum == CsumType::NONE && r.one_in(2);
     let source = EnvArc::try_new(Data {
         fs: fs.clone(),
         id: file.id,
         options: file.options,
+        shared: is_shared.then(|| shared(&bytes)),
         bytes,
         blocks,
         size: end,
@@ -350,6 +406,7 @@ fn what_is_compressed_takes_less() {
                 fs: fs.clone(),
                 id: file.id,
                 options: file.options,
+                shared: None,
                 bytes,
                 blocks: (start / block..(start + len) / block).collect(),
                 size: start + len,

@@ -7,6 +7,7 @@ use super::{
     Durability, //
 };
 use crate::{
+    env::span::Span,
     error::Result,
     sys::workqueue::WorkQueue, //
 };
@@ -26,7 +27,7 @@ pub fn plugged<R>(f: impl FnOnce() -> R) -> R {
 /// What is written, and what is done then.
 pub trait Landing: Send + Sync + 'static {
     /// The memory that is written, in order.
-    fn pieces(&self) -> impl Iterator<Item = &[u8]>;
+    fn spans(&self) -> impl Iterator<Item = Span<'_>>;
 
     /// All writes have ended. Bit `nr` of `failed` says that the one with this number failed.
     fn landed(self, failed: u32);
@@ -54,8 +55,9 @@ impl<T: Landing> Flight<T> {
 
     /// Sends all of it to `dev`, at `sector`, as write `nr`.
     pub fn send(&self, dev: &BlockDevice, sector: u64, nr: u32, _waits: bool) {
-        let all: Vec<u8> = self.payload.pieces().flatten().copied().collect();
-        if dev.write(sector, &all, Durability::Cached).is_err() {
+        let mut all = crate::env::Vec::new();
+        let copied = self.payload.spans().try_for_each(|s| s.copy_to(&mut all));
+        if copied.is_err() || dev.write(sector, &all, Durability::Cached).is_err() {
             self.failed.fetch_or(1 << nr, Ordering::Relaxed);
         }
     }
