@@ -6,8 +6,10 @@ that was not shut down is mounted, while files are changed, and while it is unmo
 with the right errno or none, nobody waits for ever, the kernel has nothing to complain about and loses no
 memory; afterwards the filesystem mounts, has what was synced, and the tools find nothing.
 
-    faults.py [NUMBER [FIRST]]    so many of each kind, spread over all there are; 0: all, from FIRST on
+    faults.py [NUMBER [FIRST [LAST]]]    so many of each kind, spread over all there are; 0: all, from FIRST
+                                         on, and up to LAST
 
+ONLY is a part of the name of a test, for those that are to be run.
 Needs a kernel with CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC and CONFIG_FAIL_MAKE_REQUEST."""
 import ctypes
 import errno
@@ -26,6 +28,8 @@ from common import Late, Limit, Log, Loop, Mounted, Tap, mount, own, umount
 DEBUG = '/sys/kernel/debug'
 IMAGE, NUMBER, SECONDS, FSCK_EACH = 'v113-csum-xxhash', 6, 60, 4
 PHASES = 'mount', 'work', 'umount'
+# Of all faults, after how many it is said how far that is.
+EACH = 250
 # Differences that are expected: what was made, and the directory that it is in.
 NEW = re.compile(r"b'(\.|new.*|old|safe)':")
 OLD = b'old' * 5000
@@ -212,10 +216,10 @@ def one(kind, phase, base, want, nr, judged):
     return fault.failed, outcome, wrong
 
 
-def faults(kind, phase, number, first):
+def faults(kind, phase, number, first, last):
     base, want, log = crashed(), common.manifest(IMAGE), Log()
     wrong, outcomes, at, tried, start = [], {}, first, 0, time.monotonic()
-    while True:
+    while at <= last:
         log.take()
         hit, outcome, bad = one(kind, phase, base, want, at * kind.step, tried % FSCK_EACH == 0)
         lines = log.take()
@@ -229,6 +233,8 @@ def faults(kind, phase, number, first):
         at += 1 + at * 8 // number if number else 1
         if len(wrong) > 60:
             break
+        if not number and tried % EACH == 0:
+            print(f'# {kind.name} {at} of {phase}, {time.monotonic() - start:.0f} s', flush=True)
     wrong += mutate.leaks()
     print(f'# {kind.name}s of {phase}: {tried} of {at} in {time.monotonic() - start:.0f} s: {outcomes}')
     return wrong
@@ -237,6 +243,7 @@ def faults(kind, phase, number, first):
 def main():
     number = int(sys.argv[1]) if len(sys.argv) > 1 else NUMBER
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    last = int(sys.argv[3]) if len(sys.argv) > 3 else sys.maxsize
     mutate.not_leaks()
     tap, log = Tap(), Log()
     if not os.path.isdir(f'{DEBUG}/failslab'):
@@ -246,8 +253,10 @@ def main():
         needs = 'failslab' if kind is Allocation else 'fail_make_request'
         for phase in PHASES:
             name = f'{kind.name}s that fail: {phase}'
+            if os.environ.get('ONLY', '') not in name:
+                continue
             if os.path.isdir(f'{DEBUG}/{needs}'):
-                tests.append((name, faults, kind, phase, number, first))
+                tests.append((name, faults, kind, phase, number, first, last))
             else:
                 tap.skip(name, 'this kernel injects no faults')
     for name, *test in tests:
