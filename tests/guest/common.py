@@ -250,6 +250,14 @@ def mount(source, options='', where=MNT, flags=MS_RDONLY):
         raise OSError(e, os.strerror(e))
 
 
+def address_of(memory):
+    """Where a mapping is. Does not keep it from being closed."""
+    char = ctypes.c_char.from_buffer(memory)
+    address = ctypes.addressof(char)
+    del char
+    return address
+
+
 def mount_with(source, options, where=MNT):
     """Mounts it read-write with these options. Those of which a mount takes no notice any more are set when it is
     mounted, and stay."""

@@ -15,7 +15,7 @@ import struct
 import subprocess
 
 import common
-from common import Limit, Log, Loop, Mounted, Tap, libc
+from common import Limit, Log, Loop, Mounted, Tap, address_of, libc
 
 tap = Tap()
 SECTOR = 512
@@ -118,14 +118,6 @@ def at_random(f, start, end):
         b = f.read(at, 7 * SECTOR)
         out[at - start:at - start + len(b)] = b
     return bytes(out)
-
-
-def address_of(memory):
-    """Where a mapping is. Does not keep it from being closed."""
-    char = ctypes.c_char.from_buffer(memory)
-    address = ctypes.addressof(char)
-    del char
-    return address
 
 
 def many_at_a_time(f, start, end):
