@@ -35,8 +35,9 @@ use core::sync::atomic::{
 
 /// Shards, each with a lock of its own; a power of two.
 const SHARDS: usize = 16;
-/// The cache may take this share of the machine's memory.
-const MEMORY_SHARE: u64 = 8;
+/// The cache may take this share of the machine's memory: the kernel takes back what others need,
+/// and what is not there has to be read from a device.
+const MEMORY_SHARE: u64 = 2;
 /// The lock under which one thread reads a node and others wait, with what came of it, if anything.
 type Loading = Arc<Mutex<Option<Result<Arc<Node>>>>>;
 
