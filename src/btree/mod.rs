@@ -6,6 +6,7 @@
 //! |--------------|------------------------------------------------------------------------|
 //! | `btrees.rs`  | [`Btrees`]: all btrees of a filesystem, and lookups                     |
 //! | `cache.rs`   | [`cache::NodeCache`]: nodes in memory, bounded, each read once           |
+//! | `empty_counters.rs` | counters of what is gone                                |
 //! | `encode.rs`  | the bytes of what is written of a node                                  |
 //! | `found.rs`   | [`found::FoundNode`]: nodes that overlap, and what is left of each      |
 //! | `fsck_ids.rs` | under which ids damaged nodes are counted                             |
@@ -34,6 +35,7 @@
 
 mod btrees;
 pub mod cache;
+mod empty_counters;
 mod encode;
 pub mod found;
 mod fsck_ids;
@@ -59,6 +61,7 @@ pub use btrees::{
     Btrees,
     Found, //
 };
+pub use empty_counters::drop_empty_counters;
 pub use iter::Iter;
 pub use key_buf::KeyBuf;
 pub use key_cache::{

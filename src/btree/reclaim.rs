@@ -3,13 +3,16 @@
 //! Writing back what the journal holds.
 
 use super::{
-    flush_key_cache, flush_write_buffer,
+    flush_key_cache,
+    flush_write_buffer,
     key_cache::flush_changed,
     trans::{
         Hooks,
         Writer, //
     },
-    write_node, Btrees,
+    write_buffer::end_empty_counters,
+    write_node,
+    Btrees, //
 };
 use crate::{
     env::{
@@ -74,7 +77,7 @@ pub fn write_back_all<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
         writer.journal.flush()?;
         let in_keys = !writer.buffer.is_empty() || btrees.key_cache().nr_changed() != 0;
         let held = in_keys || btrees.cache().has_dirty()?;
-        if !held {
+        if !held && !end_empty_counters(btrees, writer)? {
             return Ok(());
         }
     }

@@ -7,6 +7,7 @@
 //! buffer is not found by iterators: who reads one of these btrees flushes first.
 
 use super::{
+    empty_counters::EmptyCounters,
     trans::{
         run,
         Hooks,
@@ -62,12 +63,20 @@ struct Buffered {
 /// C: `struct btree_write_buffer`.
 pub struct WriteBuffer {
     incoming: Mutex<Incoming>,
-    /// Keys that are on their way to their nodes, or could not be brought there. Held while
-    /// flushing: keys of one position must reach their node in order.
-    flushing: Mutex<Vec<Buffered>>,
+    /// Held while flushing: keys of one position must reach their node in order.
+    flushing: Mutex<Flushing>,
     /// Counters stay here: older differences are still to be added, and these have to be first, as
     /// it is the newest that is remembered.
     counters_wait: AtomicBool,
+}
+
+/// What a flush goes on with.
+#[derive(Debug, Default)]
+struct Flushing {
+    /// Keys that are on their way to their nodes, or could not be brought there.
+    keys: Vec<Buffered>,
+    /// Counters that became 0.
+    empty: EmptyCounters,
 }
 
 /// The keys that came since the last flush.
@@ -107,7 +116,7 @@ impl WriteBuffer {
     pub(super) fn try_new() -> Result<Self> {
         Ok(Self {
             incoming: Mutex::try_new(Incoming::default())?,
-            flushing: Mutex::try_new(Vec::new())?,
+            flushing: Mutex::try_new(Flushing::default())?,
             counters_wait: AtomicBool::new(false),
         })
     }
@@ -131,7 +140,7 @@ impl WriteBuffer {
 
     /// Keys on their way.
     pub fn len(&self) -> usize {
-        let flushing = self.flushing.lock().len();
+        let flushing = self.flushing.lock().keys.len();
         flushing.saturating_add(self.incoming.lock().keys.len())
     }
 
@@ -152,12 +161,27 @@ pub fn flush_write_buffer<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Resu
 /// The same, unless somebody else is at it: perhaps the caller, or who waits for the caller.
 pub fn try_flush_write_buffer<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
     match writer.buffer.flushing.try_lock() {
-        Some(mut keys) => flush(btrees, writer, &mut keys),
+        Some(mut flushing) => flush(btrees, writer, &mut flushing),
         None => Ok(()),
     }
 }
 
-fn flush<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, keys: &mut Vec<Buffered>) -> Result {
+/// After all was written back: has the journal start behind it, and does away with the counters
+/// that are 0. Says whether there were any, which changes their nodes.
+pub(super) fn end_empty_counters<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result<bool> {
+    let mut flushing = writer.buffer.flushing.lock();
+    let there = !flushing.empty.is_empty();
+    if there {
+        writer.journal.write_entry()?;
+        flushing.empty.drop_old(btrees, writer);
+        // What could not be done stays.
+        flushing.empty = EmptyCounters::default();
+    }
+    Ok(there)
+}
+
+fn flush<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, flushing: &mut Flushing) -> Result {
+    let Flushing { keys, empty } = flushing;
     take_incoming(&writer.buffer, keys)?;
     // The last one is the first to go, and of several at a position the one that came first.
     sort_by(keys, |a, b| {
@@ -174,9 +198,12 @@ fn flush<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, keys: &mut Vec<Buffered>
         let nr = keys.iter().rev().take_while(same).count();
         let left = keys.len().saturating_sub(nr);
         let group = keys.get(left..).unwrap_or_default();
-        bring(btrees, writer, place, group)?;
+        bring(btrees, writer, place, (group, empty))?;
         group.iter().for_each(|b| writer.journal.unpin(b.seq));
         keys.truncate(left);
+    }
+    if !writer.buffer.counters_wait.load(Ordering::Acquire) {
+        empty.drop_old(btrees, writer);
     }
     Ok(())
 }
@@ -204,7 +231,7 @@ fn bring<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
     (btree, pos): (BtreeId, Bpos),
-    group: &[Buffered],
+    (group, empty): (&[Buffered], &mut EmptyCounters),
 ) -> Result {
     let (Some(newest), Some(oldest)) = (group.first(), group.last()) else {
         return Ok(());
@@ -213,7 +240,9 @@ fn bring<H: Hooks>(
         let key = match btree {
             BtreeId::ACCOUNTING => {
                 let oldest_first = group.iter().rev().map(|b| b.key.key());
-                sum(t.get(btree, pos)?, oldest_first)?
+                let sum = sum(t.get(btree, pos)?, oldest_first)?;
+                empty.look_at(t, &sum, newest.seq)?;
+                sum
             }
             _ => KeyBuf::copy_of(&newest.key.key())?,
         };

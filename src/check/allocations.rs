@@ -15,6 +15,7 @@ use super::{
         Recount,
         Sums, //
     },
+    repairs_all,
     rounds::Rounds,
     Outcome,
     Report, //
@@ -34,6 +35,7 @@ use crate::{
         },
     },
     btree::{
+        drop_empty_counters,
         flush_write_buffer,
         Btrees, //
     },
@@ -122,7 +124,10 @@ pub fn check_allocations(engine: Engine<'_>, report: &mut Report) -> Result {
         }
         rounds.fixed(fixed);
     }
-    Ok(())
+    match repairs_all(engine.btrees.sb()) {
+        true => drop_empty_counters(engine.btrees, engine.writer),
+        false => Ok(()),
+    }
 }
 
 /// The buckets that must not be taken as long as it is not certain that the btrees are right about

@@ -59,6 +59,11 @@ impl Version {
             lo: seq.wrapping_shl(32) | u64_of(usize_of_u32(offset)),
         }
     }
+
+    /// The journal entry of an accounting key with this version.
+    pub fn journal_seq(&self) -> u64 {
+        u64::from(self.hi).wrapping_shl(32) | self.lo.wrapping_shr(32)
+    }
 }
 
 /// The header of an unpacked key. The number of words and the format are not part of it: they
@@ -219,6 +224,7 @@ mod tests {
     fn versions_of_accounting_keys() {
         let v = Version::at(0x1_0000_0002, 7);
         assert_eq!((v.hi, v.lo), (1, 0x2_0000_0007));
+        assert_eq!(v.journal_seq(), 0x1_0000_0002);
     }
 
     #[test]

@@ -26,7 +26,10 @@ use crate::{
         inode_get,
         inode_put, //
     },
-    env::random_u64,
+    env::{
+        num::low_u32,
+        random_u64, //
+    },
     error::Result,
     format::{
         sb::Features,
@@ -184,6 +187,8 @@ impl Changes<'_> {
             uid: new.uid,
             gid: new.gid,
             dev: new.dev,
+            // Its number may have been another one's: handles of that one are not for this.
+            generation: low_u32(random_u64()),
             hash_seed: random_u64(),
             str_hash: str_hash(self.view.sb()),
             atime: new.now,

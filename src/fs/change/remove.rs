@@ -10,8 +10,7 @@ use crate::{
     alloc::space::Trans,
     btree::{
         flush_write_buffer,
-        trans::TransResult,
-        KeyBuf, //
+        trans::TransResult, //
     },
     data::{
         inode::inode_get,
@@ -23,7 +22,6 @@ use crate::{
     },
     error::Result,
     format::{
-        bkey::Bkey,
         bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType,
@@ -46,7 +44,7 @@ const BATCH: usize = 16;
 const CONTENTS: [BtreeId; 3] = [BtreeId::EXTENTS, BtreeId::XATTRS, BtreeId::DIRENTS];
 
 impl Changes<'_> {
-    /// Removes an inode. Its number is not used again.
+    /// Removes an inode. Nothing of it is left.
     ///
     /// C: `bch2_inode_rm()`.
     pub fn remove(&self, id: SubvolInum) -> Result {
@@ -66,14 +64,10 @@ impl Changes<'_> {
         }
         self.run(Nodes::FromReserve, |t| {
             let snapshot = at()?;
-            let inode = inode_get(t, self.view, FileId { inum, snapshot })?;
-            let k = Bkey {
-                key_type: KeyType::INODE_GENERATION,
-                p: Bpos::new(0, inum, snapshot),
-                ..Bkey::default()
-            };
-            let next = inode.generation.wrapping_add(1).to_le_bytes();
-            t.update(BtreeId::INODES, KeyBuf::of(k, &next)?)
+            // It has to be there.
+            inode_get(t, self.view, FileId { inum, snapshot })?;
+            let pos = Bpos::new(0, inum, snapshot);
+            delete_visible(t, &self.view.table, BtreeId::INODES, pos)
         })?;
         Ok(())
     }

@@ -272,6 +272,13 @@ impl Shared {
         self.state.lock().flushed
     }
 
+    /// The oldest entry that would be gone over after a crash.
+    ///
+    /// C: `last_seq_ondisk` of `struct journal`.
+    pub fn oldest_needed(&self) -> u64 {
+        self.state.lock().last_ondisk
+    }
+
     /// Up to which entry should be written back what the journal holds, if any: because room gets
     /// short, or because it is time.
     pub fn reclaim_target(&self) -> Option<u64> {

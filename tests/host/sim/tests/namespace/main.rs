@@ -7,6 +7,7 @@
 mod collide;
 #[path = "../engine/mod.rs"]
 mod engine;
+mod left;
 #[allow(dead_code)] // others use more of it
 mod model;
 #[allow(dead_code)]
