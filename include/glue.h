@@ -58,5 +58,6 @@ void bch_rs_acl_set(struct posix_acl *acl, unsigned int at, u16 tag, u16 perm,
 struct inode *bch_rs_folio_inode(const struct folio *folio);
 
 u64 bch_rs_memory_bytes(void);
+u64 bch_rs_memory_available(void);
 
 #endif

@@ -23,7 +23,10 @@ use crate::{
     sys::{
         memory,
         shrinker::Shrink,
-        six::IntentGuard,
+        six::{
+            IntentGuard,
+            WriteGuard, //
+        },
         sync::Mutex, //
     },
 };
@@ -35,9 +38,11 @@ use core::sync::atomic::{
 
 /// Shards, each with a lock of its own; a power of two.
 const SHARDS: usize = 16;
-/// The cache may take this share of the machine's memory: the kernel takes back what others need,
-/// and what is not there has to be read from a device.
-const MEMORY_SHARE: u64 = 2;
+/// The cache may take so many eighths of the memory that others leave: what is not there has to be
+/// read from a device.
+const MEMORY_EIGHTHS: u64 = 5;
+/// This share of the machine's memory it may take in any case.
+const LEAST_SHARE: u64 = 64;
 /// The lock under which one thread reads a node and others wait, with what came of it, if anything.
 type Loading = Arc<Mutex<Option<Result<Arc<Node>>>>>;
 
@@ -57,6 +62,14 @@ enum Found {
     Claimed,
 }
 
+/// What came of an attempt to drop nodes.
+#[derive(Debug, Default)]
+struct Dropped {
+    nr: usize,
+    /// Those that nobody has used lately, but that are in use now, or not on disk.
+    kept: usize,
+}
+
 /// The nodes of one filesystem that are in memory. Each is read once, however many ask for it at
 /// a time. Bounded by a share of the machine's memory, and shrunk when memory is short.
 ///
@@ -65,7 +78,10 @@ pub struct NodeCache {
     shards: Vec<Mutex<Table<NodeKey, Entry>>>,
     bytes: AtomicU64,
     nodes: AtomicUsize,
-    max_bytes: u64,
+    max_bytes: AtomicU64,
+    /// Nodes to be written so that they can be dropped: it takes too much, or the kernel wants more
+    /// back than it could get.
+    wanted: AtomicUsize,
     /// Where reclaim goes on: shard, and slot in it.
     hand: AtomicUsize,
     reads: AtomicU64,
@@ -74,23 +90,21 @@ pub struct NodeCache {
 impl NodeCache {
     /// A cache that takes at most its share of the machine's memory.
     pub fn new() -> Result<Self> {
-        Self::with_limit(memory::total_bytes().wrapping_div(MEMORY_SHARE))
-    }
-
-    /// A cache that takes about `max_bytes` at most.
-    pub fn with_limit(max_bytes: u64) -> Result<Self> {
         let mut shards = Vec::with_capacity(SHARDS)?;
         for _ in 0..SHARDS {
             shards.push(Mutex::try_new(Table::new())?)?;
         }
-        Ok(Self {
+        let cache = Self {
             shards,
             bytes: AtomicU64::new(0),
             nodes: AtomicUsize::new(0),
-            max_bytes,
+            max_bytes: AtomicU64::new(0),
+            wanted: AtomicUsize::new(0),
             hand: AtomicUsize::new(0),
             reads: AtomicU64::new(0),
-        })
+        };
+        cache.adapt();
+        Ok(cache)
     }
 
     /// Nodes in the cache.
@@ -105,7 +119,28 @@ impl NodeCache {
 
     /// Bytes of memory they may take.
     pub fn max_bytes(&self) -> u64 {
-        self.max_bytes
+        self.max_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Sets how many bytes of memory the nodes may take by what others leave: what is changed can
+    /// not be dropped at once when the kernel wants it back.
+    pub(super) fn adapt(&self) {
+        let left = memory::available_bytes().saturating_add(self.memory_bytes());
+        let total = memory::total_bytes();
+        let bytes = (left.min(total) >> 3).saturating_mul(MEMORY_EIGHTHS);
+        let least = total.wrapping_div(LEAST_SHARE);
+        self.max_bytes.store(bytes.max(least), Ordering::Relaxed);
+    }
+
+    /// Whether it takes so much more that who changes nodes has to write some.
+    #[inline]
+    pub(super) fn is_crowded(&self) -> bool {
+        self.memory_bytes() > self.max_bytes().saturating_add(self.max_bytes() >> 3)
+    }
+
+    /// How many nodes have to be written for that enough can be dropped; they are going to be.
+    pub(super) fn take_wanted(&self) -> usize {
+        self.wanted.swap(0, Ordering::Relaxed)
     }
 
     /// How many nodes were read from a device so far.
@@ -158,6 +193,8 @@ impl NodeCache {
             Found::Node(node) => Ok(Some(node)),
             Found::Failed(e) => Err(e),
             Found::Claimed => {
+                // Before it is there: it may be the only one that can be dropped.
+                self.limit();
                 let loaded = load();
                 self.reads.fetch_add(1, Ordering::Relaxed);
                 *result = match &loaded {
@@ -166,7 +203,6 @@ impl NodeCache {
                 };
                 drop(result);
                 self.settle(shard, &key, &loaded);
-                self.limit();
                 loaded
             }
             Found::Wait(theirs) => {
@@ -223,12 +259,14 @@ impl NodeCache {
         key: &NodeKey,
         loaded: &Result<Option<Arc<Node>>>,
     ) {
+        // Not under the lock: whoever has locked the node may want to count it, too.
+        let bytes = loaded.iter().flatten().map(|n| n.memory_bytes()).sum();
         let mut table = shard.lock();
         match loaded {
             Ok(Some(node)) => {
                 if let Some(entry) = table.get_mut(key) {
                     *entry = Entry::Ready(node.clone());
-                    node.set_accounted(node.memory_bytes());
+                    node.set_accounted(bytes);
                     self.bytes.fetch_add(node.accounted(), Ordering::Relaxed);
                     self.nodes.fetch_add(1, Ordering::Relaxed);
                 }
@@ -245,45 +283,59 @@ impl NodeCache {
     }
 
     /// Drops nodes until the cache is within its limit.
-    fn limit(&self) {
-        // Twice round: the first round may only clear the marks of use.
-        for _ in 0..4 {
-            if self.memory_bytes() <= self.max_bytes || self.reclaim(SHARDS) == 0 {
-                return;
+    pub(super) fn limit(&self) {
+        if !self.drop_to(self.max_bytes(), 4) {
+            self.wanted.fetch_max(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Drops nodes until there is some room below the limit; says whether there is. If not, nodes
+    /// have to be written first.
+    pub(super) fn make_room(&self) -> bool {
+        let some = self.max_bytes() >> 4;
+        self.drop_to(self.max_bytes().saturating_sub(some), usize::MAX)
+    }
+
+    /// Drops nodes until they take no more than `bytes`, a few in each of so many rounds; says
+    /// whether they do.
+    fn drop_to(&self, bytes: u64, rounds: usize) -> bool {
+        for _ in 0..rounds {
+            if self.memory_bytes() <= bytes {
+                return true;
+            }
+            if self.reclaim(SHARDS).nr == 0 {
+                break;
             }
         }
+        self.memory_bytes() <= bytes
     }
 
     /// Tries to drop `nr` nodes that were not used lately; returns how many it did.
     #[inline(never)]
-    fn reclaim(&self, nr: usize) -> usize {
-        let mut freed = 0usize;
+    fn reclaim(&self, nr: usize) -> Dropped {
+        let mut done = Dropped::default();
+        // Twice round: the first time may only clear the marks of use.
         for _ in 0..SHARDS.saturating_mul(2) {
-            if freed >= nr {
+            if done.nr >= nr {
                 break;
             }
             let at = self.hand.fetch_add(1, Ordering::Relaxed) & (SHARDS - 1);
-            let Some(mut table) = self.shards.get(at).and_then(|s| s.try_lock()) else {
-                continue;
-            };
-            freed = freed.saturating_add(self.reclaim_shard(&mut table, nr.saturating_sub(freed)));
+            if let Some(mut table) = self.shards.get(at).and_then(|s| s.try_lock()) {
+                self.reclaim_shard(&mut table, nr, &mut done);
+            }
         }
-        freed
+        done
     }
 
-    fn reclaim_shard(&self, table: &mut Table<NodeKey, Entry>, nr: usize) -> usize {
-        let mut freed = 0usize;
+    fn reclaim_shard(&self, table: &mut Table<NodeKey, Entry>, nr: usize, done: &mut Dropped) {
         let mut slot = 0usize;
-        while slot < table.capacity() && freed < nr {
+        while slot < table.capacity() && done.nr < nr {
             let unused = match table.peek_at(slot) {
                 Some(Entry::Ready(node)) => !node.take_used(),
                 _ => false,
             };
-            if !unused {
-                slot = slot.saturating_add(1);
-                continue;
-            }
-            if !Self::retire(table.peek_at(slot)) {
+            if !unused || !Self::retire(table.peek_at(slot)) {
+                done.kept = done.kept.saturating_add(unused.into());
                 slot = slot.saturating_add(1);
                 continue;
             }
@@ -291,10 +343,9 @@ impl NodeCache {
             if let Some(Entry::Ready(node)) = table.remove_at(slot) {
                 self.bytes.fetch_sub(node.accounted(), Ordering::Relaxed);
                 self.nodes.fetch_sub(1, Ordering::Relaxed);
-                freed = freed.saturating_add(1);
+                done.nr = done.nr.saturating_add(1);
             }
         }
-        freed
     }
 
     /// Ends the life of a node that is to be dropped, unless it is in use or not on disk: those
@@ -315,12 +366,12 @@ impl NodeCache {
     /// Takes a new node in, one that nothing points to yet.
     pub(super) fn insert(&self, node: Arc<Node>) -> Result {
         let key = node.ptr.cache_key();
-        let shard = self.shard(&key)?;
+        let (shard, bytes) = (self.shard(&key)?, node.memory_bytes());
         loop {
             let capacity = {
                 let mut table = shard.lock();
                 if !table.is_full() {
-                    node.set_accounted(node.memory_bytes());
+                    node.set_accounted(bytes);
                     self.bytes.fetch_add(node.accounted(), Ordering::Relaxed);
                     self.nodes.fetch_add(1, Ordering::Relaxed);
                     let old = table.insert(key, Entry::Ready(node));
@@ -340,7 +391,20 @@ impl NodeCache {
 
     /// Counts a node by the memory it takes now.
     pub(super) fn account(&self, node: &Arc<Node>) {
-        let (key, bytes) = (node.ptr.cache_key(), node.memory_bytes());
+        self.account_as(node, node.memory_bytes());
+    }
+
+    /// The same for who has it locked for writing. Says whether that is too much, as nobody has
+    /// noticed before.
+    #[cold]
+    pub(super) fn grew(&self, guard: &WriteGuard<'_, Node>) -> bool {
+        let node = guard.node();
+        self.account_as(node, node.bytes_with(guard));
+        self.memory_bytes() > self.max_bytes() && self.wanted.fetch_max(1, Ordering::Relaxed) == 0
+    }
+
+    fn account_as(&self, node: &Arc<Node>, bytes: u64) {
+        let key = node.ptr.cache_key();
         let Ok(shard) = self.shard(&key) else {
             return;
         };
@@ -411,7 +475,10 @@ impl Shrink for NodeCache {
     }
 
     fn scan(&self, nr: usize) -> usize {
-        self.reclaim(nr)
+        let done = self.reclaim(nr);
+        let missing = nr.saturating_sub(done.nr).min(done.kept);
+        self.wanted.fetch_max(missing, Ordering::Relaxed);
+        done.nr
     }
 }
 
@@ -422,7 +489,7 @@ impl core::fmt::Debug for NodeCache {
             "{} nodes, {} KiB of {} KiB, {} reads",
             self.nr_nodes(),
             self.memory_bytes() >> 10,
-            self.max_bytes >> 10,
+            self.max_bytes() >> 10,
             u64_of(usize_of(self.nr_reads()))
         )
     }

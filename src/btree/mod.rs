@@ -31,7 +31,7 @@
 //! A node is shared by reference count and has a SIX lock. Readers lock it for the time of a copy
 //! and look for their place again when it has changed; see `Documentation/write-engine.rst`. Lock
 //! order: a node's loading lock, a shard of the cache, a root's lock; nothing is allocated and no
-//! device is waited for under a shard's lock. Intent locks of nodes are only tried under it.
+//! device is waited for under a shard's lock. Locks of nodes are only tried under it.
 
 mod btrees;
 pub mod cache;
@@ -71,7 +71,8 @@ pub use key_cache::{
 pub use node::Node;
 pub use reclaim::{
     write_back,
-    write_back_all, //
+    write_back_all,
+    write_for_memory, //
 };
 pub use replay::replay;
 pub use rewrite::rewrite_nodes;

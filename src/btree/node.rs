@@ -331,7 +331,12 @@ impl Node {
 
     /// Bytes of memory the node takes.
     pub fn memory_bytes(&self) -> u64 {
-        u64_of(size_of::<Self>()).saturating_add(self.read().keys.bytes())
+        self.bytes_with(&self.read())
+    }
+
+    /// The same, with what is in it.
+    pub(super) fn bytes_with(&self, body: &Body) -> u64 {
+        u64_of(size_of::<Self>()).saturating_add(body.keys.bytes())
     }
 
     /// Notes that the node was wanted.

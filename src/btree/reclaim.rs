@@ -24,6 +24,8 @@ use crate::{
 
 /// Nodes written before the next ones are looked for.
 const BATCH: usize = 64;
+/// Nodes that are written for memory by who changes others.
+const SOME: usize = 4;
 /// Parts of the journal that are written back one after the other.
 const STEPS: u64 = 8;
 
@@ -51,19 +53,64 @@ pub fn write_back<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Re
 /// Writes back what pins an entry up to `seq`, in any order.
 fn write_back_to<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Result {
     flush_changed(btrees, writer, seq)?;
-    loop {
-        let mut nodes = Vec::new();
-        btrees.cache().dirty_up_to(seq, &mut nodes, BATCH)?;
-        // The leaves first: writing them changes their parents.
-        sort_by(&mut nodes, |a, b| a.level.cmp(&b.level));
-        let before = nodes.len();
-        for node in &nodes {
-            writer.settled.wait(|| node.is_settled());
-            write_node(btrees, writer, node)?;
+    while write_nodes(btrees, writer, seq, BATCH)? == BATCH {}
+    Ok(())
+}
+
+/// Writes nodes that pin an entry up to `seq`, `max` at most. How many there were.
+fn write_nodes<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    seq: u64,
+    max: usize,
+) -> Result<usize> {
+    let mut nodes = Vec::new();
+    btrees.cache().dirty_up_to(seq, &mut nodes, max)?;
+    // The leaves first: writing them changes their parents.
+    sort_by(&mut nodes, |a, b| a.level.cmp(&b.level));
+    for node in &nodes {
+        writer.settled.wait(|| node.is_settled());
+        write_node(btrees, writer, node)?;
+    }
+    Ok(nodes.len())
+}
+
+/// When nodes take too much memory, writes some, so that they can be dropped: for who is going to
+/// change more. He holds no lock.
+#[cold]
+#[inline(never)]
+pub(super) fn write_some<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
+    write_oldest(btrees, writer).map(drop)
+}
+
+/// When nodes take too much memory, writes some of them until enough can be dropped.
+pub fn write_for_memory<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
+    btrees.cache().adapt();
+    let mut wanted = btrees.cache().take_wanted();
+    if wanted == 0 {
+        return Ok(());
+    }
+    // Not for ever: the journal may need room meanwhile.
+    for _ in 0..BATCH {
+        if wanted == 0 && btrees.cache().make_room() {
+            break;
         }
-        if before < BATCH {
-            return Ok(());
+        match write_oldest(btrees, writer)? {
+            0 => break,
+            nr => wanted = wanted.saturating_sub(nr),
         }
+    }
+    Ok(())
+}
+
+/// Writes some of the nodes that hold the oldest entries. How many there were.
+fn write_oldest<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result<usize> {
+    let (oldest, newest) = (writer.journal.oldest_pinned(), writer.journal.newest());
+    let until = oldest.saturating_add(newest.saturating_sub(oldest) / STEPS);
+    match write_nodes(btrees, writer, until, SOME)? {
+        // It is something else that holds these.
+        0 => write_nodes(btrees, writer, newest, SOME),
+        nr => Ok(nr),
     }
 }
 

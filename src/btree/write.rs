@@ -105,6 +105,7 @@ pub fn write_node<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node
         writer.journal.unpin(pin);
     }
     btrees.cache().account(node);
+    btrees.cache().limit();
     told.map(drop)
 }
 

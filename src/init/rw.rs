@@ -19,6 +19,7 @@ use crate::{
         replay,
         write_back,
         write_back_all,
+        write_for_memory,
         Btrees, //
     },
     env::{
@@ -352,11 +353,12 @@ fn reclaim(btrees: &Btrees, writer: &Writer, stop: &Stop) {
         writer
             .journal
             .wait_for_reclaim(RECLAIM_MS, || stop.requested());
-        let done = match writer.journal.reclaim_target() {
+        let short = write_for_memory(btrees, writer);
+        let done = short.and_then(|()| match writer.journal.reclaim_target() {
             Some(target) => write_back(btrees, writer, target),
             None if writer.buffer.is_full() => write_back(btrees, writer, 0),
             None => flush_key_cache(btrees, writer),
-        };
+        });
         match done {
             Ok(()) => continue,
             // While the journal is replayed; who does so makes room.

@@ -308,3 +308,10 @@ u64 bch_rs_memory_bytes(void)
 	si_meminfo(&info);
 	return (u64)info.totalram * info.mem_unit;
 }
+
+u64 bch_rs_memory_available(void)
+{
+	long pages = si_mem_available();
+
+	return pages > 0 ? (u64)pages << PAGE_SHIFT : 0;
+}

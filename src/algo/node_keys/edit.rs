@@ -43,10 +43,11 @@ const MERGE_SHARE: usize = 16;
 
 impl NodeKeys {
     /// Makes room in memory for inserting or deleting `nr` keys with values of `value_u64s` words
-    /// together: these can not fail then.
-    pub fn reserve(&mut self, value_u64s: usize, nr: usize) -> Result {
-        let headers = nr.saturating_mul(MAX_KEY_U64S);
-        self.fresh.reserve(value_u64s.saturating_add(headers), nr)
+    /// together: these can not fail then. Says whether it takes more memory now.
+    pub fn reserve(&mut self, value_u64s: usize, nr: usize) -> Result<bool> {
+        let (headers, before) = (nr.saturating_mul(MAX_KEY_U64S), self.fresh.bytes());
+        self.fresh.reserve(value_u64s.saturating_add(headers), nr)?;
+        Ok(self.fresh.bytes() != before)
     }
 
     /// Inserts a key in place of the one at its position. Fails only when there is no memory, and

@@ -24,6 +24,7 @@ use crate::{
             flush_some,
             CachedKey, //
         },
+        reclaim::write_some,
         Btrees,
         KeyBuf,
         Node, //
@@ -51,6 +52,8 @@ pub(in crate::btree) enum Before {
     KeyUnlocked(Arc<CachedKey>),
     /// Too many cached keys wait for being brought to their nodes.
     KeysFlushed,
+    /// Nodes take too much memory, and some have to be written.
+    NodesWritten,
     /// The journal has no room for so many words.
     JournalRoom(u32),
     /// A node has no room for the keys it is to get, so many words.
@@ -118,6 +121,8 @@ pub struct Trans<'a, H> {
     pub(super) seen: Option<Seen>,
     /// It did its share for that not too many cached keys wait.
     pub(in crate::btree) has_flushed: bool,
+    /// It did its share for that nodes do not take too much memory.
+    pub(super) has_written: bool,
     /// How many attempts there were before this one, and how many steps this one has done.
     pub(in crate::btree) attempt: u32,
     step: u32,
@@ -182,6 +187,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
             root: None,
             seen: None,
             has_flushed: false,
+            has_written: false,
             attempt: 0,
             step: 0,
         }
@@ -240,6 +246,10 @@ impl<'a, H: Hooks> Trans<'a, H> {
                 self.has_flushed = true;
                 let _timed = self.btrees.sb().times.blocked_key_cache_flush.begin();
                 flush_some(self.btrees, self.writer)
+            }
+            Before::NodesWritten => {
+                self.has_written = true;
+                write_some(self.btrees, self.writer)
             }
             Before::JournalRoom(u64s) => self.writer.journal.wait_for_space(u64s, self.watermark),
             Before::Split(node, u64s) => {

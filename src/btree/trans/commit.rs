@@ -46,7 +46,8 @@ use crate::{
     },
     journal::live::{
         Journal,
-        Reservation, //
+        Reservation,
+        Watermark, //
     },
     sys::six::WriteGuard, //
 };
@@ -78,6 +79,7 @@ impl<H: Hooks> Trans<'_, H> {
         H::derive(self)?;
         self.validate()?;
         self.assign_cached()?;
+        self.check_memory()?;
         let targets = self.targets()?;
         self.check_room(targets.iter())?;
         self.step()?;
@@ -168,6 +170,19 @@ impl<H: Hooks> Trans<'_, H> {
         Ok(())
     }
 
+    /// When nodes take too much memory, has some written before more are changed: others may change
+    /// them faster than they are written. Who writes back is exempt, and who replaces nodes.
+    fn check_memory(&mut self) -> TransResult {
+        let is_urgent = self.watermark.rank() >= Watermark::Reclaim.rank();
+        let exempt = is_urgent || !self.replaced.is_empty() || !self.roots.is_empty();
+        let is_crowded = !exempt && self.btrees.cache().is_crowded();
+        if is_crowded && !core::mem::take(&mut self.has_written) {
+            self.before = Before::NodesWritten;
+            return Err(TransError::Restart);
+        }
+        Ok(())
+    }
+
     /// Words of the journal that all of it takes.
     fn journal_u64s(&self) -> usize {
         let staged = self.staged.iter().map(|u| &u.key);
@@ -193,7 +208,9 @@ impl<H: Hooks> Trans<'_, H> {
         }
         for t in targets.iter() {
             if let Some(Some(body)) = guards.get_mut(t.node) {
-                body.keys.reserve(t.value_u64s, t.nr)?;
+                if body.keys.reserve(t.value_u64s, t.nr)? && self.btrees.cache().grew(body) {
+                    self.writer.journal.want_reclaim();
+                }
             }
         }
 
