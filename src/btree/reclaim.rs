@@ -19,7 +19,10 @@ use crate::{
         sort::sort_by,
         Vec, //
     },
-    error::Result,
+    error::{
+        Error,
+        Result, //
+    },
 };
 
 /// Nodes written before the next ones are looked for.
@@ -80,7 +83,11 @@ fn write_nodes<H: Hooks>(
 #[cold]
 #[inline(never)]
 pub(super) fn write_some<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
-    write_oldest(btrees, writer).map(drop)
+    match write_oldest(btrees, writer) {
+        // There is none for that either; it is no reason for him to fail.
+        Err(Error::NoMemory) => Ok(()),
+        done => done.map(drop),
+    }
 }
 
 /// When nodes take too much memory, writes some of them until enough can be dropped.
