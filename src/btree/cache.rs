@@ -65,13 +65,14 @@ enum Found {
 /// What came of an attempt to drop nodes.
 #[derive(Debug, Default)]
 struct Dropped {
+    /// Those that were dropped.
     nr: usize,
     /// Those that nobody has used lately, but that are in use now, or not on disk.
     kept: usize,
 }
 
 /// The nodes of one filesystem that are in memory. Each is read once, however many ask for it at
-/// a time. Bounded by a share of the machine's memory, and shrunk when memory is short.
+/// a time. Bounded by a share of the memory that others leave, and shrunk when that is short.
 ///
 /// C: `struct btree_cache`.
 pub struct NodeCache {
@@ -88,7 +89,7 @@ pub struct NodeCache {
 }
 
 impl NodeCache {
-    /// A cache that takes at most its share of the machine's memory.
+    /// A cache that takes at most its share of the memory there is now.
     pub fn new() -> Result<Self> {
         let mut shards = Vec::with_capacity(SHARDS)?;
         for _ in 0..SHARDS {
@@ -310,7 +311,7 @@ impl NodeCache {
         self.memory_bytes() <= bytes
     }
 
-    /// Tries to drop `nr` nodes that were not used lately; returns how many it did.
+    /// Tries to drop `nr` nodes that were not used lately.
     #[inline(never)]
     fn reclaim(&self, nr: usize) -> Dropped {
         let mut done = Dropped::default();

@@ -83,11 +83,7 @@ fn write_nodes<H: Hooks>(
 #[cold]
 #[inline(never)]
 pub(super) fn write_some<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
-    match write_oldest(btrees, writer) {
-        // There is none for that either; it is no reason for him to fail.
-        Err(Error::NoMemory) => Ok(()),
-        done => done.map(drop),
-    }
+    write_oldest(btrees, writer).map(drop)
 }
 
 /// When nodes take too much memory, writes some of them until enough can be dropped.
@@ -110,14 +106,19 @@ pub fn write_for_memory<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result
     Ok(())
 }
 
-/// Writes some of the nodes that hold the oldest entries. How many there were.
+/// Writes some of the nodes that hold the oldest entries. How many there were; none when there is
+/// no memory for that, which is no reason to fail for who is to make room.
 fn write_oldest<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result<usize> {
     let (oldest, newest) = (writer.journal.oldest_pinned(), writer.journal.newest());
     let until = oldest.saturating_add(newest.saturating_sub(oldest) / STEPS);
-    match write_nodes(btrees, writer, until, SOME)? {
+    let done = match write_nodes(btrees, writer, until, SOME) {
         // It is something else that holds these.
-        0 => write_nodes(btrees, writer, newest, SOME),
-        nr => Ok(nr),
+        Ok(0) => write_nodes(btrees, writer, newest, SOME),
+        done => done,
+    };
+    match done {
+        Err(Error::NoMemory) => Ok(0),
+        done => done,
     }
 }
 

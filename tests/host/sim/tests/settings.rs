@@ -8,7 +8,8 @@ mod engine;
 use engine::{
     mounted::{
         contents,
-        mount, //
+        mount,
+        ROOT, //
     },
     new::made,
     space::disks, //
@@ -39,10 +40,7 @@ use sim::{
             quota::QuotaTime, //
         },
         values::{
-            inode::{
-                Inode,
-                ROOT_INUM, //
-            },
+            inode::Inode,
             kinds::CompressionType,
             quota::Limit,
             subvolume::ROOT_SUBVOL, //
@@ -77,11 +75,6 @@ use sim::{
     },
 };
 use std::collections::BTreeMap;
-
-const ROOT: SubvolInum = SubvolInum {
-    subvol: ROOT_SUBVOL,
-    inum: ROOT_INUM,
-};
 
 /// A filesystem that is mounted.
 struct Mounted {

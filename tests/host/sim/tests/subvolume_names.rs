@@ -11,7 +11,8 @@ mod trees;
 use engine::{
     mounted::{
         look,
-        mount, //
+        mount,
+        ROOT, //
     },
     space::disks, //
 };
@@ -19,10 +20,6 @@ use sim::{
     check::check_derived,
     env::Box,
     error::Error,
-    format::values::{
-        inode::ROOT_INUM,
-        subvolume::ROOT_SUBVOL, //
-    },
     fs::{
         change::{
             Changes,
@@ -44,10 +41,6 @@ use trees::{
     subvolumes, //
 };
 
-const ROOT: SubvolInum = SubvolInum {
-    subvol: ROOT_SUBVOL,
-    inum: ROOT_INUM,
-};
 const DIR: NewFile<'_> = NewFile {
     mode: 0o040755,
     uid: 0,

@@ -9,7 +9,14 @@ use sim::{
         Vec as EnvVec, //
     },
     error::Result,
-    format::opts::Opts,
+    format::{
+        opts::Opts,
+        values::{
+            inode::ROOT_INUM,
+            subvolume::ROOT_SUBVOL, //
+        },
+    },
+    fs::SubvolInum,
     init::{
         Access,
         Filesystem, //
@@ -18,8 +25,17 @@ use sim::{
         BlockDevice,
         Disk,
         Medium,
-        Power, //
+        Power,
+        PowerCut,
+        Replay, //
     },
+};
+use std::ops::Range;
+
+/// The root directory.
+pub(crate) const ROOT: SubvolInum = SubvolInum {
+    subvol: ROOT_SUBVOL,
+    inum: ROOT_INUM,
 };
 
 /// Mounts `disks`, for writing, behind a power supply of several.
@@ -55,6 +71,22 @@ fn powered(
 /// What is on them now.
 pub(crate) fn contents(media: &[Medium]) -> Vec<Disk> {
     media.iter().map(Medium::contents).collect()
+}
+
+/// Calls `f` with what is left on each device when the power is lost, at `nr` moments of `time` and
+/// at its end.
+pub(crate) fn after_cuts(
+    media: &[Medium],
+    time: Range<u64>,
+    nr: u64,
+    mut f: impl FnMut(PowerCut, Vec<Disk>),
+) {
+    let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
+    for seed in 0..=nr {
+        let at = time.start + (time.end - time.start) * seed / nr;
+        let cut = PowerCut { at, seed };
+        f(cut, replays.iter_mut().map(|r| r.image(cut)).collect());
+    }
 }
 
 /// A fresh look at the devices.

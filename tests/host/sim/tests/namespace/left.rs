@@ -6,8 +6,10 @@ use super::{
     check_all,
     engine::{
         mounted::{
+            after_cuts,
             contents,
-            mount, //
+            mount,
+            ROOT, //
         },
         setting,
         space::disks, //
@@ -32,24 +34,15 @@ use sim::{
         change::{
             Created,
             NewFile, //
-        },
-        SubvolInum, //
+        }, //
     },
     init::Filesystem,
     sys::block::{
         Medium,
-        Power,
-        PowerCut,
-        Replay, //
+        Power, //
     },
 };
 use std::ops::Range;
-
-/// The root directory.
-const ROOT: SubvolInum = SubvolInum {
-    subvol: 1,
-    inum: 4096,
-};
 
 /// Writes a block of a file, at a byte of it.
 fn put(fs: &Filesystem, file: &Created, at: u64) {
@@ -100,24 +93,22 @@ fn remove(fs: &Filesystem, files: &[Created], numbers: Range<u64>) {
     }
 }
 
-/// Keys of each of some btrees.
-fn keys(fs: &Filesystem) -> Vec<(BtreeId, usize)> {
-    let nr = |btree: BtreeId| {
-        let mut iter = fs.view.btrees.iter(btree, 0, Bpos::MIN);
-        let mut nr = 0;
-        while iter.advance().unwrap().is_some() {
-            nr += 1;
-        }
-        (btree, nr)
-    };
-    let left = [
+/// Keys of a btree.
+fn nr_keys(fs: &Filesystem, btree: BtreeId) -> usize {
+    let mut iter = fs.view.btrees.iter(btree, 0, Bpos::MIN);
+    std::iter::from_fn(|| iter.advance().unwrap().map(drop)).count()
+}
+
+/// Keys of each btree that files have keys in.
+fn keys(fs: &Filesystem) -> [(BtreeId, usize); 5] {
+    [
         BtreeId::INODES,
         BtreeId::DIRENTS,
         BtreeId::EXTENTS,
         BtreeId::ACCOUNTING,
         BtreeId::DELETED_INODES,
-    ];
-    left.into_iter().map(nr).collect()
+    ]
+    .map(|btree| (btree, nr_keys(fs, btree)))
 }
 
 /// Makes files and deletes them; what is there after that, read again.
@@ -158,7 +149,8 @@ fn fsck_finds_what_a_crash_left() {
         let (fs, media) = mount(crashed.clone(), &power, options);
         fs.go_read_only().unwrap();
         check_all(&media, options);
-        keys(&mount(contents(&media), &power, "").0)[3].1
+        let (fs, _) = mount(contents(&media), &power, "");
+        nr_keys(&fs, BtreeId::ACCOUNTING)
     };
     let (left, none) = (counters(""), counters("fsck,fix_errors=yes"));
     assert!(
@@ -189,15 +181,9 @@ fn counters_are_right_after_a_cut() {
     }
     fs.go_read_only().unwrap();
     let end = power.now();
-    let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
-    for nr in 0..=cuts {
-        let cut = PowerCut {
-            at: begin + (end - begin) * nr / cuts,
-            seed: nr,
-        };
-        let left = replays.iter_mut().map(|r| r.image(cut)).collect();
+    after_cuts(&media, begin..end, cuts, |cut, left| {
         let (again, left) = mount(left, &Power::new(), "");
         again.go_read_only().unwrap();
         check_all(&left, &format!("{cut:?}"));
-    }
+    });
 }

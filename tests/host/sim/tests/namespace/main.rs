@@ -15,6 +15,7 @@ mod workload;
 
 use engine::{
     mounted::{
+        after_cuts,
         contents,
         look,
         mount,
@@ -40,9 +41,7 @@ use sim::{
     },
     sys::block::{
         Medium,
-        Power,
-        PowerCut,
-        Replay, //
+        Power, //
     },
 };
 use workload::Workload;
@@ -253,13 +252,7 @@ fn power_cuts() {
         }
         fs.sync().unwrap();
         let end = power.now();
-        let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
-        for nr in 0..=cuts {
-            let cut = PowerCut {
-                at: begin + (end - begin) * nr / cuts,
-                seed: nr,
-            };
-            let left = replays.iter_mut().map(|r| r.image(cut)).collect();
+        after_cuts(&media, begin..end, cuts, |cut, left| {
             let (again, left) = mount(left, &Power::new(), options);
             let found = Model::read(&again.view, &[]);
             found.check(&again.view);
@@ -274,7 +267,7 @@ fn power_cuts() {
             }
             again.go_read_only().unwrap();
             check_all(&left, &format!("{cut:?}"));
-        }
+        });
     }
 }
 

@@ -26,6 +26,7 @@ mod world;
 
 use engine::{
     mounted::{
+        after_cuts,
         contents,
         look,
         mount, //
@@ -39,9 +40,7 @@ use sim::{
     init::Filesystem,
     sys::block::{
         Medium,
-        Power,
-        PowerCut,
-        Replay, //
+        Power, //
     },
 };
 use std::time::{
@@ -169,13 +168,7 @@ fn power_cuts() {
     wait_for_reaper(&fs);
     fs.sync().unwrap();
     let end = power.now();
-    let mut replays: Vec<_> = media.iter().map(|m| Replay::new(m).unwrap()).collect();
-    for nr in 0..=cuts {
-        let cut = PowerCut {
-            at: begin + (end - begin) * nr / cuts,
-            seed: nr,
-        };
-        let left = replays.iter_mut().map(|r| r.image(cut)).collect();
+    after_cuts(&media, begin..end, cuts, |cut, left| {
         let (again, left) = mount(left, &Power::new(), "");
         let found = Seen::read(&again, &[]);
         let is_safe = |at: &Option<u64>| at.is_some_and(|at| at <= cut.at);
@@ -192,13 +185,13 @@ fn power_cuts() {
             // Before the first sync it may be what there was before.
             (_, None) => (),
         }
-        if nr % 3 == 0 {
+        if cut.seed % 3 == 0 {
             wait_for_reaper(&again);
             assert!(Seen::read(&again, &[]) == found, "{cut:?}");
         }
         again.go_read_only().unwrap();
-        check_all(&left, &format!("{cut:?}"), nr % 3 == 0);
-    }
+        check_all(&left, &format!("{cut:?}"), cut.seed % 3 == 0);
+    });
 }
 
 /// What the recovery passes about snapshots and subvolumes find, they repair.
