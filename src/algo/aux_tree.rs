@@ -27,7 +27,8 @@ use crate::{
             u64_of,
             usize_of_u32, //
         },
-        Vec,
+        prefetch,
+        Vec, //
     },
     error::Result, //
 };
@@ -206,6 +207,8 @@ impl AuxTree {
         }
         let mut i = 1u32;
         while let Some(e) = self.elements.get(usize_of_u32(i)) {
+            // All that can be four steps from here is in one line.
+            prefetch(&self.elements, usize_of_u32(i << 4));
             let wanted = sixteen_bits(key.words(), u32::from(e.from_top));
             let is_lower = if e.from_top != NO_PREFIX && e.prefix != wanted {
                 e.prefix < wanted

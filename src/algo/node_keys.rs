@@ -175,17 +175,21 @@ impl NodeKeys {
     #[inline]
     fn find(&self, key: &SearchKey) -> Place {
         let f = &self.format;
-        let mut place = Place {
-            base: sat_u32(self.base.search(f, key)),
-            ..Place::default()
+        // What one set is to be read for is fetched while the next one is searched.
+        let base = self.base.near(f, key);
+        let later = match self.later.end() {
+            0 => 0,
+            _ => self.later.near(f, key),
         };
-        if self.later.end() != 0 {
-            place.later = sat_u32(self.later.search(f, key));
+        let fresh = match self.fresh.end() {
+            0 => 0,
+            _ => self.fresh.search(f, key),
+        };
+        Place {
+            base: sat_u32(self.base.scan(base, f, key)),
+            later: sat_u32(self.later.scan(later, f, key)),
+            fresh: sat_u32(fresh),
         }
-        if self.fresh.end() != 0 {
-            place.fresh = sat_u32(self.fresh.search(f, key));
-        }
-        place
     }
 
     /// The same, beginning where the last search has ended, if that helps.

@@ -15,6 +15,7 @@
 //! | `host_hash.rs`   | checksums and hashes by crates (host only)                      |
 //! | `log.rs`         | [`pr_err!`](crate::env::pr_err), [`pr_warn!`](crate::env::pr_warn), [`pr_info!`](crate::env::pr_info) |
 //! | `num.rs`         | lossless integer conversions, division that can not trap        |
+//! | `prefetch.rs`    | telling the processor early what will be read                   |
 //! | `sort.rs`        | sorting without panics                                          |
 //! | `span.rs`      | [`Span`](span::Span): memory that a device reads, also a process's |
 //! | `units.rs`       | [`Sectors`](units::Sectors) and other numbers with a unit       |
@@ -29,6 +30,7 @@ mod few;
 pub mod hash;
 mod log;
 pub mod num;
+mod prefetch;
 pub mod sort;
 pub mod span;
 pub mod units;
@@ -38,6 +40,7 @@ mod world;
 
 pub use few::Few;
 pub use log::Level;
+pub use prefetch::prefetch;
 #[cfg(not(kernel))]
 pub use world::{
     busy,

@@ -8,6 +8,7 @@ use crate::{
             sat_u32,
             usize_of_u32, //
         },
+        prefetch,
         Vec, //
     },
     error::Result,
@@ -18,6 +19,8 @@ use core::cmp::Ordering;
 const SHIFT: u32 = 5;
 const RUN: usize = 1 << SHIFT;
 const NONE: u32 = u32::MAX;
+/// Ranks in a line of the processor's cache.
+const RANKS_IN_LINE: usize = 4;
 
 /// Keys that are neighbours.
 #[derive(Clone, Copy, Debug)]
@@ -253,6 +256,9 @@ impl Order {
         let Some(run) = self.run(first) else {
             return self.end();
         };
+        for nr in 0..RUN / RANKS_IN_LINE {
+            prefetch(&run.ranks, nr * RANKS_IN_LINE);
+        }
         let keys = run.keys();
         let ranks = run.ranks.get(..keys.len()).unwrap_or(&[]);
         let mut slot = ranks.partition_point(|r| *r < rank);
