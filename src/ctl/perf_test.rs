@@ -208,9 +208,9 @@ fn rand_lookup(engine: Engine<'_>, nr: u64) -> Result {
 fn rand_mixed(engine: Engine<'_>, nr: u64) -> Result {
     let mut random = Random::new();
     repeat(engine, nr, |t, i| {
-        let found = t.next(BTREE, pos(random.next()), LAST)?;
+        let found = t.next_header(BTREE, pos(random.next()), LAST)?;
         match found.filter(|_| i % 4 == 0) {
-            Some(key) => t.update(BTREE, cookie(key.k.p)?),
+            Some(key) => t.update(BTREE, cookie(key.p)?),
             None => Ok(()),
         }
     })
@@ -219,10 +219,10 @@ fn rand_mixed(engine: Engine<'_>, nr: u64) -> Result {
 fn rand_delete(engine: Engine<'_>, nr: u64) -> Result {
     let mut random = Random::new();
     repeat(engine, nr, |t, _| {
-        match t.next(BTREE, pos(random.next()), LAST)? {
+        match t.next_header(BTREE, pos(random.next()), LAST)? {
             Some(key) => {
                 t.use_reserve();
-                t.delete(BTREE, key.k.p)
+                t.delete(BTREE, key.p)
             }
             None => Ok(()),
         }
@@ -239,27 +239,40 @@ fn seq_lookup(engine: Engine<'_>, _: u64) -> Result {
     Ok(())
 }
 
-/// Calls `f` with every key, each in a transaction of its own.
-fn each(engine: Engine<'_>, mut f: impl FnMut(&mut Trans<'_>, KeyBuf) -> TransResult) -> Result {
+/// Does `f` for every key, each in a transaction of its own: to the first one from a position on,
+/// whose position it returns.
+fn each(
+    engine: Engine<'_>,
+    mut f: impl FnMut(&mut Trans<'_>, Bpos) -> TransResult<Option<Bpos>>,
+) -> Result {
     let mut start = pos(0);
     engine.run(Watermark::Normal, |t| {
-        while let Some(key) = t.next(BTREE, start, LAST)? {
-            let next = key.k.p.successor();
-            f(t, key)?;
+        while let Some(done) = f(t, start)? {
             t.commit()?;
-            start = next;
+            start = done.successor();
         }
         Ok(())
     })
 }
 
 fn seq_overwrite(engine: Engine<'_>, _: u64) -> Result {
-    each(engine, |t, key| t.update(BTREE, key))
+    each(engine, |t, from| {
+        let Some(key) = t.next(BTREE, from, LAST)? else {
+            return Ok(None);
+        };
+        let p = key.k.p;
+        t.update(BTREE, key)?;
+        Ok(Some(p))
+    })
 }
 
 fn seq_delete(engine: Engine<'_>, _: u64) -> Result {
-    each(engine, |t, key| {
+    each(engine, |t, from| {
+        let Some(key) = t.next_header(BTREE, from, LAST)? else {
+            return Ok(None);
+        };
         t.use_reserve();
-        t.delete(BTREE, key.k.p)
+        t.delete(BTREE, key.p)?;
+        Ok(Some(key.p))
     })
 }

@@ -9,6 +9,7 @@ use crate::error::{
 };
 use core::{
     fmt,
+    mem::ManuallyDrop,
     ops::{
         Deref,
         DerefMut, //
@@ -31,17 +32,32 @@ impl From<AllocError> for Error {
 }
 
 /// A growable array whose growth can fail. Large ones use virtually contiguous memory.
-pub struct Vec<T>(KVVec<T>);
+pub struct Vec<T>(
+    /// Dropped with this, and not before.
+    ManuallyDrop<KVVec<T>>,
+);
+
+impl<T> Drop for Vec<T> {
+    /// For the kernel crate, to free no memory is a call as any other.
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.capacity() != 0 {
+            // SAFETY: Nothing uses it after this.
+            unsafe { ManuallyDrop::drop(&mut self.0) };
+        }
+    }
+}
 
 impl<T> Vec<T> {
     /// An empty array; allocates nothing.
     pub const fn new() -> Self {
-        Self(KVVec::new())
+        Self(ManuallyDrop::new(KVVec::new()))
     }
 
     /// An empty array with room for `n` elements.
     pub fn with_capacity(n: usize) -> Result<Self> {
-        Ok(Self(KVVec::with_capacity(n, GFP_KERNEL)?))
+        let vec = KVVec::with_capacity(n, GFP_KERNEL)?;
+        Ok(Self(ManuallyDrop::new(vec)))
     }
 
     /// Makes room for `n` more elements: for as many as are in the memory that is given for them.
@@ -199,7 +215,9 @@ impl<T> IntoIterator for Vec<T> {
     type IntoIter = <KVVec<T> as IntoIterator>::IntoIter;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not used, nor dropped, after this.
+        unsafe { ManuallyDrop::take(&mut this.0) }.into_iter()
     }
 }
 

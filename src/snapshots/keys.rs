@@ -202,5 +202,6 @@ pub(super) fn has_children<H: Hooks>(t: &mut Trans<'_, H>, parent: u32) -> Trans
         Bpos::new(parent.into(), 0, 0),
         Bpos::new(parent.into(), u64::MAX, u32::MAX),
     );
-    Ok(t.next(BtreeId::SUBVOLUME_CHILDREN, first, last)?.is_some())
+    Ok(t.next_header(BtreeId::SUBVOLUME_CHILDREN, first, last)?
+        .is_some())
 }

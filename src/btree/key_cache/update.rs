@@ -99,10 +99,10 @@ impl<H: Hooks> Trans<'_, H> {
 
     /// Locks a cached key; `None` when it is not in the cache any more.
     pub(super) fn lock_found(&mut self, key: Arc<CachedKey>) -> TransResult<Option<usize>> {
-        let guard = match IntentGuard::try_lock(&key) {
-            Some(guard) => guard,
-            None if self.holds_nothing() => IntentGuard::lock(key),
-            None => {
+        let guard = match IntentGuard::try_lock_owned(key) {
+            Ok(guard) => guard,
+            Err(key) if self.holds_nothing() => IntentGuard::lock(key),
+            Err(key) => {
                 self.before = Before::KeyUnlocked(key);
                 return Err(TransError::Restart);
             }
@@ -150,27 +150,24 @@ impl<H: Hooks> Trans<'_, H> {
         Ok(Some(key))
     }
 
-    /// The key that `stored` is an older value of: a leaf has that, and is locked.
-    pub(in crate::btree) fn newest(
+    /// The cached key that makes what a leaf has at `pos`, which is locked, an older value: its
+    /// index among those that are held. `None` when there is no such key.
+    pub(in crate::btree) fn lock_newest(
         &mut self,
         btree: BtreeId,
-        stored: KeyBuf,
-    ) -> TransResult<KeyBuf> {
+        pos: Bpos,
+    ) -> TransResult<Option<usize>> {
         if !btree.uses_key_cache() {
-            return Ok(stored);
+            return Ok(None);
         }
-        let pos = stored.k.p;
         let mut at = self.cached_at(btree, pos);
         while at.is_none() {
             let Some(key) = self.btrees.key_cache().find(btree, pos) else {
-                return Ok(stored);
+                return Ok(None);
             };
             at = self.lock_found(key)?;
         }
-        match at.and_then(|at| self.cached.get(at)) {
-            Some(key) => Ok(KeyBuf::copy_of(&key.key())?),
-            None => Ok(stored),
-        }
+        Ok(at)
     }
 
     /// Notes which of the staged updates are of keys that are held in the cache, and checks that

@@ -282,12 +282,10 @@ impl<'a, H: Hooks> Trans<'a, H> {
     /// Forgets updates and lets nodes go.
     pub fn reset(&mut self) {
         let seen = self.seen.take();
-        if let Some(last) = self.nodes.last().map(IntentGuard::node) {
-            let at = self.nodes.len().saturating_sub(1);
+        if let Some(last) = self.nodes.pop() {
+            let at = self.nodes.len();
             self.recent_spot = seen.filter(|s| s.node == at).map(|s| s.spot);
-            if self.recent.as_ref().is_none_or(|r| !Arc::ptr_eq(r, last)) {
-                self.recent = Some(last.clone());
-            }
+            self.recent = Some(last.unlock());
         }
         self.nodes.clear();
         self.cached.clear();
@@ -458,10 +456,10 @@ impl<'a, H: Hooks> Trans<'a, H> {
     /// The intent lock of a node. Waits for it when that is allowed.
     #[inline]
     fn intent(&mut self, node: Arc<Node>) -> TransResult<IntentGuard<Node>> {
-        match IntentGuard::try_lock(&node) {
-            Some(guard) => Ok(guard),
-            None if self.holds_nothing() => Ok(IntentGuard::lock(node)),
-            None => {
+        match IntentGuard::try_lock_owned(node) {
+            Ok(guard) => Ok(guard),
+            Err(node) if self.holds_nothing() => Ok(IntentGuard::lock(node)),
+            Err(node) => {
                 self.before = Before::Unlocked(node);
                 Err(TransError::Restart)
             }

@@ -10,12 +10,20 @@ use super::{
     TransResult, //
 };
 use crate::{
+    algo::node_keys::Spot,
     btree::{
         key_cache::Locked,
         KeyBuf, //
     },
-    error::Error,
+    error::{
+        Error,
+        Result, //
+    },
     format::{
+        bkey::{
+            Bkey,
+            Key, //
+        },
         bpos::Bpos,
         btree_id::BtreeId,
         key_type::KeyType, //
@@ -82,12 +90,30 @@ impl<H: Hooks> Trans<'_, H> {
     /// The first key at or after `pos`, up to `until`. All leaves gone over stay locked.
     ///
     /// C: `bch2_btree_iter_peek_max()`.
-    pub fn next(
+    pub fn next(&mut self, btree: BtreeId, pos: Bpos, until: Bpos) -> TransResult<Option<KeyBuf>> {
+        self.next_with(btree, pos, until, KeyBuf::copy_of)
+    }
+
+    /// The header of the first key at or after `pos`, up to `until`; as [`next`](Self::next), for
+    /// those who do not need the value.
+    pub fn next_header(
+        &mut self,
+        btree: BtreeId,
+        pos: Bpos,
+        until: Bpos,
+    ) -> TransResult<Option<Bkey>> {
+        self.next_with(btree, pos, until, |key| Ok(key.k))
+    }
+
+    /// What `take` takes of the first key at or after `pos`, up to `until`.
+    #[inline(always)]
+    fn next_with<T>(
         &mut self,
         btree: BtreeId,
         mut pos: Bpos,
         until: Bpos,
-    ) -> TransResult<Option<KeyBuf>> {
+        take: impl Fn(&Key<'_>) -> Result<T>,
+    ) -> TransResult<Option<T>> {
         while pos <= until {
             let at = self.lock(btree, 0, pos)?;
             let Some(node) = self.nodes.get(at) else {
@@ -106,19 +132,19 @@ impl<H: Hooks> Trans<'_, H> {
             match (slot, over.or(staged)) {
                 (slot, Some(key)) if slot.is_none_or(|(s, _)| s.k.p >= key.k.p) => {
                     if key.k.key_type != KeyType::DELETED {
-                        return Ok(Some(KeyBuf::copy_of(&key)?));
+                        return Ok(Some(take(&key)?));
                     }
                     pos = key.k.p.successor();
                 }
                 (Some((_, true)), _) => return unusable(),
                 (Some((key, false)), _) => {
-                    let stored = KeyBuf::copy_of(&key)?;
-                    self.seen = Some(Seen {
-                        node: at,
-                        spot,
-                        found: stored.k.p,
-                    });
-                    return self.newest(btree, stored).map(Some);
+                    let found = key.k.p;
+                    let node = at;
+                    self.seen = Some(Seen { node, spot, found });
+                    if !btree.uses_key_cache() {
+                        return Ok(Some(take(&key)?));
+                    }
+                    return self.next_newest(btree, found, node, &spot, take);
                 }
                 (None, _) if end == Bpos::MAX => break,
                 (None, _) => pos = end.successor(),
@@ -128,6 +154,25 @@ impl<H: Hooks> Trans<'_, H> {
             }
         }
         Ok(None)
+    }
+
+    /// What `take` takes of the key at `pos`, which `spot` of a locked leaf leads to: of the cached
+    /// one, if there is one.
+    #[inline(never)]
+    fn next_newest<T>(
+        &mut self,
+        btree: BtreeId,
+        pos: Bpos,
+        node: usize,
+        spot: &Spot,
+        take: impl Fn(&Key<'_>) -> Result<T>,
+    ) -> TransResult<Option<T>> {
+        let cached = self.lock_newest(btree, pos)?;
+        if let Some(key) = cached.and_then(|at| self.cached.get(at)) {
+            return Ok(Some(take(&key.key())?));
+        }
+        let stored = self.nodes.get(node).and_then(|n| n.key_from(spot));
+        Ok(stored.map(|(key, _)| take(&key)).transpose()?)
     }
 }
 

@@ -99,7 +99,7 @@ impl Numbers {
             }
             let (pos, until) = (Bpos::new(0, inum, 0), Bpos::new(0, inum, u32::MAX));
             let after = inum.saturating_add(1);
-            if t.next(BtreeId::INODES, pos, until)?.is_none() {
+            if t.next_header(BtreeId::INODES, pos, until)?.is_none() {
                 next.store(after, Ordering::Relaxed);
                 return Ok(Some(inum));
             }

@@ -56,10 +56,10 @@ impl Changes<'_> {
             (from, _) = self.run(Nodes::FromReserve, |t| {
                 let mut pos = start;
                 for _ in 0..BATCH {
-                    let Some(key) = t.next(BtreeId::QUOTAS, pos, end)? else {
+                    let Some(key) = t.next_header(BtreeId::QUOTAS, pos, end)? else {
                         return Ok(None);
                     };
-                    let at = key.k.p;
+                    let at = key.p;
                     t.delete(BtreeId::QUOTAS, at)?;
                     pos = at.next_offset();
                 }

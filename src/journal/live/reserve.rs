@@ -176,7 +176,16 @@ impl Shared {
     /// for it; [`Error::JournalTooBig`] does not pass. Others say what ended the journal.
     ///
     /// C: `bch2_journal_res_get()` with `JOURNAL_RES_GET_NONBLOCK`.
+    #[inline]
     pub fn try_reserve(&self, u64s: u32, watermark: Watermark) -> Result<Reservation<'_>> {
+        match self.get_fast(u64s, watermark, Want::It) {
+            Some(Got::It(reservation)) => Ok(reservation),
+            _ => self.try_reserve_slowly(u64s, watermark),
+        }
+    }
+
+    #[inline(never)]
+    fn try_reserve_slowly(&self, u64s: u32, watermark: Watermark) -> Result<Reservation<'_>> {
         match self.get(u64s, watermark, Want::It) {
             Ok(Got::It(reservation)) => Ok(reservation),
             Ok(Got::Room) => Err(self.refused(Refusal::Busy)),

@@ -12,6 +12,7 @@ use crate::env::{
 };
 use core::{
     marker::PhantomData,
+    mem::ManuallyDrop,
     ops::{
         Deref,
         DerefMut, //
@@ -95,6 +96,26 @@ impl<N: HasSix> IntentGuard<N> {
             six: NonNull::from(six),
             node: node.clone(),
         })
+    }
+
+    /// As [`try_lock`](Self::try_lock), with a reference that becomes the guard's, or is given
+    /// back.
+    pub fn try_lock_owned(node: Arc<N>) -> Result<Self, Arc<N>> {
+        let six = node.six();
+        if seems_taken() || !six.raw.try_intent() {
+            return Err(node);
+        }
+        // INVARIANT: It was just taken.
+        let six = NonNull::from(six);
+        Ok(Self { six, node })
+    }
+
+    /// Lets go of it; the reference remains.
+    pub fn unlock(self) -> Arc<N> {
+        let this = ManuallyDrop::new(self);
+        this.six().raw.leave_intent();
+        // SAFETY: `this` is not used, nor dropped, after this.
+        unsafe { core::ptr::read(&this.node) }
     }
 
     /// Takes intent if it is free and nobody has written since the sequence number was `seq`.
