@@ -22,10 +22,11 @@
 //! | `replay.rs`  | [`replay`]: what the journal of the mount before has, to its nodes       |
 //! | `rewrite.rs` | [`rewrite_nodes`]: writing nodes anew                                  |
 //! | `scan.rs`    | [`ScanFor`]: looking for nodes that no pointer leads to                 |
+//! | `sent.rs`    | a node on its way to the devices                                        |
 //! | `survey.rs`  | [`Survey`]: which nodes of a btree are there; making it of others        |
 //! | `table.rs`   | the hash table of the cache                                             |
 //! | `trans/`     | transactions: changing keys                                             |
-//! | `write.rs`   | [`write_node`]: writing what of a node is not on disk                    |
+//! | `write.rs`   | writing what of nodes is not on disk                                    |
 //! | `write_buffer.rs` | [`WriteBuffer`]: keys that go to their btree later                     |
 //!
 //! A node is shared by reference count and has a SIX lock. Readers lock it for the time of a copy
@@ -51,6 +52,7 @@ mod reclaim;
 mod replay;
 mod rewrite;
 mod scan;
+mod sent;
 mod survey;
 mod table;
 pub mod trans;
@@ -81,7 +83,6 @@ pub use survey::{
     LostNode,
     Survey, //
 };
-pub use write::write_node;
 pub use write_buffer::{
     flush_write_buffer,
     try_flush_write_buffer,

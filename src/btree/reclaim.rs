@@ -10,13 +10,15 @@ use super::{
         Hooks,
         Writer, //
     },
+    write,
     write_buffer::end_empty_counters,
-    write_node,
-    Btrees, //
+    Btrees,
+    Node, //
 };
 use crate::{
     env::{
         sort::sort_by,
+        Arc,
         Vec, //
     },
     error::{
@@ -46,17 +48,17 @@ pub fn write_back<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Re
     let at_once = newest.saturating_sub(until) / STEPS;
     while until < seq.min(newest) {
         until = until.saturating_add(at_once);
-        write_back_to(btrees, writer, until.min(seq))?;
+        write_back_to(btrees, writer, until.min(seq), seq)?;
         until = until.saturating_add(1);
     }
-    write_back_to(btrees, writer, seq)?;
+    write_back_to(btrees, writer, seq, seq)?;
     flush_key_cache(btrees, writer)
 }
 
-/// Writes back what pins an entry up to `seq`, in any order.
-fn write_back_to<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Result {
-    flush_changed(btrees, writer, seq)?;
-    while write_nodes(btrees, writer, seq, BATCH)? == BATCH {}
+/// Writes back what pins an entry up to `until`, in any order; all up to `last` is going to be.
+fn write_back_to<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, until: u64, last: u64) -> Result {
+    flush_changed(btrees, writer, until, last)?;
+    while write_nodes(btrees, writer, until, BATCH)? == BATCH {}
     Ok(())
 }
 
@@ -71,9 +73,12 @@ fn write_nodes<H: Hooks>(
     btrees.cache().dirty_up_to(seq, &mut nodes, max)?;
     // The leaves first: writing them changes their parents.
     sort_by(&mut nodes, |a, b| a.level.cmp(&b.level));
-    for node in &nodes {
-        writer.settled.wait(|| node.is_settled());
-        write_node(btrees, writer, node)?;
+    let mut rest: &[Arc<Node>] = &nodes;
+    while let Some(first) = rest.first() {
+        let same = rest.iter().take_while(|n| n.level == first.level).count();
+        let (level, others) = rest.split_at_checked(same).unwrap_or((rest, &[]));
+        write::write_nodes(btrees, writer, level)?;
+        rest = others;
     }
     Ok(nodes.len())
 }

@@ -3,12 +3,10 @@
 //! Writing what of a node is not on disk.
 
 use super::{
-    encode::{
-        encode,
-        Image, //
-    },
+    encode::encode,
     node::Node,
     ptr::NodePtr,
+    sent::Sent,
     trans::{
         run,
         Before,
@@ -22,12 +20,8 @@ use super::{
 };
 use crate::{
     env::{
-        num::{
-            sat_u32,
-            u64_of, //
-        },
+        num::sat_u32,
         pr_err,
-        units::SECTOR_SHIFT,
         Arc,
         Vec, //
     },
@@ -35,92 +29,99 @@ use crate::{
         Error,
         Result, //
     },
-    format::{
-        data_type::DataType,
-        sb::{
-            assemble::DevMask,
-            counters::Counter, //
-        },
-    },
     journal::live::{
         Reservation,
         Watermark, //
     },
-    sb::{
-        Device,
-        SbState, //
-    },
     sys::{
-        block::Durability,
+        block::{
+            plugged,
+            Flight, //
+        },
         six::IntentGuard, //
     },
 };
 use core::sync::atomic::Ordering;
 
-/// Writes what of `node` is not on disk, and then makes its pointer say so. Does nothing when there
-/// is nothing to write, or when somebody else is at it. What it held of the journal is given up
-/// once all is done.
-///
-/// Only while the device is at it the node can not be replaced: changing the pointer may split the
-/// parent, and for the accounting of that this very node may have to be split.
-///
-/// When no copy could be written the journal is halted: what the node has can not be made durable
-/// any more. When only the pointer can not be changed, for want of memory or space, that is done
-/// with the next write.
+/// Writes what of `node` is not on disk, and then makes its pointer say so; see [`write_nodes`].
+/// Does nothing when somebody else is at it.
 ///
 /// C: `bch2_btree_node_write()`, `btree_node_write_work()`.
-pub fn write_node<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result {
-    let Some(Taken { write, pin }) = take(btrees, writer, node)? else {
+fn write_node<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result {
+    let Some(mut begun) = begin(btrees, writer, node)? else {
         return Ok(());
     };
-    if let Some((image, ptr)) = write {
-        let written = write_copies(btrees, writer, &ptr, &image);
-        landed(writer, node, written.ok());
-        written?;
-    }
-    let told = update_pointer(btrees, writer, node);
-    let pin = match told {
-        Ok(end) => {
-            let mut guard = IntentGuard::lock(node.clone());
-            let mut body = guard.write();
-            body.told = body.told.max(end);
-            pin
-        }
-        Err(e) => {
-            pr_err!(
-                "can not change the pointer to a btree node ({}): {e}",
-                node.ptr
-            );
-            writer.fatal(e);
-            let mut guard = IntentGuard::lock(node.clone());
-            let body = guard.write();
-            match pin {
-                0 => 0,
-                pin if node.is_dead() => pin,
-                pin => body.node().add_pin(pin),
-            }
-        }
-    };
-    if pin != 0 {
-        writer.journal.unpin(pin);
-    }
-    btrees.cache().account(node);
-    btrees.cache().limit();
-    told.map(drop)
+    begun.land(btrees, writer);
+    begun.tell(btrees, writer)
 }
 
-/// What a node gives to who writes it.
-struct Taken {
-    /// What is to be written; `None` when that was done before, and only the pointer is to be
-    /// changed.
-    write: Option<(Image, NodePtr)>,
-    /// The journal entry that is pinned until it is done.
+/// Writes what of `nodes` is not on disk, all at once, and then makes their pointers say so. What
+/// they held of the journal is given up once all is done.
+///
+/// Only while the devices are at it a node can not be replaced: changing the pointer may split the
+/// parent, and for the accounting of that this very node may have to be split. So no pointer is
+/// changed before all have landed; and who waits for a node while others are under way would wait
+/// for somebody who may wait for those.
+///
+/// When no copy of a node could be written the journal is halted: what the node has can not be made
+/// durable any more. When only the pointer can not be changed, for want of memory or space, that is
+/// done with the next write.
+pub(super) fn write_nodes<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    nodes: &[Arc<Node>],
+) -> Result {
+    for nodes in nodes.chunks(AT_ONCE) {
+        let mut begun = Vec::with_capacity(nodes.len())?;
+        let mut busy = Vec::with_capacity(nodes.len())?;
+        let mut done = plugged(|| {
+            nodes.iter().try_for_each(|node| {
+                if !node.is_settled() {
+                    return busy.push(node);
+                }
+                match begin(btrees, writer, node) {
+                    Ok(Some(new)) => begun.push(new),
+                    Ok(None) => Ok(()),
+                    // Those under way will give some back.
+                    Err(Error::NoMemory) if !begun.is_empty() => busy.push(node),
+                    Err(e) => Err(e),
+                }
+            })
+        });
+        for write in begun.iter_mut() {
+            write.land(btrees, writer);
+        }
+        for write in begun {
+            let told = write.tell(btrees, writer);
+            done = done.and(told);
+        }
+        done?;
+        for node in busy {
+            writer.settled.wait(|| node.is_settled());
+            write_node(btrees, writer, node)?;
+        }
+    }
+    Ok(())
+}
+
+/// Nodes that are written at once.
+const AT_ONCE: usize = 16;
+
+/// A write that was begun: it has to land, and then has to be told to the pointer.
+struct Begun {
+    node: Arc<Node>,
+    /// What is under way; `None` when it has landed, or when only the pointer is to be changed.
+    sent: Option<Sent>,
+    /// How it has landed.
+    written: Result,
+    /// The journal entry that is pinned until all is done.
     pin: u64,
 }
 
-/// What is to be done. From here on the node counts it as written.
+/// Starts writing a node. From here on it counts that as written. `None` when there is nothing to
+/// write, or somebody else is at it.
 #[inline(never)]
-fn take<H>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result<Option<Taken>> {
+fn begin<H>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result<Option<Begun>> {
     let mut guard = IntentGuard::lock(node.clone());
     if node.is_dead() || guard.is_writing() || guard.is_frozen() {
         return Ok(None);
@@ -130,23 +131,76 @@ fn take<H>(btrees: &Btrees, writer: &Writer<H>, node: &Arc<Node>) -> Result<Opti
         drop_pin(node, writer);
         return Ok(None);
     }
-    let image = match guard.is_written() {
+    let flight = match guard.is_written() {
         true => None,
-        false => Some(encode(btrees.sb(), node, &guard)?),
+        false => Some(Flight::try_new(encode(btrees.sb(), node, &guard)?)?),
     };
     let mut body = guard.write();
-    if let Some(image) = &image {
+    if let Some(flight) = &flight {
         let timed = btrees.sb().times.btree_node_sort.begin();
         body.keys.written()?;
         drop(timed);
-        body.written = image.end();
+        body.written = flight.payload().end();
         body.journal_seq = 0;
         Node::set_writing(&mut body, true);
     }
-    Ok(Some(Taken {
-        write: image.map(|image| (image, body.ptr)),
-        pin: node.pin().swap(0, Ordering::Relaxed),
+    let (ptr, pin) = (body.ptr, node.pin().swap(0, Ordering::Relaxed));
+    drop(body);
+    drop(guard);
+    let sent = flight.map(|flight| Sent::send(btrees, writer, &ptr, flight));
+    Ok(Some(Begun {
+        node: node.clone(),
+        sent,
+        written: Ok(()),
+        pin,
     }))
+}
+
+impl Begun {
+    /// Waits until it is on disk, or not.
+    fn land<H>(&mut self, btrees: &Btrees, writer: &Writer<H>) {
+        if let Some(sent) = self.sent.take() {
+            let ptr = sent.landed(btrees, writer);
+            landed(writer, &self.node, ptr.ok());
+            self.written = ptr.map(drop);
+        }
+    }
+
+    /// Makes the pointer say what is on disk.
+    #[inline(never)]
+    fn tell<H: Hooks>(self, btrees: &Btrees, writer: &Writer<H>) -> Result {
+        let Self { node, pin, .. } = self;
+        self.written?;
+        let told = update_pointer(btrees, writer, &node);
+        let pin = match told {
+            Ok(end) => {
+                let mut guard = IntentGuard::lock(node.clone());
+                let mut body = guard.write();
+                body.told = body.told.max(end);
+                pin
+            }
+            Err(e) => {
+                pr_err!(
+                    "can not change the pointer to a btree node ({}): {e}",
+                    node.ptr
+                );
+                writer.fatal(e);
+                let mut guard = IntentGuard::lock(node.clone());
+                let body = guard.write();
+                match pin {
+                    0 => 0,
+                    pin if node.is_dead() => pin,
+                    pin => body.node().add_pin(pin),
+                }
+            }
+        };
+        if pin != 0 {
+            writer.journal.unpin(pin);
+        }
+        btrees.cache().account(&node);
+        btrees.cache().limit();
+        told.map(drop)
+    }
 }
 
 /// A write has ended; `ptr` has the copies that are there, if it did well.
@@ -168,70 +222,6 @@ pub(super) fn drop_pin<H>(node: &Node, writer: &Writer<H>) {
         0 => (),
         pin => writer.journal.unpin(pin),
     }
-}
-
-/// Writes all copies; the pointer to those that could be. When none could, the journal is halted.
-pub(super) fn write_copies<H>(
-    btrees: &Btrees,
-    writer: &Writer<H>,
-    node: &NodePtr,
-    image: &Image,
-) -> Result<NodePtr> {
-    let (st, mut ptr) = (btrees.sb(), *node);
-    let mut last = Err(Error::NodeWriteNoDevice);
-    for copy in node.copies() {
-        // A node may point to what only the journal has. When that is lost, it must not be found.
-        writer.journal.halted().map_or(Ok(()), Err)?;
-        let sector = copy.offset.0.saturating_add(image.offset.into());
-        let written = st
-            .dev_or_gone(copy.dev)
-            .and_then(|dev| write_copy(dev, sector, image));
-        last = match written {
-            Ok(()) => Ok(()),
-            Err(e) => {
-                // That a device is missing was said when the filesystem was mounted.
-                if st.dev(copy.dev).is_some() {
-                    pr_err!("btree node ({node}): can not write the copy at {copy}: {e}");
-                }
-                ptr = ptr.without(copy.dev);
-                last.or(Err(e))
-            }
-        };
-    }
-    st.counters.add(Counter::BTREE_NODE_WRITE, 1);
-    let noted = last.and_then(|()| match ptr.has_copies_of(node) {
-        true => Ok(()),
-        false => note_fewer(st, &ptr),
-    });
-    if let Err(e) = noted {
-        writer.journal.halt(e);
-        return Err(e);
-    }
-    Ok(ptr)
-}
-
-/// Has the superblock say on which devices alone a node is, before anything relies on it: that none
-/// of them may be missing.
-#[cold]
-#[inline(never)]
-fn note_fewer(st: &SbState, ptr: &NodePtr) -> Result {
-    let mut devs = DevMask::default();
-    for copy in ptr.copies() {
-        devs.add(copy.dev.0);
-    }
-    st.mark_replicas(DataType::BTREE, &devs)
-}
-
-fn write_copy(dev: &Device, sector: u64, image: &Image) -> Result {
-    let done = dev.bdev.write(sector, &image.bytes, Durability::Cached);
-    if let Err(e) = done {
-        dev.errors.count_write(e);
-        return Err(e);
-    }
-    dev.errors.write_done();
-    let sectors = u64_of(image.bytes.len() >> SECTOR_SHIFT);
-    dev.stats.count_write(DataType::BTREE, sectors);
-    Ok(())
 }
 
 /// Makes the pointer to a node say what of it is on disk: how much that is, is returned. The

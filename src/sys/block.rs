@@ -9,6 +9,7 @@ mod write;
 
 pub use flight::{
     plugged,
+    Cargo,
     Flight,
     Landing,
     FLIGHT_MAX, //

@@ -16,11 +16,11 @@ use crate::{
             Parts, //
         },
         ptr::NodePtr,
+        sent::Sent,
         trans::{
             Hooks,
             Writer, //
         },
-        write::write_copies,
         Btrees,
         KeyBuf, //
     },
@@ -55,7 +55,10 @@ use crate::{
         TimeStat,
         TimeStats, //
     },
-    sys::six::IntentGuard,
+    sys::{
+        block::Flight,
+        six::IntentGuard, //
+    },
 };
 
 /// Percent of a node's keys that go to the first of two new ones: a little more than half, as
@@ -375,10 +378,12 @@ impl New {
             let mut body = guard.write();
             body.journal_seq = self.journal_seq;
             let image = encode(btrees.sb(), &node, &body)?;
+            let end = image.end();
             // Nobody else knows the node, so the lock is in nobody's way.
-            body.ptr = write_copies(btrees, writer, &ptr, &image)?;
+            let sent = Sent::send(btrees, writer, &ptr, Flight::try_new(image)?);
+            body.ptr = sent.landed(btrees, writer)?;
             body.told_ptr = body.ptr;
-            body.written = image.end();
+            body.written = end;
             (body.on_disk, body.told) = (body.written, body.written);
             body.journal_seq = 0;
             body.apart = true;

@@ -35,29 +35,38 @@ use crate::{
 
 /// Keys taken at a time.
 const BATCH: usize = 128;
+/// All entries.
+const ALL: (u64, u64) = (u64::MAX, u64::MAX);
 
-/// Brings changed keys that pin a journal entry up to `seq` to their nodes. Those that somebody
-/// else is just at are left to him, and what others bring meanwhile may stay.
+/// Brings changed keys that pin a journal entry up to `until` to their nodes, but for those that
+/// were changed after `last`, too: what is in entries up to that has to go sooner or later. Those
+/// that somebody else is just at are left to him, and what others bring meanwhile may stay.
 ///
 /// C: `journal_flush_pins()`, for key cache pins.
 pub(in crate::btree) fn flush_changed<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
-    seq: u64,
+    until: u64,
+    last: u64,
 ) -> Result {
     let nr = btrees.key_cache().nr_waiting();
-    flush_up_to(btrees, writer, seq, nr)
+    flush_up_to(btrees, writer, (until, last), nr)
 }
 
 /// When there are too many changed keys, brings some to their nodes, the oldest first.
 pub fn flush_key_cache<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
     let nr = btrees.key_cache().nr_to_flush();
-    flush_up_to(btrees, writer, u64::MAX, nr)
+    flush_up_to(btrees, writer, ALL, nr)
 }
 
-fn flush_up_to<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, until: u64, mut nr: usize) -> Result {
+fn flush_up_to<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    entries: (u64, u64),
+    mut nr: usize,
+) -> Result {
     while nr != 0 {
-        match flush_batch(btrees, writer, until, nr.min(BATCH))? {
+        match flush_batch(btrees, writer, entries, nr.min(BATCH))? {
             0 => break,
             done => nr = nr.saturating_sub(done),
         }
@@ -71,16 +80,16 @@ fn flush_up_to<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, until: u64, mut nr
 /// C: `bch2_trans_commit_error()`, where it waits for somebody else to do this.
 #[inline(never)]
 pub(in crate::btree) fn flush_some<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
-    flush_batch(btrees, writer, u64::MAX, BATCH).map(drop)
+    flush_batch(btrees, writer, ALL, BATCH).map(drop)
 }
 
 /// Takes keys that pin an entry up to `until`, the oldest first, `max` at most; says how many it
 /// took. Each of them goes to its node, but for those of which the value is in an entry after
-/// `until`: they pin just that.
+/// `last`: they pin just that.
 fn flush_batch<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
-    until: u64,
+    (until, last): (u64, u64),
     max: usize,
 ) -> Result<usize> {
     // What is only in memory is dropped then, not flushed.
@@ -96,7 +105,7 @@ fn flush_batch<H: Hooks>(
         let mut pins = Some(seq);
         if done.is_ok() {
             match run(btrees, writer, Watermark::Reclaim, |t| {
-                flush_pos(t, &key, until)
+                flush_pos(t, &key, last)
             }) {
                 Ok(now) => pins = now,
                 Err(e) => done = Err(failed(writer, &key, e)),
@@ -117,7 +126,7 @@ fn flush_batch<H: Hooks>(
 fn flush_pos<H: Hooks>(
     t: &mut Trans<'_, H>,
     key: &Arc<CachedKey>,
-    until: u64,
+    last: u64,
 ) -> TransResult<Option<u64>> {
     let Place { btree, pos, .. } = key.place;
     t.step()?;
@@ -128,7 +137,7 @@ fn flush_pos<H: Hooks>(
     let Some((_, newest)) = key.changed_in() else {
         return Ok(None);
     };
-    if newest > until {
+    if newest > last {
         // It may change once more before that entry has to go.
         let held = t.cached.last();
         return Ok(held.and_then(|held| CachedKey::move_pin(held, &writer.journal)));

@@ -38,13 +38,9 @@ use crate::{
     },
     sys::block::{
         plugged,
-        Flight,
-        Landing, //
+        Cargo,
+        Flight, //
     },
-};
-use core::sync::atomic::{
-    AtomicU32,
-    Ordering, //
 };
 
 /// A part of an extent that is in its new place.
@@ -58,25 +54,17 @@ pub(super) struct Piece {
 }
 
 /// What is written.
-struct Leg {
-    images: Vec<Image>,
-    failed: Arc<AtomicU32>,
-}
+struct Leg(Vec<Image>);
 
-impl Landing for Leg {
+impl Cargo for Leg {
     fn spans(&self) -> impl Iterator<Item = Span<'_>> {
-        self.images.iter().map(|i| Span::Still(&i.bytes))
-    }
-
-    fn landed(self, failed: u32) {
-        self.failed.store(failed, Ordering::Release);
+        self.0.iter().map(|i| Span::Still(&i.bytes))
     }
 }
 
 /// Images that are being written, and what they are of.
 pub(super) struct Sent<'a> {
     flight: Flight<Leg>,
-    failed: Arc<AtomicU32>,
     pieces: Vec<Piece>,
     place: DataPlace<'a>,
 }
@@ -174,11 +162,7 @@ fn start<'a>(
         devs.add(ptr.dev.0);
     }
     st.mark_replicas(DataType::USER, &devs)?;
-    let failed = Arc::try_new(AtomicU32::new(0))?;
-    let flight = Flight::try_new(Leg {
-        images,
-        failed: failed.clone(),
-    })?;
+    let flight = Flight::try_new(Leg(images))?;
     plugged(|| -> Result {
         for (nr, ptr) in (0..).zip(place.copies.iter()) {
             let dev = st.dev_or_gone(ptr.dev)?;
@@ -188,7 +172,6 @@ fn start<'a>(
     })?;
     Ok(Sent {
         flight,
-        failed,
         pieces,
         place,
     })
@@ -204,11 +187,9 @@ impl Sent<'_> {
         mut put: impl FnMut(&Piece) -> Result,
     ) -> Result {
         let st = engine.btrees.sb();
-        let images = &self.flight.payload().images;
+        let (Leg(images), failed) = self.flight.ended();
         let bytes = images.iter().map(|i| i.bytes.len());
         let sectors = sat_u32(bytes.fold(0, usize::saturating_add) / SECTOR);
-        self.flight.wait();
-        let failed = self.failed.load(Ordering::Acquire);
         let mut all_done = true;
         for (nr, ptr) in (0..).zip(self.place.copies.iter()) {
             let dev = st.dev_or_gone(ptr.dev)?;

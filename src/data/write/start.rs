@@ -40,6 +40,7 @@ use crate::{
     sys::{
         block::{
             plugged,
+            Cargo,
             Flight,
             Landing, //
         },
@@ -199,7 +200,7 @@ fn send_some<S: Source>(source: &Arc<S>, skip: usize, len: usize) -> Result<Flig
     Ok(flight)
 }
 
-impl<S: Source> Landing for Leg<S> {
+impl<S: Source> Cargo for Leg<S> {
     fn spans(&self) -> impl Iterator<Item = Span<'_>> {
         let own = self.sealed.own.iter().map(|own| Span::Still(own));
         let theirs = match self.sealed.own {
@@ -208,7 +209,9 @@ impl<S: Source> Landing for Leg<S> {
         };
         own.chain(self.source.spans(self.skip, theirs))
     }
+}
 
+impl<S: Source> Landing for Leg<S> {
     fn landed(self, failed: u32) {
         let mut written = Written::default();
         let result = self.put(failed, &mut written);

@@ -52,12 +52,15 @@ pub fn plugged<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// What is written, and what is done then.
-pub trait Landing: Send + Sync + 'static {
+/// What is written.
+pub trait Cargo: Send + Sync + 'static {
     /// The memory that is written, in order. All spans are whole blocks of the devices, and stay
     /// where they are until the end.
     fn spans(&self) -> impl Iterator<Item = Span<'_>>;
+}
 
+/// What is done when it is written.
+pub trait Landing: Cargo {
     /// All writes have ended. Bit `nr` of `failed` says that the one with this number failed; then
     /// any part of its range may have its old or its new contents. Runs in a task.
     fn landed(self, failed: u32);
@@ -93,9 +96,9 @@ struct Inner<T> {
 /// # Invariants
 ///
 /// Holds one count of `left`, which is not detached.
-pub struct Flight<T: Landing>(NonNull<Inner<T>>);
+pub struct Flight<T: Cargo>(NonNull<Inner<T>>);
 
-impl<T: Landing> Flight<T> {
+impl<T: Cargo> Flight<T> {
     /// Nothing is written yet.
     pub fn try_new(payload: T) -> Result<Self> {
         let inner = Box::try_new(Inner {
@@ -113,7 +116,7 @@ impl<T: Landing> Flight<T> {
             payload,
         })?;
         let raw = inner.into_raw();
-        // SAFETY: It is ours alone. The work's function gets a flight that has ended.
+        // SAFETY: It is ours alone.
         unsafe {
             for (nr, slot) in (0..).zip((*raw).slots.iter_mut()) {
                 *slot = Slot {
@@ -121,13 +124,6 @@ impl<T: Landing> Flight<T> {
                     nr,
                 };
             }
-            bindings::init_work_with_key(
-                &raw mut (*raw).work,
-                Some(land::<T>),
-                false,
-                c"bcachefs_flight".as_char_ptr(),
-                kernel::static_lock_class!().as_ptr(),
-            );
         }
         let raw = NonNull::new(raw).ok_or(crate::error::Error::NoMemory)?;
         // INVARIANT: The count that it starts with.
@@ -149,7 +145,7 @@ impl<T: Landing> Flight<T> {
     pub fn send(&self, dev: &BlockDevice, sector: u64, nr: u32, waits: bool) {
         let inner = self.inner();
         let Some(slot) = inner.slots.get(num::usize_of_u32(nr)) else {
-            return self.note_failure(nr);
+            return self.not_sent(nr);
         };
         let all = || inner.payload.spans();
         let needed = all().try_fold((0usize, 0u32), |(bytes, vecs), p| {
@@ -159,7 +155,7 @@ impl<T: Landing> Flight<T> {
         let needed = needed.filter(|(bytes, _)| dev.check_write(sector, *bytes).is_ok());
         let Some((_, vecs)) = needed else {
             if self.send_each(dev, sector).is_err() {
-                self.note_failure(nr);
+                self.not_sent(nr);
             }
             return;
         };
@@ -224,35 +220,15 @@ impl<T: Landing> Flight<T> {
         Ok(())
     }
 
-    fn note_failure(&self, nr: u32) {
+    /// Write `nr` counts as failed.
+    pub fn not_sent(&self, nr: u32) {
         let bit = 1u32.checked_shl(nr).unwrap_or(0);
         self.inner().failed.fetch_or(bit, Ordering::Relaxed);
     }
 
-    /// Has a task of `queue` call [`Landing::landed`] at the end. The queue must not be dropped
-    /// before, which whoever waits for what the payload is about guarantees.
-    pub fn detach(self, queue: &WorkQueue) {
-        let at = self.0.as_ptr();
-        core::mem::forget(self);
-        // SAFETY: The count of this flight keeps it, until it is given up as the last step.
-        unsafe {
-            (*at).queue.store(queue.as_ptr(), Ordering::Relaxed);
-            let before = (*at)
-                .left
-                .fetch_add(DETACHED.wrapping_sub(1), Ordering::AcqRel);
-            if before == 1 {
-                queue_landing(at);
-            }
-        }
-    }
-
-    /// Waits for the end, and calls [`Landing::landed`].
-    pub fn wait(self) {
-        let (payload, failed) = self.into_payload();
-        payload.landed(failed);
-    }
-
-    fn into_payload(self) -> (T, u32) {
+    /// Waits for the end. What was written is returned, and which writes failed: as
+    /// [`Landing::landed`] is told.
+    pub fn ended(self) -> (T, u32) {
         let at = self.0.as_ptr();
         core::mem::forget(self);
         // SAFETY: Nobody frees it but this function, as it is not detached; others do not look at
@@ -268,10 +244,43 @@ impl<T: Landing> Flight<T> {
     }
 }
 
-impl<T: Landing> Drop for Flight<T> {
+impl<T: Landing> Flight<T> {
+    /// Has a task of `queue` call [`Landing::landed`] at the end. The queue must not be dropped
+    /// before, which whoever waits for what the payload is about guarantees.
+    pub fn detach(self, queue: &WorkQueue) {
+        let at = self.0.as_ptr();
+        core::mem::forget(self);
+        // SAFETY: The count of this flight keeps it, until it is given up as the last step. The
+        // work is not queued before, and its function gets a flight that has ended.
+        unsafe {
+            bindings::init_work_with_key(
+                &raw mut (*at).work,
+                Some(land::<T>),
+                false,
+                c"bcachefs_flight".as_char_ptr(),
+                kernel::static_lock_class!().as_ptr(),
+            );
+            (*at).queue.store(queue.as_ptr(), Ordering::Relaxed);
+            let before = (*at)
+                .left
+                .fetch_add(DETACHED.wrapping_sub(1), Ordering::AcqRel);
+            if before == 1 {
+                queue_landing(at);
+            }
+        }
+    }
+
+    /// Waits for the end, and calls [`Landing::landed`].
+    pub fn wait(self) {
+        let (payload, failed) = self.ended();
+        payload.landed(failed);
+    }
+}
+
+impl<T: Cargo> Drop for Flight<T> {
     fn drop(&mut self) {
         // INVARIANT: The count goes over to the copy.
-        drop(Self(self.0).into_payload());
+        drop(Self(self.0).ended());
     }
 }
 
@@ -293,7 +302,7 @@ unsafe fn queue_landing<T>(at: *mut Inner<T>) {
 /// # Safety
 ///
 /// For the block layer to call, with a bio of `Flight::<T>::send`.
-unsafe extern "C" fn ended<T: Landing>(bio: *mut bindings::bio) {
+unsafe extern "C" fn ended<T: Cargo>(bio: *mut bindings::bio) {
     // SAFETY: The bio is ours, with a slot of a flight that is there until its count was given up.
     unsafe {
         let slot: *const Slot = (*bio).bi_private.cast_const().cast();

@@ -24,22 +24,25 @@ pub fn plugged<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// What is written, and what is done then.
-pub trait Landing: Send + Sync + 'static {
+/// What is written.
+pub trait Cargo: Send + Sync + 'static {
     /// The memory that is written, in order.
     fn spans(&self) -> impl Iterator<Item = Span<'_>>;
+}
 
+/// What is done when it is written.
+pub trait Landing: Cargo {
     /// All writes have ended. Bit `nr` of `failed` says that the one with this number failed.
     fn landed(self, failed: u32);
 }
 
 /// Writes that are under way: here each is over when it was sent.
-pub struct Flight<T: Landing> {
+pub struct Flight<T: Cargo> {
     payload: T,
     failed: AtomicU32,
 }
 
-impl<T: Landing> Flight<T> {
+impl<T: Cargo> Flight<T> {
     /// Nothing is written yet.
     pub fn try_new(payload: T) -> Result<Self> {
         Ok(Self {
@@ -55,13 +58,33 @@ impl<T: Landing> Flight<T> {
 
     /// Sends all of it to `dev`, at `sector`, as write `nr`.
     pub fn send(&self, dev: &BlockDevice, sector: u64, nr: u32, _waits: bool) {
+        let mut spans = self.payload.spans();
+        if let (Some(Span::Still(bytes)), None) = (spans.next(), spans.next()) {
+            // Nothing is put together, so no memory can be missing.
+            if dev.write(sector, bytes, Durability::Cached).is_err() {
+                self.not_sent(nr);
+            }
+            return;
+        }
         let mut all = crate::env::Vec::new();
         let copied = self.payload.spans().try_for_each(|s| s.copy_to(&mut all));
         if copied.is_err() || dev.write(sector, &all, Durability::Cached).is_err() {
-            self.failed.fetch_or(1 << nr, Ordering::Relaxed);
+            self.not_sent(nr);
         }
     }
 
+    /// Write `nr` counts as failed.
+    pub fn not_sent(&self, nr: u32) {
+        self.failed.fetch_or(1 << nr, Ordering::Relaxed);
+    }
+
+    /// What was written, and which writes failed.
+    pub fn ended(self) -> (T, u32) {
+        (self.payload, self.failed.into_inner())
+    }
+}
+
+impl<T: Landing> Flight<T> {
     /// Has a thread of `queue` call [`Landing::landed`].
     pub fn detach(self, queue: &WorkQueue) {
         let failed = self.failed.into_inner();

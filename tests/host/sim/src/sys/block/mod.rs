@@ -30,6 +30,7 @@ pub use faults::{
 };
 pub use flight::{
     plugged,
+    Cargo,
     Flight,
     Landing,
     FLIGHT_MAX, //
