@@ -22,6 +22,9 @@ MAKE = {
     "btrfs": ["mkfs.btrfs", "-q", "-f"],
 }
 MIB = 1 << 20
+SOURCES = "/tmp/sources.tar"
+# Of the guest's root.
+PYTHON = [f"lib/{name}" for name in os.listdir("/usr/lib") if name.startswith("python3.")]
 PIECE = random.Random(1).randbytes(MIB)
 
 
@@ -37,6 +40,11 @@ def mount(kind):
 
 def opened(name, flags=0):
     return os.open(f"{MNT}/{name}", os.O_RDWR | os.O_CREAT | flags, 0o644)
+
+
+def opened_dir(name):
+    os.mkdir(f"{MNT}/{name}")
+    return f"{MNT}/{name}"
 
 
 def sequential():
@@ -81,7 +89,7 @@ def direct_random():
 
 def create():
     os.mkdir(f"{MNT}/many")
-    for i in range(20000):
+    for i in range(50000):
         os.close(os.open(f"{MNT}/many/{i}", os.O_CREAT | os.O_WRONLY, 0o644))
     os.sync()
 
@@ -89,10 +97,15 @@ def create():
 def small():
     for d in range(200):
         os.makedirs(f"{MNT}/tree/{d}")
-        for i in range(25):
+        for i in range(100):
             fd = os.open(f"{MNT}/tree/{d}/{i}", os.O_CREAT | os.O_WRONLY, 0o644)
             os.write(fd, PIECE[:4096])
             os.close(fd)
+    os.sync()
+
+
+def untar():
+    subprocess.run(["tar", "-xf", SOURCES, "-C", opened_dir("sources")], check=True)
     os.sync()
 
 
@@ -157,9 +170,10 @@ LINES = [
     ("direct: 128 times 1 MiB", lambda: direct(MIB, 128)),
     ("direct: 4096 times 4 KiB", lambda: direct(4096, 4096)),
     ("direct: 4096 times 4 KiB at random", direct_random),
-    ("create: 20000 in a directory", create),
-    ("small: 5000 of 4 KiB in 200 directories", small),
-    ("remove: 25000 files, 201 directories", remove_all),
+    ("create: 50000 in a directory", create),
+    ("small: 20000 of 4 KiB in 200 directories", small),
+    ("untar: 3700 files of sources", untar),
+    ("remove: 70000 files, 201 directories", remove_all),
     ("remove: the file with random writes", remove_large),
     ("fsync: 500 of 4 KiB appended", append),
     ("mixed: 8 threads, 1600 files", mixed),
@@ -168,7 +182,15 @@ LINES = [
 NEEDS = {"random": "sequential", "overwrite": "sequential", "remove": "create small sequential"}
 
 
+def written_bytes():
+    """What was written to the device."""
+    name = os.path.basename(os.path.realpath(os.environ["DISK0"]))
+    with open(f"/sys/class/block/{name}/stat", encoding="ascii") as f:
+        return int(f.read().split()[6]) * 512
+
+
 def measure(kind, words):
+    subprocess.run(["tar", "-cf", SOURCES, "-C", "/usr", "include", *PYTHON], check=True)
     mount(kind)
     chosen = [(name, line) for name, line in LINES if not words or any(w in name for w in words)]
     needed = " ".join(NEEDS.get(name.split(":")[0], "") for name, _ in chosen).split()
@@ -178,17 +200,18 @@ def measure(kind, words):
         os.sync()
         print("begin", flush=True)
         time.sleep(btree_guest.PAUSE)
-        before = time.monotonic()
+        before, had = time.monotonic(), written_bytes()
         line()
-        seconds = time.monotonic() - before
+        seconds, wrote = time.monotonic() - before, written_bytes() - had
         print("end", flush=True)
         time.sleep(btree_guest.PAUSE)
         if (name, line) in chosen:
-            print(f"{seconds:.6f} {name}", flush=True)
-    before = time.monotonic()
+            print(f"{seconds:.6f} {wrote / MIB:.3f} {name}", flush=True)
+    before, had = time.monotonic(), written_bytes()
     umount()
+    seconds, wrote = time.monotonic() - before, written_bytes() - had
     if not words:
-        print(f"umount {time.monotonic() - before:.6f} umount", flush=True)
+        print(f"umount {seconds:.6f} {wrote / MIB:.3f} umount", flush=True)
 
 
 def watch(*command):
@@ -209,14 +232,18 @@ def watch(*command):
 
 
 def report(path, limit, kinds):
-    cpu, clock = {}, {}
+    cpu, clock, disk = {}, {}, {}
     with open(path, encoding="ascii") as f:
         for line in f:
-            kind, took, seconds, name = line.rstrip("\n").split(" ", 3)
-            cpu.setdefault(name, {}).setdefault(kind, []).append(float(took))
-            clock.setdefault(name, {}).setdefault(kind, []).append(float(seconds))
+            kind, took, seconds, wrote, name = line.rstrip("\n").split(" ", 4)
+            for found, value in (cpu, took), (clock, seconds), (disk, wrote):
+                found.setdefault(name, {}).setdefault(kind, []).append(float(value))
     failed = not cpu
-    for what, found in ("seconds by the clock", clock), ("seconds on the processor", cpu):
+    for what, found in (
+        ("seconds by the clock", clock),
+        ("seconds on the processor", cpu),
+        ("MiB written to the device", disk),
+    ):
         print(f"{what:42}" + "".join(f"{k:>16}" for k in kinds) + f"{'ratio':>8}")
         for name, by_kind in found.items():
             least = [min(by_kind.get(k, [float("nan")])) for k in kinds]
