@@ -256,8 +256,8 @@ impl Order {
         let Some(run) = self.run(first) else {
             return self.end();
         };
-        for nr in 0..RUN / RANKS_IN_LINE {
-            prefetch(&run.ranks, nr * RANKS_IN_LINE);
+        for slot in (0..RUN).step_by(RANKS_IN_LINE) {
+            prefetch(&run.ranks, slot);
         }
         let keys = run.keys();
         let ranks = run.ranks.get(..keys.len()).unwrap_or(&[]);

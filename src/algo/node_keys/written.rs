@@ -152,8 +152,8 @@ impl WrittenSet {
     #[inline]
     pub(super) fn near(&self, format: &KeyFormat, key: &SearchKey) -> usize {
         let at = self.tree.search(format, &self.words, key);
-        for line in 0..BLOCK_WORDS / LINE_WORDS {
-            prefetch(&self.words, at.saturating_add(line * LINE_WORDS));
+        for word in (0..BLOCK_WORDS).step_by(LINE_WORDS) {
+            prefetch(&self.words, at.saturating_add(word));
         }
         at
     }
