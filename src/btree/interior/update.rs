@@ -149,7 +149,7 @@ pub(in crate::btree) fn merge<H: Hooks>(
     }
 }
 
-/// Says whether it was merged.
+/// Says whether it was merged. Waits for writes of nodes only, which wait for nobody.
 fn merge_one<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
@@ -158,25 +158,31 @@ fn merge_one<H: Hooks>(
 ) -> Result<bool> {
     // It can wait until the journal has room again, also for those who make some.
     let may_go_on = || writer.journal.has_room(1, watermark.min(Watermark::Btree));
-    if !may_go_on() {
-        return Ok(false);
-    }
     let _timed = btrees.sb().times.btree_interior_update_total.begin();
-    let (mut places, hooks) = (Vec::new(), &writer.hooks);
-    let outcome = hooks
-        .alloc_nodes(btrees, writer, watermark, 2, &mut places)
-        .and_then(|()| {
-            let _one = writer.interior.lock();
-            match may_go_on() {
-                true => {
-                    let what = What::Merged(node.clone());
-                    replace(btrees, writer, &what, &Rooms::default(), &mut places)
+    let hooks = &writer.hooks;
+    while may_go_on() {
+        let mut places = Vec::new();
+        let outcome = hooks
+            .alloc_nodes(btrees, writer, watermark, 2, &mut places)
+            .and_then(|()| {
+                let _one = writer.interior.lock();
+                match may_go_on() {
+                    true => {
+                        let what = What::Merged(node.clone());
+                        replace(btrees, writer, &what, &Rooms::default(), &mut places)
+                    }
+                    false => Ok(Outcome::Gone),
                 }
-                false => Ok(Outcome::Gone),
-            }
-        });
-    places.iter().for_each(|p| hooks.place_done(*p, false));
-    Ok(matches!(outcome?, Outcome::Done))
+            });
+        places.iter().for_each(|p| hooks.place_done(*p, false));
+        match outcome? {
+            Outcome::Done => return Ok(true),
+            // Many are written at once; it may be the last time that anybody asks.
+            Outcome::Again(Before::Settled(busy)) => writer.settled.wait(|| busy.is_settled()),
+            _ => break,
+        }
+    }
+    Ok(false)
 }
 
 /// What is to be made anew.
