@@ -172,7 +172,7 @@ LINES = [
     ("direct: 4096 times 4 KiB at random", direct_random),
     ("create: 50000 in a directory", create),
     ("small: 20000 of 4 KiB in 200 directories", small),
-    ("untar: 3700 files of sources", untar),
+    ("untar: headers and a library", untar),
     ("remove: 70000 files, 201 directories", remove_all),
     ("remove: the file with random writes", remove_large),
     ("fsync: 500 of 4 KiB appended", append),

@@ -149,7 +149,8 @@ pub(in crate::btree) fn merge<H: Hooks>(
     }
 }
 
-/// Says whether it was merged. Waits for writes of nodes only, which wait for nobody.
+/// Says whether it was merged. Does not wait for room in the journal; writes of nodes, for which it
+/// does, need none.
 fn merge_one<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,

@@ -89,17 +89,10 @@ impl<N: HasSix> IntentGuard<N> {
 
     /// Takes intent if it is free.
     pub fn try_lock(node: &Arc<N>) -> Option<Self> {
-        let six = node.six();
-        let is_free = !seems_taken() && six.raw.try_intent();
-        is_free.then(|| Self {
-            // INVARIANT: It was just taken.
-            six: NonNull::from(six),
-            node: node.clone(),
-        })
+        Self::try_lock_owned(node.clone()).ok()
     }
 
-    /// As [`try_lock`](Self::try_lock), with a reference that becomes the guard's, or is given
-    /// back.
+    /// The same, with a reference that becomes the guard's, or is given back.
     pub fn try_lock_owned(node: Arc<N>) -> Result<Self, Arc<N>> {
         let six = node.six();
         if seems_taken() || !six.raw.try_intent() {

@@ -111,7 +111,11 @@ fn who_excludes_whom() {
     assert_eq!(intent.seq(), 1);
     assert!(Arc::ptr_eq(intent.node(), &node));
 
-    drop(intent);
+    // The reference comes back, from who did not get it and from who has let it go.
+    let back = IntentGuard::try_lock_owned(node.clone()).err().unwrap();
+    assert!(Arc::ptr_eq(&back, &node));
+    assert!(Arc::ptr_eq(&intent.unlock(), &node));
+    assert!(IntentGuard::try_lock_owned(back).is_ok());
     assert!(IntentGuard::try_relock(&node, 0).is_none());
     assert!(IntentGuard::try_relock(&node, 1).is_some());
 }
