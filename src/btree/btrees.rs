@@ -101,7 +101,7 @@ impl Btrees {
     ///
     /// C: `read_btree_roots()`.
     pub fn start(st: Arc<SbState>, journal: JournalContents) -> Result<Self> {
-        let cache = Arc::try_new(NodeCache::new()?)?;
+        let cache = Arc::try_new(NodeCache::try_new(st.counters.clone())?)?;
         let keys = Arc::try_new(KeyCache::try_new()?)?;
         let shrinkers = (
             Shrinker::register(c"bcachefs-btree-cache", cache.clone())?,

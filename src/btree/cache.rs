@@ -20,6 +20,8 @@ use crate::{
         Error,
         Result, //
     },
+    format::sb::counters::Counter,
+    sb::Counters,
     sys::{
         memory,
         shrinker::Shrink,
@@ -86,11 +88,12 @@ pub struct NodeCache {
     /// Where reclaim goes on: shard, and slot in it.
     hand: AtomicUsize,
     reads: AtomicU64,
+    counters: Arc<Counters>,
 }
 
 impl NodeCache {
     /// A cache that takes at most its share of the memory there is now.
-    pub fn new() -> Result<Self> {
+    pub fn try_new(counters: Arc<Counters>) -> Result<Self> {
         let mut shards = Vec::with_capacity(SHARDS)?;
         for _ in 0..SHARDS {
             shards.push(Mutex::try_new(Table::new())?)?;
@@ -103,6 +106,7 @@ impl NodeCache {
             wanted: AtomicUsize::new(0),
             hand: AtomicUsize::new(0),
             reads: AtomicU64::new(0),
+            counters,
         };
         cache.adapt();
         Ok(cache)
@@ -325,6 +329,8 @@ impl NodeCache {
                 self.reclaim_shard(&mut table, nr, &mut done);
             }
         }
+        let nr = u64_of(done.nr);
+        self.counters.add(Counter::BTREE_CACHE_REAP, nr);
         done
     }
 
@@ -477,6 +483,7 @@ impl Shrink for NodeCache {
 
     fn scan(&self, nr: usize) -> usize {
         let done = self.reclaim(nr);
+        self.counters.add(Counter::BTREE_CACHE_SCAN, 1);
         let missing = nr.saturating_sub(done.nr).min(done.kept);
         self.wanted.fetch_max(missing, Ordering::Relaxed);
         done.nr

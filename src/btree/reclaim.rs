@@ -25,6 +25,7 @@ use crate::{
         Error,
         Result, //
     },
+    format::sb::counters::Counter,
 };
 
 /// Nodes written before the next ones are looked for.
@@ -42,6 +43,8 @@ const STEPS: u64 = 8;
 ///
 /// C: `journal_flush_pins()`.
 pub fn write_back<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Result {
+    let counters = &btrees.sb().counters;
+    counters.add(Counter::JOURNAL_RECLAIM_START, 1);
     flush_write_buffer(btrees, writer)?;
     let newest = writer.journal.newest();
     let mut until = writer.journal.oldest_pinned();
@@ -52,7 +55,9 @@ pub fn write_back<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Re
         until = until.saturating_add(1);
     }
     write_back_to(btrees, writer, seq, seq)?;
-    flush_key_cache(btrees, writer)
+    flush_key_cache(btrees, writer)?;
+    counters.add(Counter::JOURNAL_RECLAIM_FINISH, 1);
+    Ok(())
 }
 
 /// Writes back what pins an entry up to `until`, in any order; all up to `last` is going to be.

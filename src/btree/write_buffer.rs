@@ -28,7 +28,8 @@ use crate::{
             Key, //
         },
         bpos::Bpos,
-        btree_id::BtreeId, //
+        btree_id::BtreeId,
+        sb::counters::Counter, //
     },
     journal::live::{
         Journal,
@@ -155,6 +156,8 @@ impl WriteBuffer {
 ///
 /// C: `bch2_btree_write_buffer_flush_sync()`.
 pub fn flush_write_buffer<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
+    let counters = &btrees.sb().counters;
+    counters.add(Counter::WRITE_BUFFER_FLUSH_SYNC, 1);
     flush(btrees, writer, &mut writer.buffer.flushing.lock())
 }
 
@@ -183,6 +186,10 @@ pub(super) fn end_empty_counters<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) 
 fn flush<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, flushing: &mut Flushing) -> Result {
     let Flushing { keys, empty } = flushing;
     take_incoming(&writer.buffer, keys)?;
+    if !keys.is_empty() {
+        let counters = &btrees.sb().counters;
+        counters.add(Counter::WRITE_BUFFER_FLUSH, 1);
+    }
     // The last one is the first to go, and of several at a position the one that came first.
     sort_by(keys, |a, b| {
         (b.btree, b.key.k.p, b.nr).cmp(&(a.btree, a.key.k.p, a.nr))

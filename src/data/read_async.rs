@@ -221,6 +221,10 @@ impl<F: Owner> Reader<'_, F> {
         if found.is_some_and(|s| (s.start..s.end).contains(&at)) {
             return Ok(());
         }
+        if self.segment.is_some() {
+            let counters = &self.fs.view().sb().counters;
+            counters.add(Counter::DATA_READ_SPLIT, 1);
+        }
         self.send();
         self.segment = Some(self.segments.at(at)?);
         Ok(())
@@ -321,6 +325,7 @@ impl<F: Owner> Reader<'_, F> {
             true if nr_vecs > MAX_VECS => Err(Error::NoMemory),
             true => read.push_scratch(num::usize_of(lead)),
             false => {
+                sb.counters.add(Counter::DATA_READ_BOUNCE, 1);
                 decode::check_size(sb, replica).and_then(|()| read.stage(num::usize_of(whole)))
             }
         };

@@ -5,42 +5,54 @@
 use crate::{
     env::Vec,
     error::Result,
-    format::sb::counters::counters, //
+    format::sb::counters::counters,
+    sys::task, //
 };
 use core::sync::atomic::{
     AtomicU64,
     Ordering, //
 };
 
-/// What was counted since the mount.
+/// The most processors that count apart from each other.
+const SHARDS_MAX: usize = 16;
+
+/// What was counted since the mount. Each processor counts by itself, so that they do not take the
+/// memory from each other that all of them write to.
 #[derive(Debug)]
 pub struct Counters {
-    by_nr: Vec<AtomicU64>,
+    shards: Vec<Vec<AtomicU64>>,
 }
 
 impl Counters {
     /// Nothing counted yet.
     pub fn try_new() -> Result<Self> {
-        let mut by_nr = Vec::new();
-        for _ in 0..=counters().map(|c| c.nr).max().unwrap_or(0) {
-            by_nr.push(AtomicU64::new(0))?;
+        let nr = counters().map(|c| usize::from(c.nr)).max().unwrap_or(0);
+        let nr_shards = task::nr_cpus().clamp(1, SHARDS_MAX);
+        let mut shards = Vec::with_capacity(nr_shards)?;
+        for _ in 0..nr_shards {
+            let mut shard = Vec::with_capacity(nr.saturating_add(1))?;
+            for _ in 0..=nr {
+                shard.push(AtomicU64::new(0))?;
+            }
+            shards.push(shard)?;
         }
-        Ok(Self { by_nr })
+        Ok(Self { shards })
     }
 
     /// Adds to the counter `nr`, one of the constants of
     /// [`Counter`](crate::format::sb::counters::Counter).
     #[inline]
     pub fn add(&self, nr: u8, n: u64) {
-        if let Some(c) = self.by_nr.get(usize::from(nr)) {
+        let here = task::cpu().checked_rem(self.shards.len()).unwrap_or(0);
+        let shard = self.shards.get(here);
+        if let Some(c) = shard.and_then(|s| s.get(usize::from(nr))) {
             c.fetch_add(n, Ordering::Relaxed);
         }
     }
 
     /// What the counter `nr` has counted since the mount.
     pub fn get(&self, nr: u8) -> u64 {
-        self.by_nr
-            .get(usize::from(nr))
-            .map_or(0, |c| c.load(Ordering::Relaxed))
+        let each = self.shards.iter().filter_map(|s| s.get(usize::from(nr)));
+        each.fold(0, |sum, c| sum.wrapping_add(c.load(Ordering::Relaxed)))
     }
 }

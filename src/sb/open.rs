@@ -27,6 +27,7 @@ use crate::{
         pr_err,
         pr_warn,
         units::DevIdx,
+        Arc,
         Box,
         Vec, //
     },
@@ -102,7 +103,7 @@ pub fn open(devs: Vec<BlockDevice>, opts: &Opts) -> Result<SbState> {
         encoding,
         devs,
         damage: Damage::new(),
-        counters: Counters::try_new()?,
+        counters: Arc::try_new(Counters::try_new()?)?,
         times: TimeStats::new(),
         state: StateCell::try_new()?,
         live: LiveSb::try_new()?,

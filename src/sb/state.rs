@@ -23,6 +23,7 @@ use crate::{
         crypt::Key,
         pr_err,
         units::DevIdx,
+        Arc,
         Box,
         Vec, //
     },
@@ -148,7 +149,7 @@ pub struct SbState {
     /// What could not be used since the mount.
     pub damage: Damage,
     /// Events since the mount.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
     /// How long things take.
     pub times: TimeStats,
     /// What it may do at the moment.

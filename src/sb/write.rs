@@ -38,6 +38,7 @@ use crate::{
                 Degraded,
                 DevMask, //
             },
+            counters::Counter,
             flags,
             layout::COPIES_MAX,
             Compat,
@@ -218,6 +219,7 @@ impl SbState {
     #[inline(never)]
     fn write_super(&self, live: &mut Live) -> Result {
         live.sb.advance(real_seconds());
+        self.counters.add(Counter::WRITE_SUPER, 1);
         let seq = live.sb.seq();
         for dev in self.devices() {
             live.sb.update_member(dev.idx.0, |m| m.set_seq(seq));
@@ -265,7 +267,7 @@ impl SbState {
     /// `bch2_sb_errors_from_cpu()`.
     #[inline(never)]
     fn add_counts(&self, sb: &mut Superblock) -> Result {
-        sb.set_counters(|nr| self.sb.counter(nr).saturating_add(self.counters.get(nr)));
+        sb.set_counters(|nr| self.sb.counter(nr).saturating_add(self.counters.get(nr)))?;
         for dev in self.devices() {
             let errors = dev.all_errors();
             sb.update_member(dev.idx.0, |m| m.set_errors(errors));

@@ -33,12 +33,15 @@ use crate::{
         errno::Errno,
         Error, //
     },
-    format::opts::{
-        options,
-        OptError,
-        OptId,
-        Opts,
-        RUNTIME, //
+    format::{
+        opts::{
+            options,
+            OptError,
+            OptId,
+            Opts,
+            RUNTIME, //
+        },
+        sb::counters::Counter,
     },
     fs::{
         inode::root,
@@ -227,6 +230,8 @@ impl FileSystem for Bcachefs {
     }
 
     fn sync(mount: &Mount) -> Result {
+        let counters = &mount.fs.view.sb().counters;
+        counters.add(Counter::SYNC_FS, 1);
         mount.fs.sync().map_err(errno)
     }
 

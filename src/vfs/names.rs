@@ -24,9 +24,12 @@ use crate::{
         Vec, //
     },
     error::Error,
-    format::values::inode::{
-        Inode,
-        InodeFlags, //
+    format::{
+        sb::counters::Counter,
+        values::inode::{
+            Inode,
+            InodeFlags, //
+        },
     },
     fs::{
         acl::{
@@ -224,6 +227,8 @@ impl Names for Bcachefs {
     fn sync_inode(inode: &INode<Self>) -> Result {
         let fs = &inode.sb().data().fs;
         let seq = inode.data().journal_seq();
+        let counters = &fs.view.sb().counters;
+        counters.add(Counter::FSYNC, 1);
         fs.sync_seq(seq).map_err(|e| reported("fsync", inode, e))
     }
 }

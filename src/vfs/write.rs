@@ -47,6 +47,7 @@ use crate::{
         Class,
         Error, //
     },
+    format::sb::counters::Counter,
     init::Filesystem,
     journal::live::Watermark,
     sys::{
@@ -425,6 +426,8 @@ impl FileWrite for Bcachefs {
         let seq = engine.run(Watermark::Normal, |t| {
             Ok(inode_get(t, &fs.view, file)?.journal_seq)
         });
+        let counters = &fs.view.sb().counters;
+        counters.add(Counter::FSYNC, 1);
         let synced = seq.and_then(|seq| engine.writer.journal.flush_seq(seq));
         synced.map_err(|e| reported("syncing", inode, e))
     }

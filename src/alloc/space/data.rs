@@ -6,6 +6,7 @@ use super::{
     discard::try_to_free,
     look::geometry,
     nodes::{
+        count_bucket,
         free_on,
         take_bucket, //
     },
@@ -46,6 +47,7 @@ use crate::{
         data_type::DataType,
         sb::{
             assemble::DevMask,
+            counters::Counter,
             flags,
             groups::Target, //
         },
@@ -401,6 +403,8 @@ fn place_at<'a>(
     point.done(&mut open);
     drop(open);
     appended.ok_or(Error::DataPlaceFull)??;
+    let counters = &space.st.counters;
+    counters.add(Counter::SECTORS_ALLOC, place.sectors.into());
     Ok(Ok(place))
 }
 
@@ -449,6 +453,7 @@ fn gather(
         if let Some(to) = space.data.cursors.lock().get_mut(at) {
             *to = cursor;
         }
+        count_bucket(space, &found);
         gather.offer(&mut space.open.lock(), idx, &has, found);
     }
     Ok(gather.finish(&mut space.open.lock()))

@@ -36,6 +36,7 @@ use crate::{
         btree_id::BtreeId,
         data_type::DataType,
         key_type::KeyType,
+        sb::counters::Counter,
         values::{
             alloc::Alloc,
             bucket_index::bucket_of, //
@@ -122,6 +123,7 @@ pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usiz
             }
             match discard_one(engine, watermark, pos)? {
                 Done::Free => {
+                    space.st.counters.add(Counter::BUCKET_DISCARD, 1);
                     free = free.saturating_add(1);
                     space.freeing.add();
                 }
@@ -140,6 +142,8 @@ pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usiz
 /// `bch2_gc_gens_async()`.
 pub fn keep_discarded(engine: Engine<'_>) -> Result {
     drop_cached(engine, Watermark::Btree, 0)?;
+    let counters = &engine.btrees.sb().counters;
+    counters.add(Counter::BUCKET_DISCARD_WORKER, 1);
     let (free, waiting) = discard_buckets(engine, Watermark::Btree)?;
     let journal = &engine.writer.journal;
     if waiting > free && journal.has_room(FREE_U64S, Watermark::Btree) {

@@ -26,6 +26,7 @@ use crate::{
         bpos::Bpos,
         btree_id::BtreeId,
         data_type::DataType,
+        sb::counters::Counter,
         values::{
             alloc::{
                 Alloc,
@@ -88,6 +89,8 @@ pub fn renew_generations(engine: Engine<'_>) -> Result<bool> {
         return Ok(false);
     };
     let _timed = space.st.times.btree_gc.begin();
+    let counters = &space.st.counters;
+    counters.add(Counter::GC_GENS_START, 1);
     let mut buckets = Vec::new();
     for dev in space.st.devices() {
         collect(engine, dev, &mut buckets)?;
@@ -102,6 +105,7 @@ pub fn renew_generations(engine: Engine<'_>) -> Result<bool> {
             space.freeing.add();
         }
     }
+    counters.add(Counter::GC_GENS_END, 1);
     Ok(freed)
 }
 

@@ -58,6 +58,7 @@ use crate::{
         opts::OptId,
         sb::{
             assemble::DevMask,
+            counters::Counter,
             flags, //
         },
         values::{
@@ -256,6 +257,8 @@ fn alloc_one(
         Ok(())
     });
     appended.ok_or(Error::BucketFull)??;
+    let counters = &space.st.counters;
+    counters.add(Counter::SECTORS_ALLOC, sectors.into());
     let pins = nodes.point.pins(&mut open);
     nodes.point.done(&mut open);
     drop(open);
@@ -350,9 +353,20 @@ fn gather(
             0 => Err(Refusal::FreelistEmpty),
             _ => search_bucket(engine, dev, request.watermark, look)?,
         };
+        count_bucket(space, &found);
         gather.offer(&mut space.open.lock(), idx, &has, found);
     }
     Ok(gather.finish(&mut space.open.lock()))
+}
+
+/// Counts what came of taking a bucket.
+pub(super) fn count_bucket(space: &Space, found: &Result<OpenRef, Refusal>) {
+    let counter = match found {
+        Ok(_) => Counter::BUCKET_ALLOC,
+        Err(Refusal::OpenBucketsEmpty) => Counter::OPEN_BUCKET_ALLOC_FAIL,
+        Err(_) => Counter::BUCKET_ALLOC_FAIL,
+    };
+    space.st.counters.add(counter, 1);
 }
 
 /// The device that a bucket is to be taken of next, and what it has.

@@ -49,7 +49,10 @@ use crate::{
             ENTRY_HEADER_BYTES,
             NODE_HEADER_BYTES, //
         },
-        sb::Superblock,
+        sb::{
+            counters::Counter,
+            Superblock, //
+        },
     },
     sb::{
         TimeStat,
@@ -109,13 +112,13 @@ impl Replacement {
         new.find(|n| n.covers(pos)).cloned()
     }
 
-    /// What this is counted as; the first root of a btree is not.
-    pub(super) fn kind<'a>(&self, times: &'a TimeStats) -> Option<&'a TimeStat> {
+    /// What this is counted as, its time and itself; the first root of a btree is not.
+    pub(super) fn kind<'a>(&self, times: &'a TimeStats) -> Option<(&'a TimeStat, u8)> {
         match (self.old.len(), self.new.len()) {
             (0, _) => None,
-            (1, 1) => Some(&times.btree_node_compact),
-            (1, _) => Some(&times.btree_node_split),
-            _ => Some(&times.btree_node_merge),
+            (1, 1) => Some((&times.btree_node_compact, Counter::BTREE_NODE_COMPACT)),
+            (1, _) => Some((&times.btree_node_split, Counter::BTREE_NODE_SPLIT)),
+            _ => Some((&times.btree_node_merge, Counter::BTREE_NODE_MERGE)),
         }
     }
 
@@ -389,6 +392,8 @@ impl New {
             body.apart = true;
         }
         drop(guard);
+        let counters = &btrees.sb().counters;
+        counters.add(Counter::BTREE_NODE_ALLOC, 1);
         // Until here it is the caller's to give back.
         Ok(node)
     }

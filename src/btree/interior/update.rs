@@ -40,6 +40,7 @@ use crate::{
     format::{
         bpos::Bpos,
         btree_id::BtreeId,
+        sb::counters::Counter,
         values::extent_entry::Ptr, //
     },
     journal::live::Watermark,
@@ -160,6 +161,8 @@ fn merge_one<H: Hooks>(
     // It can wait until the journal has room again, also for those who make some.
     let may_go_on = || writer.journal.has_room(1, watermark.min(Watermark::Btree));
     let _timed = btrees.sb().times.btree_interior_update_total.begin();
+    let counters = &btrees.sb().counters;
+    counters.add(Counter::BTREE_NODE_MERGE_ATTEMPT, 1);
     let hooks = &writer.hooks;
     while may_go_on() {
         let mut places = Vec::new();
@@ -212,6 +215,10 @@ fn update<H: Hooks>(
         let found = writer
             .hooks
             .alloc_nodes(btrees, writer, watermark, wanted, &mut places);
+        if found.is_err() {
+            let counters = &btrees.sb().counters;
+            counters.add(Counter::BTREE_RESERVE_GET_FAIL, 1);
+        }
         let outcome = found.and_then(|()| {
             let _one = writer.interior.lock();
             // It is committed with what is left of the journal for those who make room in it: of
@@ -248,7 +255,7 @@ fn replace<H: Hooks>(
     rooms: &Rooms,
     places: &mut Vec<NodePlace>,
 ) -> Result<Outcome> {
-    let times = &btrees.sb().times;
+    let (times, counters) = (&btrees.sb().times, &btrees.sb().counters);
     let timed = times.btree_interior_update_foreground.begin();
     let mut replaced: Vec<Replacement> = Vec::new();
     let mut next = Some(what.clone());
@@ -267,6 +274,9 @@ fn replace<H: Hooks>(
         }
         let done = commit(btrees, writer, &replaced, attempt);
         attempt = attempt.saturating_add(1);
+        if let Err((TransError::Restart, before)) = &done {
+            before.count(btrees);
+        }
         match done {
             Ok(()) => break Ok(Outcome::Done),
             Err((TransError::Failed(e), _)) => break Err(e),
@@ -290,9 +300,13 @@ fn replace<H: Hooks>(
     let done = matches!(outcome, Ok(Outcome::Done));
     for r in &replaced {
         settle(btrees, writer, r, done);
-        if let Some(kind) = r.kind(times).filter(|_| done) {
-            kind.end(timed.since());
+        if let Some((time, counter)) = r.kind(times).filter(|_| done) {
+            time.end(timed.since());
+            counters.add(counter, 1);
         }
+    }
+    if done && matches!(what, What::Node(_, 0)) {
+        counters.add(Counter::BTREE_NODE_REWRITE, 1);
     }
     writer.settled.wake_all();
     outcome
@@ -341,6 +355,8 @@ fn settle<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, r: &Replacement, done: 
     for old in &r.old {
         btrees.cache().remove(old);
         drop_pin(old, writer);
+        let counters = &btrees.sb().counters;
+        counters.add(Counter::BTREE_NODE_FREE, 1);
     }
 }
 

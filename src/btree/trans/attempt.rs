@@ -37,7 +37,8 @@ use crate::{
     error::Result,
     format::{
         bpos::Bpos,
-        btree_id::BtreeId, //
+        btree_id::BtreeId,
+        sb::counters::Counter, //
     },
     journal::live::Watermark,
     sys::six::IntentGuard, //
@@ -64,6 +65,22 @@ pub(in crate::btree) enum Before {
     Settled(Arc<Node>),
     /// There is none: what was to be done can not be done, and need not.
     Pointless,
+}
+
+impl Before {
+    /// Counts why a transaction starts over.
+    pub(in crate::btree) fn count(&self, btrees: &Btrees) {
+        let counter = match self {
+            Self::Unlocked(_) | Self::KeyUnlocked(_) => Counter::TRANS_RESTART_WOULD_DEADLOCK,
+            Self::KeysFlushed => Counter::TRANS_BLOCKED_JOURNAL_RECLAIM,
+            Self::JournalRoom(_) => Counter::TRANS_RESTART_JOURNAL_RES_GET,
+            Self::Split(..) => Counter::TRANS_RESTART_BTREE_NODE_SPLIT,
+            Self::Settled(_) => Counter::TRANS_RESTART_SPLIT_RACE,
+            // There is no counter for these.
+            Self::Nothing | Self::NodesWritten | Self::Root(_) | Self::Pointless => return,
+        };
+        btrees.sb().counters.add(counter, 1);
+    }
 }
 
 /// A new root. The pointers to roots, and those in new ones, are in no node that is updated.
@@ -150,6 +167,7 @@ pub fn run<T, H: Hooks>(
 ) -> Result<T> {
     let mut t = Trans::new(btrees, writer, watermark, &[]);
     loop {
+        t.count(Counter::TRANSACTION_BEGIN);
         match f(&mut t) {
             Ok(value) => {
                 t.merge_small();
@@ -218,9 +236,18 @@ impl<'a, H: Hooks> Trans<'a, H> {
         let step = self.step;
         self.step = step.saturating_add(1);
         match wants_restart(self.attempt, step) {
-            true => Err(TransError::Restart),
+            true => {
+                self.count(Counter::TRANS_RESTART_INJECTED);
+                Err(TransError::Restart)
+            }
             false => Ok(()),
         }
+    }
+
+    /// Counts an event of this transaction.
+    #[inline]
+    pub(in crate::btree) fn count(&self, counter: u8) {
+        self.btrees.sb().counters.add(counter, 1);
     }
 
     /// Lets all go and waits for what the last attempt lacked.
@@ -230,6 +257,7 @@ impl<'a, H: Hooks> Trans<'a, H> {
     fn prepare(&mut self) -> Result {
         self.reset();
         (self.attempt, self.step) = (self.attempt.saturating_add(1), 0);
+        self.before.count(self.btrees);
         match core::mem::replace(&mut self.before, Before::Nothing) {
             Before::Nothing | Before::Pointless => Ok(()),
             Before::Unlocked(node) => {

@@ -54,6 +54,7 @@ pub(super) fn evacuate(
         sent.finish(engine, |piece| {
             let put = update::put(engine, view, piece)?;
             let st = view.sb();
+            st.counters.add(Counter::DATA_UPDATE, put.moved);
             st.counters.add(Counter::DATA_UPDATE_KEY, put.moved);
             st.counters.add(Counter::DATA_UPDATE_KEY_FAIL, put.raced);
             all.add(put);

@@ -134,6 +134,8 @@ fn image_of(engine: Engine<'_>, extent: &Extent, here: Option<&[u8]>) -> Result<
             }
         }
     }
+    let sectors = extent.key.k.size;
+    st.counters.add(Counter::DATA_UPDATE_FAIL, sectors.into());
     if st.admit_message() {
         let (k, ptr) = (extent.key.k, extent.old.ptr);
         pr_err!(

@@ -207,6 +207,9 @@ impl Sent<'_> {
         st.counters.add(Counter::DATA_UPDATE_WRITE, sectors.into());
         engine.writer.journal.add_clock(1, sectors.into());
         if !all_done {
+            let sectors = self.pieces.iter().map(|p| p.sectors);
+            let sectors = sectors.fold(0, u32::saturating_add);
+            st.counters.add(Counter::DATA_UPDATE_FAIL, sectors.into());
             return Err(Error::MovedWriteFailed);
         }
         self.pieces.iter().try_for_each(&mut put)

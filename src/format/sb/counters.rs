@@ -39,14 +39,56 @@ impl Counter {
     pub const DATA_READ: u8 = 0;
     /// Sectors of data written, copies not counted.
     pub const DATA_WRITE: u8 = 1;
+    /// Sectors moved.
+    pub const DATA_UPDATE: u8 = 2;
     /// Buckets whose cached data was dropped.
     pub const BUCKET_INVALIDATE: u8 = 3;
-    /// Btree nodes read.
-    pub const BTREE_NODE_READ: u8 = 14;
+    /// Buckets that were emptied and became free.
+    pub const BUCKET_DISCARD: u8 = 4;
+    /// Buckets taken to be written to.
+    pub const BUCKET_ALLOC: u8 = 5;
+    /// Attempts at that which found no free one.
+    pub const BUCKET_ALLOC_FAIL: u8 = 6;
+    /// Times the kernel wanted memory of btree nodes back.
+    pub const BTREE_CACHE_SCAN: u8 = 7;
+    /// Btree nodes dropped from memory.
+    pub const BTREE_CACHE_REAP: u8 = 8;
     /// Writes of btree nodes.
     pub const BTREE_NODE_WRITE: u8 = 13;
+    /// Btree nodes read.
+    pub const BTREE_NODE_READ: u8 = 14;
+    /// Btree nodes replaced by one, for room in them.
+    pub const BTREE_NODE_COMPACT: u8 = 15;
+    /// Pairs of btree nodes replaced by one.
+    pub const BTREE_NODE_MERGE: u8 = 16;
+    /// Btree nodes replaced by several.
+    pub const BTREE_NODE_SPLIT: u8 = 17;
+    /// Btree nodes written elsewhere.
+    pub const BTREE_NODE_REWRITE: u8 = 18;
+    /// New btree nodes.
+    pub const BTREE_NODE_ALLOC: u8 = 19;
+    /// Btree nodes that were replaced.
+    pub const BTREE_NODE_FREE: u8 = 20;
+    /// Changes of the root of a btree.
+    pub const BTREE_NODE_SET_ROOT: u8 = 21;
+    /// Times there was no place for new btree nodes.
+    pub const BTREE_RESERVE_GET_FAIL: u8 = 24;
+    /// Times somebody had to wait for room in the journal.
+    pub const JOURNAL_RES_GET_BLOCKED: u8 = 25;
+    /// Of these, times it was full.
+    pub const JOURNAL_FULL: u8 = 26;
+    /// Times what the journal holds was written back to the end.
+    pub const JOURNAL_RECLAIM_FINISH: u8 = 27;
+    /// Times that began.
+    pub const JOURNAL_RECLAIM_START: u8 = 28;
+    /// Journal entries written.
+    pub const JOURNAL_WRITE: u8 = 29;
+    /// Reads that went to memory that is not where they were wanted.
+    pub const DATA_READ_BOUNCE: u8 = 31;
     /// Reads that were tried again.
     pub const DATA_READ_RETRY: u8 = 32;
+    /// Extents read because a read went beyond another one.
+    pub const DATA_READ_SPLIT: u8 = 33;
     /// Reads that found their bucket used for something else by then.
     pub const DATA_READ_REUSE_RACE: u8 = 34;
     /// Sectors read of data that is moved.
@@ -59,14 +101,56 @@ impl Counter {
     pub const DATA_UPDATE_KEY_FAIL: u8 = 38;
     /// Rounds of moving data so that buckets become free.
     pub const COPYGC: u8 = 40;
+    /// Times the oldest generations that pointers have were found.
+    pub const GC_GENS_END: u8 = 42;
+    /// Times that began.
+    pub const GC_GENS_START: u8 = 43;
+    /// Transactions that had to write back changed cached keys first.
+    pub const TRANS_BLOCKED_JOURNAL_RECLAIM: u8 = 44;
+    /// Transactions that started over because a btree node was full.
+    pub const TRANS_RESTART_BTREE_NODE_SPLIT: u8 = 46;
+    /// The same, because the journal had no room.
+    pub const TRANS_RESTART_JOURNAL_RES_GET: u8 = 51;
+    /// The same, because somebody else had a lock.
+    pub const TRANS_RESTART_WOULD_DEADLOCK: u8 = 67;
+    /// The same, for tests of that.
+    pub const TRANS_RESTART_INJECTED: u8 = 69;
+    /// Attempts at transactions that change something.
+    pub const TRANSACTION_BEGIN: u8 = 71;
+    /// Those that were committed.
+    pub const TRANSACTION_COMMIT: u8 = 72;
+    /// Writes of the superblock.
+    pub const WRITE_SUPER: u8 = 73;
+    /// The same, because a btree node was being replaced or written.
+    pub const TRANS_RESTART_SPLIT_RACE: u8 = 76;
+    /// Of these, times somebody waited for that.
+    pub const WRITE_BUFFER_FLUSH_SYNC: u8 = 78;
     /// Sectors of data read out of keys.
     pub const DATA_READ_INLINE: u8 = 80;
     /// Sectors of holes read.
     pub const DATA_READ_HOLE: u8 = 81;
+    /// Sectors that could not be moved.
+    pub const DATA_UPDATE_FAIL: u8 = 82;
     /// Buckets that data was moved out of.
     pub const EVACUATE_BUCKET: u8 = 84;
+    /// Attempts at merging btree nodes.
+    pub const BTREE_NODE_MERGE_ATTEMPT: u8 = 101;
+    /// Times keys went from the write buffer to their nodes.
+    pub const WRITE_BUFFER_FLUSH: u8 = 105;
     /// Keys taken into the key cache.
     pub const BTREE_KEY_CACHE_FILL: u8 = 107;
+    /// Times emptied buckets were looked for in the background.
+    pub const BUCKET_DISCARD_WORKER: u8 = 108;
+    /// Calls of sync and syncfs.
+    pub const SYNC_FS: u8 = 110;
+    /// Calls of fsync and fdatasync.
+    pub const FSYNC: u8 = 111;
+    /// Times too many buckets were being written to.
+    pub const OPEN_BUCKET_ALLOC_FAIL: u8 = 122;
+    /// Sectors allocated, copies not counted.
+    pub const SECTORS_ALLOC: u8 = 126;
+    /// Times somebody wanted the journal to be safe.
+    pub const JOURNAL_FLUSH: u8 = 135;
 
     /// Whether it counts sectors, not events. C: `TYPE_SECTORS`.
     pub fn is_sectors(&self) -> bool {

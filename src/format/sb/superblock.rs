@@ -156,7 +156,7 @@ impl Superblock {
         self.sections().find(|s| s.kind == kind)
     }
 
-    fn body(&self, kind: SectionType) -> Option<&[u8]> {
+    pub(super) fn body(&self, kind: SectionType) -> Option<&[u8]> {
         self.section(kind).map(|s| s.body)
     }
 

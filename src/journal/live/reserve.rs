@@ -34,6 +34,7 @@ use crate::{
             record_header,
             EntryType, //
         },
+        sb::counters::Counter,
     },
 };
 use core::sync::atomic::Ordering;
@@ -208,7 +209,7 @@ impl Shared {
     pub fn wait_for_space(&self, u64s: u32, watermark: Watermark) -> Result {
         // An attempt at writing back may have begun before there was space; the next one has not.
         let latest = self.locked(|s| s.nr_held_up).saturating_add(1);
-        let times = &self.st.times;
+        let (times, counters) = (&self.st.times, &self.st.counters);
         let (mut no_space, mut busy) = (None, None);
         loop {
             let seen = self.changes();
@@ -216,9 +217,15 @@ impl Shared {
                 Ok(_) => return Ok(()),
                 Err(refusal) => refusal,
             };
+            if no_space.is_none() && busy.is_none() {
+                counters.add(Counter::JOURNAL_RES_GET_BLOCKED, 1);
+            }
             match refusal {
                 Refusal::Full => {
-                    no_space.get_or_insert_with(|| times.blocked_journal_low_on_space.begin());
+                    no_space.get_or_insert_with(|| {
+                        counters.add(Counter::JOURNAL_FULL, 1);
+                        times.blocked_journal_low_on_space.begin()
+                    });
                 }
                 Refusal::Busy => {
                     busy.get_or_insert_with(|| times.blocked_journal_max_in_flight.begin());
