@@ -3,6 +3,7 @@
 //! Writes of the same memory to several devices, whose end a task is told of.
 
 use super::{
+    medium::Inner,
     BlockDevice,
     Durability, //
 };
@@ -11,9 +12,14 @@ use crate::{
     error::Result,
     sys::workqueue::WorkQueue, //
 };
-use std::sync::atomic::{
-    AtomicU32,
-    Ordering, //
+use std::sync::{
+    atomic::{
+        AtomicU32,
+        Ordering, //
+    },
+    Arc,
+    Mutex,
+    PoisonError, //
 };
 
 /// The most devices that one flight goes to.
@@ -36,10 +42,12 @@ pub trait Landing: Cargo {
     fn landed(self, failed: u32);
 }
 
-/// Writes that are under way: here each is over when it was sent.
+/// Writes that are under way: here each has been made when it was sent, but nobody knows before it
+/// has [landed](super::Medium::hold_flights).
 pub struct Flight<T: Cargo> {
     payload: T,
     failed: AtomicU32,
+    to: Mutex<Vec<Arc<Inner>>>,
 }
 
 impl<T: Cargo> Flight<T> {
@@ -48,7 +56,17 @@ impl<T: Cargo> Flight<T> {
         Ok(Self {
             payload,
             failed: AtomicU32::new(0),
+            to: Mutex::default(),
         })
+    }
+
+    /// Waits until all have landed: what was written, and which writes failed.
+    fn land(self) -> (T, u32) {
+        let to = self.to.into_inner();
+        for dev in to.unwrap_or_else(PoisonError::into_inner) {
+            dev.air.land();
+        }
+        (self.payload, self.failed.into_inner())
     }
 
     /// What is written.
@@ -58,6 +76,10 @@ impl<T: Cargo> Flight<T> {
 
     /// Sends all of it to `dev`, at `sector`, as write `nr`.
     pub fn send(&self, dev: &BlockDevice, sector: u64, nr: u32, _waits: bool) {
+        dev.inner.air.take_off();
+        let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        to.push(dev.inner.clone());
+        drop(to);
         let mut spans = self.payload.spans();
         if let (Some(Span::Still(bytes)), None) = (spans.next(), spans.next()) {
             // Nothing is put together, so no memory can be missing.
@@ -80,21 +102,20 @@ impl<T: Cargo> Flight<T> {
 
     /// What was written, and which writes failed.
     pub fn ended(self) -> (T, u32) {
-        (self.payload, self.failed.into_inner())
+        self.land()
     }
 }
 
 impl<T: Landing> Flight<T> {
     /// Has a thread of `queue` call [`Landing::landed`].
     pub fn detach(self, queue: &WorkQueue) {
-        let failed = self.failed.into_inner();
-        let payload = self.payload;
         // A queue has no limit here, so that does not fail.
-        let _ = queue.spawn(move || payload.landed(failed));
+        let _ = queue.spawn(move || self.wait());
     }
 
     /// Calls [`Landing::landed`].
     pub fn wait(self) {
-        self.payload.landed(self.failed.into_inner());
+        let (payload, failed) = self.land();
+        payload.landed(failed);
     }
 }

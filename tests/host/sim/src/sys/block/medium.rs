@@ -3,6 +3,7 @@
 //! The inside of a device.
 
 use super::{
+    air::Air,
     faults::{
         Fault,
         Faults,
@@ -48,6 +49,7 @@ pub(super) struct Inner {
     faults: Mutex<Faults>,
     log: Mutex<Log>,
     power: Power,
+    pub(super) air: Air,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl Inner {
             disk: RwLock::new(disk),
             faults: Mutex::default(),
             power: recorded_by.cloned().unwrap_or_default(),
+            air: Air::default(),
         }
     }
 
@@ -244,6 +247,22 @@ impl Medium {
     pub fn changes_since(&self, since: u64) -> usize {
         let log = locked(&self.0.log);
         log.changes.iter().filter(|at| **at >= since).count()
+    }
+
+    /// Keeps writes under way whose end a task is told of: nobody is, until this is called with
+    /// `false`.
+    pub fn hold_flights(&self, held: bool) {
+        self.0.air.hold(held);
+    }
+
+    /// Waits until so many of them are under way.
+    pub fn wait_for_flights(&self, nr: usize) {
+        self.0.air.wait_for(nr);
+    }
+
+    /// The most of them that were under way at a time.
+    pub fn most_flights(&self) -> usize {
+        self.0.air.most()
     }
 
     /// What reads see now.

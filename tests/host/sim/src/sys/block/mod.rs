@@ -4,6 +4,7 @@
 //!
 //! | file        | holds                                                                    |
 //! |-------------|--------------------------------------------------------------------------|
+//! | `air.rs`    | flights that are under way                                               |
 //! | `disk.rs`   | [`Disk`]: contents, in memory or of a file with changes in memory         |
 //! | `faults.rs` | [`Faults`](faults::Faults): transfers that fail or go wrong               |
 //! | `flight.rs` | [`Flight`]: writes whose end a task is told of                            |
@@ -15,6 +16,7 @@
 //! A device has a volatile cache: what was written is read at once, and is lost with the power
 //! unless it was flushed or written through.
 
+mod air;
 mod disk;
 mod faults;
 mod flight;
