@@ -30,8 +30,9 @@ use crate::{
 };
 use zerocopy::IntoBytes as _;
 
-/// Words of a value that need no memory of their own. Most values are shorter.
-const INLINE_U64S: usize = 10;
+/// Words of a value that need no memory of their own: as many as an inode has. Most values are
+/// shorter.
+const INLINE_U64S: usize = 14;
 
 /// A key with a copy of its value.
 ///
@@ -184,7 +185,7 @@ mod tests {
     #[test]
     fn short_and_long_values_are_kept() {
         let mut buf = KeyBuf::default();
-        for len in [0usize, 8, 16 * 8, 17 * 8, 100 * 8, 3] {
+        for len in [0usize, 8, INLINE_U64S * 8, INLINE_U64S * 8 + 8, 100 * 8, 3] {
             let value: std::vec::Vec<u8> = (0..len).map(|i| i as u8).collect();
             let k = Bkey {
                 p: Bpos::new(1, len as u64, 0),

@@ -31,6 +31,10 @@ impl From<AllocError> for Error {
     }
 }
 
+/// Elements there is room for when the first one comes, unless they are larger than this.
+const FEW: usize = 4;
+const FEW_BYTES: usize = 512;
+
 /// A growable array whose growth can fail. Large ones use virtually contiguous memory.
 pub struct Vec<T>(
     /// Dropped with this, and not before.
@@ -75,6 +79,15 @@ impl<T> Vec<T> {
         Ok(self.0.reserve(fits.saturating_sub(len), GFP_KERNEL)?)
     }
 
+    /// Makes room for one more, and for a few when it is the first: it is rarely alone.
+    #[inline]
+    fn reserve_one(&mut self) -> Result {
+        match self.0.capacity() {
+            0 if size_of::<T>() <= FEW_BYTES => self.reserve(FEW),
+            _ => self.reserve(1),
+        }
+    }
+
     /// Gives memory back, if there is much that is not used; not when that takes memory which is
     /// not there.
     pub fn shrink(&mut self)
@@ -97,7 +110,7 @@ impl<T> Vec<T> {
 
     /// Appends `value`.
     pub fn push(&mut self, value: T) -> Result {
-        self.reserve(1)?;
+        self.reserve_one()?;
         self.0
             .push_within_capacity(value)
             .map_err(|_| Error::NoMemory)
@@ -105,7 +118,7 @@ impl<T> Vec<T> {
 
     /// Inserts `value` before position `at`; `at` beyond the end appends.
     pub fn insert(&mut self, at: usize, value: T) -> Result {
-        self.reserve(1)?;
+        self.reserve_one()?;
         let at = at.min(self.0.len());
         self.0
             .insert_within_capacity(at, value)

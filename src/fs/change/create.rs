@@ -26,10 +26,7 @@ use crate::{
         inode_get,
         inode_put, //
     },
-    env::{
-        num::low_u32,
-        random_u64, //
-    },
+    env::random_u64,
     error::Result,
     format::{
         sb::Features,
@@ -187,8 +184,7 @@ impl Changes<'_> {
             uid: new.uid,
             gid: new.gid,
             dev: new.dev,
-            // Its number may have been another one's: handles of that one are not for this.
-            generation: low_u32(random_u64()),
+            generation: self.numbers.generation(),
             hash_seed: random_u64(),
             str_hash: str_hash(self.view.sb()),
             atime: new.now,

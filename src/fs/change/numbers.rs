@@ -9,7 +9,11 @@ use crate::{
         trans::TransResult,
         Btrees, //
     },
-    env::Vec,
+    env::{
+        num::low_u32,
+        random_u64,
+        Vec, //
+    },
     error::{
         Error,
         Result, //
@@ -21,6 +25,7 @@ use crate::{
     },
     sys::{
         sync::atomic::{
+            AtomicU32,
             AtomicU64,
             Ordering, //
         },
@@ -43,6 +48,8 @@ pub struct Numbers {
     next: Vec<AtomicU64>,
     /// Bits of a number within its range.
     bits: u32,
+    /// What [`Numbers::generation`] gives next.
+    generation: AtomicU32,
 }
 
 /// The numbers of a range: from the first one up to the last.
@@ -69,7 +76,14 @@ impl Numbers {
         Ok(Self {
             next,
             bits: all.saturating_sub(wanted.trailing_zeros()),
+            generation: AtomicU32::new(low_u32(random_u64())),
         })
+    }
+
+    /// A generation for a new inode: its number may have been another one's, and handles of that one
+    /// are not for this.
+    pub fn generation(&self) -> u32 {
+        self.generation.fetch_add(1, Ordering::Relaxed)
     }
 
     fn range(&self) -> Range {
