@@ -62,7 +62,11 @@ pub fn write_back<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Re
 
 /// Writes back what pins an entry up to `until`, in any order; all up to `last` is going to be.
 fn write_back_to<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, until: u64, last: u64) -> Result {
+    let times = &btrees.sb().times;
+    let timed = times.journal_pin_flush_key_cache.begin();
     flush_changed(btrees, writer, until, last)?;
+    drop(timed);
+    let _timed = times.journal_pin_flush_btree.begin();
     while write_nodes(btrees, writer, until, BATCH)? == BATCH {}
     Ok(())
 }

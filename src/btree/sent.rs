@@ -13,6 +13,7 @@ use crate::{
         num::u64_of,
         pr_err,
         span::Span,
+        time::monotonic_ns,
         units::SECTOR_SHIFT, //
     },
     error::{
@@ -46,6 +47,8 @@ pub(super) struct Sent {
     to: NodePtr,
     /// Why not all of them were sent.
     stopped: Result,
+    /// When that was, by the monotonic clock.
+    since: u64,
 }
 
 impl Sent {
@@ -57,6 +60,7 @@ impl Sent {
         flight: Flight<Image>,
     ) -> Self {
         let (st, offset) = (btrees.sb(), flight.payload().offset);
+        let since = monotonic_ns();
         let mut stopped = Ok(());
         for (nr, copy) in (0..).zip(to.copies()) {
             // A node may point to what only the journal has. When that is lost, it must not be
@@ -78,6 +82,7 @@ impl Sent {
             flight,
             to,
             stopped,
+            since,
         }
     }
 
@@ -86,6 +91,7 @@ impl Sent {
     pub(super) fn landed<H>(self, btrees: &Btrees, writer: &Writer<H>) -> Result<NodePtr> {
         let (st, node, mut ptr) = (btrees.sb(), self.to, self.to);
         let (image, failed) = self.flight.ended();
+        st.times.btree_node_write.end(self.since);
         self.stopped?;
         let mut last = Err(Error::NodeWriteNoDevice);
         for (nr, copy) in (0..).zip(node.copies()) {

@@ -186,10 +186,11 @@ pub(super) fn end_empty_counters<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) 
 fn flush<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, flushing: &mut Flushing) -> Result {
     let Flushing { keys, empty } = flushing;
     take_incoming(&writer.buffer, keys)?;
-    if !keys.is_empty() {
-        let counters = &btrees.sb().counters;
+    let (times, counters) = (&btrees.sb().times, &btrees.sb().counters);
+    let _timed = (!keys.is_empty()).then(|| {
         counters.add(Counter::WRITE_BUFFER_FLUSH, 1);
-    }
+        times.btree_write_buffer_flush.begin()
+    });
     // The last one is the first to go, and of several at a position the one that came first.
     sort_by(keys, |a, b| {
         (b.btree, b.key.k.p, b.nr).cmp(&(a.btree, a.key.k.p, a.nr))

@@ -141,10 +141,14 @@ times! {
     btree_node_read,
     /// Making a btree node of what was read.
     btree_node_read_done,
+    /// Writing a btree node, all its copies.
+    btree_node_write,
     /// Replacing btree nodes, with the pointers to them.
     btree_interior_update_foreground,
     /// The same, with the wait for places and for room in the journal.
     btree_interior_update_total,
+    /// Bringing keys of the write buffer to their leaves.
+    btree_write_buffer_flush,
     /// Finding out which generations of buckets are still pointed to.
     btree_gc,
     /// Writing data of a file, with its keys.
@@ -157,6 +161,10 @@ times! {
     journal_noflush_write,
     /// Waiting until a journal entry is safe.
     journal_flush_seq,
+    /// Writing btree nodes, so that journal entries are not needed any more.
+    journal_pin_flush_btree,
+    /// Bringing keys of the key cache to their leaves, for that.
+    journal_pin_flush_key_cache,
     /// Waiting for room in the journal.
     blocked_journal_low_on_space,
     /// Waiting for a journal entry to be written, as too many are.

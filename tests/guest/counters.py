@@ -25,7 +25,16 @@ HAPPENED = (
 # What must not: nothing of it was wanted, or went wrong.
 NOT = ('bucket_alloc_fail', 'btree_reserve_get_fail', 'copygc', 'data_read_retry', 'data_update', 'data_update_fail',
        'gc_gens_start', 'open_bucket_alloc_fail', 'trans_restart_injected')
+# What must have been measured.
+TIMES = ('btree_node_write', 'btree_write_buffer_flush', 'btree_node_split', 'data_write', 'journal_flush_seq',
+         'journal_flush_write', 'journal_pin_flush_btree', 'journal_pin_flush_key_cache')
 log = Log()
+
+
+def measured(name):
+    """How often something was measured."""
+    with open(f'/sys/fs/bcachefs/{common.uuid_of(common.MNT)}/time_stats/{name}', encoding='ascii') as f:
+        return int(f.readline().split()[-1])
 
 
 def counted(line=0):
@@ -71,6 +80,7 @@ def after_work():
             before = counted()
             work()
             worked = counted()
+            wrong += [f'time_stats/{n} is 0' for n in TIMES if not measured(n)]
         finally:
             umount()
         mount(dev.source, flags=0)
