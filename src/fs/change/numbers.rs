@@ -80,8 +80,8 @@ impl Numbers {
         })
     }
 
-    /// A generation for a new inode: its number may have been another one's, and handles of that one
-    /// are not for this.
+    /// A generation for a new inode: its number may have been another one's, and handles of that
+    /// one are not for this.
     pub fn generation(&self) -> u32 {
         self.generation.fetch_add(1, Ordering::Relaxed)
     }
