@@ -196,7 +196,7 @@ impl Reader<'_> {
         }
         let sectors = u64_of(buf.len() >> SECTOR_SHIFT);
         dev.stats.count_read(DataType::BTREE, sectors);
-        self.st.counters.add(Counter::BTREE_NODE_READ, 1);
+        self.st.count(Counter::BTREE_NODE_READ);
         self.decode(&at, &mut buf)
     }
 

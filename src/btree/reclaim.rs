@@ -43,8 +43,7 @@ const STEPS: u64 = 8;
 ///
 /// C: `journal_flush_pins()`.
 pub fn write_back<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Result {
-    let counters = &btrees.sb().counters;
-    counters.add(Counter::JOURNAL_RECLAIM_START, 1);
+    btrees.sb().count(Counter::JOURNAL_RECLAIM_START);
     flush_write_buffer(btrees, writer)?;
     let newest = writer.journal.newest();
     let mut until = writer.journal.oldest_pinned();
@@ -56,7 +55,7 @@ pub fn write_back<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, seq: u64) -> Re
     }
     write_back_to(btrees, writer, seq, seq)?;
     flush_key_cache(btrees, writer)?;
-    counters.add(Counter::JOURNAL_RECLAIM_FINISH, 1);
+    btrees.sb().count(Counter::JOURNAL_RECLAIM_FINISH);
     Ok(())
 }
 

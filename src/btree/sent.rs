@@ -117,7 +117,7 @@ impl Sent {
                 }
             }
         }
-        st.counters.add(Counter::BTREE_NODE_WRITE, 1);
+        st.count(Counter::BTREE_NODE_WRITE);
         let noted = last.and_then(|()| match ptr.has_copies_of(&node) {
             true => Ok(()),
             false => note_fewer(st, &ptr),

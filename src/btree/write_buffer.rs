@@ -156,8 +156,7 @@ impl WriteBuffer {
 ///
 /// C: `bch2_btree_write_buffer_flush_sync()`.
 pub fn flush_write_buffer<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) -> Result {
-    let counters = &btrees.sb().counters;
-    counters.add(Counter::WRITE_BUFFER_FLUSH_SYNC, 1);
+    btrees.sb().count(Counter::WRITE_BUFFER_FLUSH_SYNC);
     flush(btrees, writer, &mut writer.buffer.flushing.lock())
 }
 
@@ -186,10 +185,10 @@ pub(super) fn end_empty_counters<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) 
 fn flush<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, flushing: &mut Flushing) -> Result {
     let Flushing { keys, empty } = flushing;
     take_incoming(&writer.buffer, keys)?;
-    let (times, counters) = (&btrees.sb().times, &btrees.sb().counters);
+    let st = btrees.sb();
     let _timed = (!keys.is_empty()).then(|| {
-        counters.add(Counter::WRITE_BUFFER_FLUSH, 1);
-        times.btree_write_buffer_flush.begin()
+        st.count(Counter::WRITE_BUFFER_FLUSH);
+        st.times.btree_write_buffer_flush.begin()
     });
     // The last one is the first to go, and of several at a position the one that came first.
     sort_by(keys, |a, b| {

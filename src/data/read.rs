@@ -92,7 +92,7 @@ pub(super) fn read_avoiding(
                 };
                 match reader.any(replicas, skip, now, avoid) {
                     Err(Error::DataMoved) => {
-                        view.sb().counters.add(Counter::DATA_READ_REUSE_RACE, 1);
+                        view.sb().count(Counter::DATA_READ_REUSE_RACE);
                         segments = Segments::new(view, file);
                         continue;
                     }

@@ -222,8 +222,7 @@ impl<F: Owner> Reader<'_, F> {
             return Ok(());
         }
         if self.segment.is_some() {
-            let counters = &self.fs.view().sb().counters;
-            counters.add(Counter::DATA_READ_SPLIT, 1);
+            self.fs.view().sb().count(Counter::DATA_READ_SPLIT);
         }
         self.send();
         self.segment = Some(self.segments.at(at)?);
@@ -325,7 +324,7 @@ impl<F: Owner> Reader<'_, F> {
             true if nr_vecs > MAX_VECS => Err(Error::NoMemory),
             true => read.push_scratch(num::usize_of(lead)),
             false => {
-                sb.counters.add(Counter::DATA_READ_BOUNCE, 1);
+                sb.count(Counter::DATA_READ_BOUNCE);
                 decode::check_size(sb, replica).and_then(|()| read.stage(num::usize_of(whole)))
             }
         };
@@ -425,8 +424,11 @@ impl<F: Owner> Completion for Op<F> {
         let has_checksum = read.payload().replica.csum_type() != CsumType::NONE;
         let is_certain = result.is_ok() && has_checksum;
         if !is_certain && !read.payload().is_still() {
-            let counters = &read.payload().fs.view().sb().counters;
-            counters.add(Counter::DATA_READ_REUSE_RACE, 1);
+            read.payload()
+                .fs
+                .view()
+                .sb()
+                .count(Counter::DATA_READ_REUSE_RACE);
             return again(read, None);
         }
         match result {

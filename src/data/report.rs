@@ -62,7 +62,7 @@ pub(super) fn count_failure(view: &View, error: Error, recovered: bool) {
 pub(super) fn bad_replica(view: &View, file: FileId, pos: u64, replica: &Replica, error: Error) {
     let dev = view.sb().dev(replica.dev);
     view.sb().lost(Lost::ExtentCopy);
-    view.sb().counters.add(Counter::DATA_READ_RETRY, 1);
+    view.sb().count(Counter::DATA_READ_RETRY);
     if view.sb().admit_message() {
         let FileId { inum, snapshot } = file;
         let name = dev.map_or("missing device", |d| d.bdev.name());

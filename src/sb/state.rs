@@ -165,6 +165,13 @@ pub struct SbState {
 }
 
 impl SbState {
+    /// Counts an event: `counter` is one of the constants of
+    /// [`Counter`](crate::format::sb::counters::Counter).
+    #[inline]
+    pub fn count(&self, counter: u8) {
+        self.counters.add(counter, 1);
+    }
+
     /// The device in slot `idx`, if it is there.
     pub fn dev(&self, idx: DevIdx) -> Option<&Device> {
         self.devs.get(usize::from(idx.0))?.as_ref()

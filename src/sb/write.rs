@@ -219,7 +219,7 @@ impl SbState {
     #[inline(never)]
     fn write_super(&self, live: &mut Live) -> Result {
         live.sb.advance(real_seconds());
-        self.counters.add(Counter::WRITE_SUPER, 1);
+        self.count(Counter::WRITE_SUPER);
         let seq = live.sb.seq();
         for dev in self.devices() {
             live.sb.update_member(dev.idx.0, |m| m.set_seq(seq));

@@ -230,8 +230,7 @@ impl FileSystem for Bcachefs {
     }
 
     fn sync(mount: &Mount) -> Result {
-        let counters = &mount.fs.view.sb().counters;
-        counters.add(Counter::SYNC_FS, 1);
+        mount.fs.view.sb().count(Counter::SYNC_FS);
         mount.fs.sync().map_err(errno)
     }
 

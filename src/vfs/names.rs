@@ -227,8 +227,7 @@ impl Names for Bcachefs {
     fn sync_inode(inode: &INode<Self>) -> Result {
         let fs = &inode.sb().data().fs;
         let seq = inode.data().journal_seq();
-        let counters = &fs.view.sb().counters;
-        counters.add(Counter::FSYNC, 1);
+        fs.view.sb().count(Counter::FSYNC);
         fs.sync_seq(seq).map_err(|e| reported("fsync", inode, e))
     }
 }

@@ -426,8 +426,7 @@ impl FileWrite for Bcachefs {
         let seq = engine.run(Watermark::Normal, |t| {
             Ok(inode_get(t, &fs.view, file)?.journal_seq)
         });
-        let counters = &fs.view.sb().counters;
-        counters.add(Counter::FSYNC, 1);
+        fs.view.sb().count(Counter::FSYNC);
         let synced = seq.and_then(|seq| engine.writer.journal.flush_seq(seq));
         synced.map_err(|e| reported("syncing", inode, e))
     }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-# guest: uml 200
+# guest: uml 300
 # guest: uml-debug? 500
 # guest: stock? 400
 """/sys/fs/bcachefs/UUID/counters: what is done to a filesystem is counted, each thing under its name, as often
@@ -13,7 +13,7 @@ import common
 import first
 from common import Log, Loop, Tap, mount, umount
 
-KIND, FILES, LARGE, NAME = 'large', 12000, 48 << 20, 'n' * 150
+KIND, FILES, LARGE, NAME = 'large', 8000, 48 << 20, 'n' * 150
 UNITS = {'': 1, 'k': 1 << 10, 'M': 1 << 20, 'G': 1 << 30}
 # What must have happened at least once after `work`.
 HAPPENED = (

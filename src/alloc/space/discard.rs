@@ -123,7 +123,7 @@ pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usiz
             }
             match discard_one(engine, watermark, pos)? {
                 Done::Free => {
-                    space.st.counters.add(Counter::BUCKET_DISCARD, 1);
+                    space.st.count(Counter::BUCKET_DISCARD);
                     free = free.saturating_add(1);
                     space.freeing.add();
                 }
@@ -142,8 +142,7 @@ pub fn discard_buckets(engine: Engine<'_>, watermark: Watermark) -> Result<(usiz
 /// `bch2_gc_gens_async()`.
 pub fn keep_discarded(engine: Engine<'_>) -> Result {
     drop_cached(engine, Watermark::Btree, 0)?;
-    let counters = &engine.btrees.sb().counters;
-    counters.add(Counter::BUCKET_DISCARD_WORKER, 1);
+    engine.btrees.sb().count(Counter::BUCKET_DISCARD_WORKER);
     let (free, waiting) = discard_buckets(engine, Watermark::Btree)?;
     let journal = &engine.writer.journal;
     if waiting > free && journal.has_room(FREE_U64S, Watermark::Btree) {

@@ -89,8 +89,7 @@ pub fn renew_generations(engine: Engine<'_>) -> Result<bool> {
         return Ok(false);
     };
     let _timed = space.st.times.btree_gc.begin();
-    let counters = &space.st.counters;
-    counters.add(Counter::GC_GENS_START, 1);
+    space.st.count(Counter::GC_GENS_START);
     let mut buckets = Vec::new();
     for dev in space.st.devices() {
         collect(engine, dev, &mut buckets)?;
@@ -105,7 +104,7 @@ pub fn renew_generations(engine: Engine<'_>) -> Result<bool> {
             space.freeing.add();
         }
     }
-    counters.add(Counter::GC_GENS_END, 1);
+    space.st.count(Counter::GC_GENS_END);
     Ok(freed)
 }
 

@@ -123,7 +123,7 @@ fn drop_of(
             if drop_one(engine, watermark, pos)? {
                 left = left.saturating_sub(1);
                 *nr = nr.saturating_add(1);
-                space.st.counters.add(Counter::BUCKET_INVALIDATE, 1);
+                space.st.count(Counter::BUCKET_INVALIDATE);
             }
         }
         from = last.successor();

@@ -366,7 +366,7 @@ pub(super) fn count_bucket(space: &Space, found: &Result<OpenRef, Refusal>) {
         Err(Refusal::OpenBucketsEmpty) => Counter::OPEN_BUCKET_ALLOC_FAIL,
         Err(_) => Counter::BUCKET_ALLOC_FAIL,
     };
-    space.st.counters.add(counter, 1);
+    space.st.count(counter);
 }
 
 /// The device that a bucket is to be taken of next, and what it has.

@@ -392,8 +392,7 @@ impl New {
             body.apart = true;
         }
         drop(guard);
-        let counters = &btrees.sb().counters;
-        counters.add(Counter::BTREE_NODE_ALLOC, 1);
+        btrees.sb().count(Counter::BTREE_NODE_ALLOC);
         // Until here it is the caller's to give back.
         Ok(node)
     }

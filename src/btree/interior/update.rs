@@ -161,8 +161,7 @@ fn merge_one<H: Hooks>(
     // It can wait until the journal has room again, also for those who make some.
     let may_go_on = || writer.journal.has_room(1, watermark.min(Watermark::Btree));
     let _timed = btrees.sb().times.btree_interior_update_total.begin();
-    let counters = &btrees.sb().counters;
-    counters.add(Counter::BTREE_NODE_MERGE_ATTEMPT, 1);
+    btrees.sb().count(Counter::BTREE_NODE_MERGE_ATTEMPT);
     let hooks = &writer.hooks;
     while may_go_on() {
         let mut places = Vec::new();
@@ -216,8 +215,7 @@ fn update<H: Hooks>(
             .hooks
             .alloc_nodes(btrees, writer, watermark, wanted, &mut places);
         if found.is_err() {
-            let counters = &btrees.sb().counters;
-            counters.add(Counter::BTREE_RESERVE_GET_FAIL, 1);
+            btrees.sb().count(Counter::BTREE_RESERVE_GET_FAIL);
         }
         let outcome = found.and_then(|()| {
             let _one = writer.interior.lock();
@@ -255,8 +253,8 @@ fn replace<H: Hooks>(
     rooms: &Rooms,
     places: &mut Vec<NodePlace>,
 ) -> Result<Outcome> {
-    let (times, counters) = (&btrees.sb().times, &btrees.sb().counters);
-    let timed = times.btree_interior_update_foreground.begin();
+    let st = btrees.sb();
+    let timed = st.times.btree_interior_update_foreground.begin();
     let mut replaced: Vec<Replacement> = Vec::new();
     let mut next = Some(what.clone());
     let mut attempt = 0u32;
@@ -298,15 +296,17 @@ fn replace<H: Hooks>(
         }
     };
     let done = matches!(outcome, Ok(Outcome::Done));
+    let mut is_rewrite = matches!(what, What::Node(_, 0));
     for r in &replaced {
         settle(btrees, writer, r, done);
-        if let Some((time, counter)) = r.kind(times).filter(|_| done) {
+        if let Some((time, counter)) = r.kind(&st.times).filter(|_| done) {
             time.end(timed.since());
-            counters.add(counter, 1);
+            // The others are what had to be done for it.
+            st.count(match core::mem::take(&mut is_rewrite) {
+                true => Counter::BTREE_NODE_REWRITE,
+                false => counter,
+            });
         }
-    }
-    if done && matches!(what, What::Node(_, 0)) {
-        counters.add(Counter::BTREE_NODE_REWRITE, 1);
     }
     writer.settled.wake_all();
     outcome
@@ -355,8 +355,7 @@ fn settle<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, r: &Replacement, done: 
     for old in &r.old {
         btrees.cache().remove(old);
         drop_pin(old, writer);
-        let counters = &btrees.sb().counters;
-        counters.add(Counter::BTREE_NODE_FREE, 1);
+        btrees.sb().count(Counter::BTREE_NODE_FREE);
     }
 }
 
@@ -368,6 +367,7 @@ fn commit<H: Hooks>(
     replaced: &[Replacement],
     attempt: u32,
 ) -> core::result::Result<(), (TransError, Before)> {
+    btrees.sb().count(Counter::TRANSACTION_BEGIN);
     let mut t = Trans::new(btrees, writer, Watermark::InteriorUpdates, replaced);
     t.attempt = attempt;
     let done = stage(&mut t, replaced).and_then(|()| t.commit().map(|_| ()));

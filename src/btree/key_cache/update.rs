@@ -145,8 +145,7 @@ impl<H: Hooks> Trans<'_, H> {
         if !self.btrees.key_cache().insert(&key)? {
             return Ok(None);
         }
-        let counters = &self.btrees.sb().counters;
-        counters.add(Counter::BTREE_KEY_CACHE_FILL, 1);
+        self.btrees.sb().count(Counter::BTREE_KEY_CACHE_FILL);
         Ok(Some(key))
     }
 

@@ -79,7 +79,7 @@ impl Before {
             // There is no counter for these.
             Self::Nothing | Self::NodesWritten | Self::Root(_) | Self::Pointless => return,
         };
-        btrees.sb().counters.add(counter, 1);
+        btrees.sb().count(counter);
     }
 }
 
@@ -167,7 +167,7 @@ pub fn run<T, H: Hooks>(
 ) -> Result<T> {
     let mut t = Trans::new(btrees, writer, watermark, &[]);
     loop {
-        t.count(Counter::TRANSACTION_BEGIN);
+        btrees.sb().count(Counter::TRANSACTION_BEGIN);
         match f(&mut t) {
             Ok(value) => {
                 t.merge_small();
@@ -237,17 +237,12 @@ impl<'a, H: Hooks> Trans<'a, H> {
         self.step = step.saturating_add(1);
         match wants_restart(self.attempt, step) {
             true => {
-                self.count(Counter::TRANS_RESTART_INJECTED);
+                let st = self.btrees.sb();
+                st.count(Counter::TRANS_RESTART_INJECTED);
                 Err(TransError::Restart)
             }
             false => Ok(()),
         }
-    }
-
-    /// Counts an event of this transaction.
-    #[inline]
-    pub(in crate::btree) fn count(&self, counter: u8) {
-        self.btrees.sb().counters.add(counter, 1);
     }
 
     /// Lets all go and waits for what the last attempt lacked.

@@ -85,7 +85,7 @@ impl<H: Hooks> Trans<'_, H> {
         self.check_room(targets.iter())?;
         self.step()?;
         let seq = self.apply(&targets)?;
-        self.count(Counter::TRANSACTION_COMMIT);
+        self.btrees.sb().count(Counter::TRANSACTION_COMMIT);
         self.reset();
         self.merge_small();
         Ok(seq)
@@ -332,8 +332,7 @@ fn switch_roots(
         let header = new.header()?;
         res.set_root(node.btree, node.level, header.words(), new.value())?;
         btrees.set_root(node.clone());
-        let counters = &btrees.sb().counters;
-        counters.add(Counter::BTREE_NODE_SET_ROOT, 1);
+        btrees.sb().count(Counter::BTREE_NODE_SET_ROOT);
     }
     Ok(())
 }

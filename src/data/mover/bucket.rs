@@ -72,7 +72,7 @@ pub(super) fn evacuate(
         }
     }
     land(under_way.take())?;
-    view.sb().counters.add(Counter::EVACUATE_BUCKET, 1);
+    view.sb().count(Counter::EVACUATE_BUCKET);
     Ok(all)
 }
 

@@ -76,7 +76,7 @@ impl Mover {
         let mut round = Round::default();
         let done = self.empty_some(engine, view, urgent, stop, &mut round);
         engine.end_moving();
-        view.sb().counters.add(Counter::COPYGC, 1);
+        view.sb().count(Counter::COPYGC);
         match done {
             // That was enough for something.
             Err(e) if round.is_fruitful() && e.class() == Class::NoSpace => Ok(round),

@@ -47,7 +47,7 @@ impl Counter {
     pub const BUCKET_DISCARD: u8 = 4;
     /// Buckets taken to be written to.
     pub const BUCKET_ALLOC: u8 = 5;
-    /// Attempts at that which found no free one.
+    /// Attempts to take a bucket that found no free one.
     pub const BUCKET_ALLOC_FAIL: u8 = 6;
     /// Times the kernel wanted memory of btree nodes back.
     pub const BTREE_CACHE_SCAN: u8 = 7;
@@ -75,11 +75,11 @@ impl Counter {
     pub const BTREE_RESERVE_GET_FAIL: u8 = 24;
     /// Times somebody had to wait for room in the journal.
     pub const JOURNAL_RES_GET_BLOCKED: u8 = 25;
-    /// Of these, times it was full.
+    /// Times somebody had to wait because the journal was full.
     pub const JOURNAL_FULL: u8 = 26;
-    /// Times what the journal holds was written back to the end.
+    /// Times all that was to be written back of the journal was.
     pub const JOURNAL_RECLAIM_FINISH: u8 = 27;
-    /// Times that began.
+    /// Times somebody began to write back what the journal holds.
     pub const JOURNAL_RECLAIM_START: u8 = 28;
     /// Journal entries written.
     pub const JOURNAL_WRITE: u8 = 29;
@@ -101,29 +101,29 @@ impl Counter {
     pub const DATA_UPDATE_KEY_FAIL: u8 = 38;
     /// Rounds of moving data so that buckets become free.
     pub const COPYGC: u8 = 40;
-    /// Times the oldest generations that pointers have were found.
+    /// Times they were all found.
     pub const GC_GENS_END: u8 = 42;
-    /// Times that began.
+    /// Times the oldest generations that pointers have began to be looked for.
     pub const GC_GENS_START: u8 = 43;
     /// Transactions that had to write back changed cached keys first.
     pub const TRANS_BLOCKED_JOURNAL_RECLAIM: u8 = 44;
     /// Transactions that started over because a btree node was full.
     pub const TRANS_RESTART_BTREE_NODE_SPLIT: u8 = 46;
-    /// The same, because the journal had no room.
+    /// Transactions that started over because the journal had no room.
     pub const TRANS_RESTART_JOURNAL_RES_GET: u8 = 51;
-    /// The same, because somebody else had a lock.
+    /// Transactions that started over because somebody else had a lock.
     pub const TRANS_RESTART_WOULD_DEADLOCK: u8 = 67;
-    /// The same, for tests of that.
+    /// Transactions that started over to test that they can.
     pub const TRANS_RESTART_INJECTED: u8 = 69;
     /// Attempts at transactions that change something.
     pub const TRANSACTION_BEGIN: u8 = 71;
-    /// Those that were committed.
+    /// Transactions that were committed.
     pub const TRANSACTION_COMMIT: u8 = 72;
     /// Writes of the superblock.
     pub const WRITE_SUPER: u8 = 73;
-    /// The same, because a btree node was being replaced or written.
+    /// Transactions that started over because a btree node was being replaced or written.
     pub const TRANS_RESTART_SPLIT_RACE: u8 = 76;
-    /// Of these, times somebody waited for that.
+    /// Times somebody waited until keys of the write buffer were in their nodes.
     pub const WRITE_BUFFER_FLUSH_SYNC: u8 = 78;
     /// Sectors of data read out of keys.
     pub const DATA_READ_INLINE: u8 = 80;

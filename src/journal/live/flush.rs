@@ -51,7 +51,7 @@ impl Shared {
     /// C: `bch2_journal_flush_seq()`.
     pub fn flush_seq(&self, seq: u64) -> Result {
         let _timed = self.st.times.journal_flush_seq.begin();
-        self.st.counters.add(Counter::JOURNAL_FLUSH, 1);
+        self.st.count(Counter::JOURNAL_FLUSH);
         loop {
             let seen = self.changes();
             let progress = self.locked(|s| self.push(s, seq));

@@ -209,7 +209,7 @@ impl Shared {
     pub fn wait_for_space(&self, u64s: u32, watermark: Watermark) -> Result {
         // An attempt at writing back may have begun before there was space; the next one has not.
         let latest = self.locked(|s| s.nr_held_up).saturating_add(1);
-        let (times, counters) = (&self.st.times, &self.st.counters);
+        let times = &self.st.times;
         let (mut no_space, mut busy) = (None, None);
         loop {
             let seen = self.changes();
@@ -218,12 +218,12 @@ impl Shared {
                 Err(refusal) => refusal,
             };
             if no_space.is_none() && busy.is_none() {
-                counters.add(Counter::JOURNAL_RES_GET_BLOCKED, 1);
+                self.st.count(Counter::JOURNAL_RES_GET_BLOCKED);
             }
             match refusal {
                 Refusal::Full => {
                     no_space.get_or_insert_with(|| {
-                        counters.add(Counter::JOURNAL_FULL, 1);
+                        self.st.count(Counter::JOURNAL_FULL);
                         times.blocked_journal_low_on_space.begin()
                     });
                 }

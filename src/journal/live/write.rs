@@ -102,7 +102,7 @@ impl Shared {
         self.gather(seq, used, last_seq, buf)
             .inspect_err(|e| self.report(seq, *e))?;
         let place = self.find_place(seq, buf.len())?;
-        self.st.counters.add(Counter::JOURNAL_WRITE, 1);
+        self.st.count(Counter::JOURNAL_WRITE);
         // The next one can have its place now.
         self.work.wake_all();
         self.mark(&place)?;
