@@ -53,10 +53,17 @@ const FLUSH_AT: usize = 16 << 10;
 struct Buffered {
     btree: BtreeId,
     key: KeyBuf,
-    /// The journal entry it is in, which is pinned.
+    /// The journal entry it is in, which is pinned; 0 when the key is in its node.
     seq: u64,
-    /// Keys that came before have lower ones.
-    nr: u64,
+}
+
+/// Where a key goes to. They are sorted in place of the keys, which are larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    btree: BtreeId,
+    pos: Bpos,
+    /// The index of the key: of several for a position, the one that came last has the highest.
+    at: usize,
 }
 
 /// The keys on their way.
@@ -74,8 +81,10 @@ pub struct WriteBuffer {
 /// What a flush goes on with.
 #[derive(Debug, Default)]
 struct Flushing {
-    /// Keys that are on their way to their nodes, or could not be brought there.
+    /// Keys that are on their way to their nodes, or could not be brought there, as they came.
     keys: Vec<Buffered>,
+    /// Memory for sorting them.
+    order: Vec<Place>,
     /// Counters that became 0.
     empty: EmptyCounters,
 }
@@ -84,8 +93,6 @@ struct Flushing {
 #[derive(Debug, Default)]
 struct Incoming {
     keys: Vec<Buffered>,
-    /// How many came so far.
-    nr: u64,
 }
 
 /// Room in the buffer for some keys, that nobody else can take.
@@ -100,14 +107,7 @@ impl Room<'_> {
         key: KeyBuf,
         seq: u64,
     ) -> Result {
-        let nr = self.0.nr;
-        self.0.keys.push(Buffered {
-            btree,
-            key,
-            seq,
-            nr,
-        })?;
-        self.0.nr = nr.wrapping_add(1);
+        self.0.keys.push(Buffered { btree, key, seq })?;
         journal.pin(seq);
         Ok(())
     }
@@ -183,34 +183,62 @@ pub(super) fn end_empty_counters<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) 
 }
 
 fn flush<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, flushing: &mut Flushing) -> Result {
-    let Flushing { keys, empty } = flushing;
+    let Flushing { keys, order, empty } = flushing;
     take_incoming(&writer.buffer, keys)?;
     let st = btrees.sb();
     let _timed = (!keys.is_empty()).then(|| {
         st.count(Counter::WRITE_BUFFER_FLUSH);
         st.times.btree_write_buffer_flush.begin()
     });
-    // The last one is the first to go, and of several at a position the one that came first.
-    sort_by(keys, |a, b| {
-        (b.btree, b.key.k.p, b.nr).cmp(&(a.btree, a.key.k.p, a.nr))
-    });
-    while let Some(last) = keys.last() {
-        let place = (last.btree, last.key.k.p);
+    sort(keys, order)?;
+    let done = bring_all(btrees, writer, (keys, order), empty);
+    keys.retain(|b| b.seq != 0);
+    done?;
+    if !writer.buffer.counters_wait.load(Ordering::Acquire) {
+        empty.drop_old(btrees, writer);
+    }
+    Ok(())
+}
+
+/// Makes `order` that of the nodes that `keys` go to.
+fn sort(keys: &[Buffered], order: &mut Vec<Place>) -> Result {
+    order.clear();
+    order.reserve(keys.len())?;
+    for (at, b) in keys.iter().enumerate() {
+        order.push(Place {
+            btree: b.btree,
+            pos: b.key.k.p,
+            at,
+        })?;
+    }
+    sort_by(order, |a, b| a.cmp(b));
+    Ok(())
+}
+
+/// Brings keys to their nodes, in order, until one can not be brought.
+fn bring_all<H: Hooks>(
+    btrees: &Btrees,
+    writer: &Writer<H>,
+    (keys, order): (&mut [Buffered], &[Place]),
+    empty: &mut EmptyCounters,
+) -> Result {
+    let mut rest = order;
+    while let Some(first) = rest.first() {
         let waits = writer.buffer.counters_wait.load(Ordering::Acquire);
-        if waits && last.btree == BtreeId::ACCOUNTING {
+        if waits && first.btree == BtreeId::ACCOUNTING {
             // They are the last btree.
             break;
         }
-        let same = |b: &&Buffered| (b.btree, b.key.k.p) == place;
-        let nr = keys.iter().rev().take_while(same).count();
-        let left = keys.len().saturating_sub(nr);
-        let group = keys.get(left..).unwrap_or_default();
-        bring(btrees, writer, place, (group, empty))?;
-        group.iter().for_each(|b| writer.journal.unpin(b.seq));
-        keys.truncate(left);
-    }
-    if !writer.buffer.counters_wait.load(Ordering::Acquire) {
-        empty.drop_old(btrees, writer);
+        let same = |p: &&Place| (p.btree, p.pos) == (first.btree, first.pos);
+        let nr = rest.iter().take_while(same).count();
+        let (group, others) = rest.split_at_checked(nr).unwrap_or((rest, &[]));
+        bring(btrees, writer, (keys, group), empty)?;
+        for p in group {
+            if let Some(b) = keys.get_mut(p.at) {
+                writer.journal.unpin(core::mem::take(&mut b.seq));
+            }
+        }
+        rest = others;
     }
     Ok(())
 }
@@ -233,20 +261,22 @@ fn version(k: &Bkey) -> (u32, u64) {
     (k.version.hi, k.version.lo)
 }
 
-/// Brings keys of one position, the newest first, to their node.
+/// Brings keys of one position, the oldest first, to their node.
 fn bring<H: Hooks>(
     btrees: &Btrees,
     writer: &Writer<H>,
-    (btree, pos): (BtreeId, Bpos),
-    (group, empty): (&[Buffered], &mut EmptyCounters),
+    (keys, group): (&[Buffered], &[Place]),
+    empty: &mut EmptyCounters,
 ) -> Result {
-    let (Some(newest), Some(oldest)) = (group.first(), group.last()) else {
+    let all = || group.iter().filter_map(|p| keys.get(p.at));
+    let (Some(oldest), Some(newest)) = (all().next(), all().next_back()) else {
         return Ok(());
     };
+    let (btree, pos) = (newest.btree, newest.key.k.p);
     run(btrees, writer, Watermark::Reclaim, |t| {
         let key = match btree {
             BtreeId::ACCOUNTING => {
-                let oldest_first = group.iter().rev().map(|b| b.key.key());
+                let oldest_first = all().map(|b| b.key.key());
                 let sum = sum(t.get(btree, pos)?, oldest_first)?;
                 empty.look_at(t, &sum, newest.seq)?;
                 sum

@@ -28,7 +28,7 @@ fn sift_down<T>(v: &mut [T], mut root: usize, cmp: &mut impl FnMut(&T, &T) -> Or
 }
 
 /// Swaps two different elements; says whether both exist.
-fn exchange<T>(v: &mut [T], a: usize, b: usize) -> bool {
+pub(super) fn exchange<T>(v: &mut [T], a: usize, b: usize) -> bool {
     let (lo, hi) = if a < b { (a, b) } else { (b, a) };
     let Some((head, tail)) = v.split_at_mut_checked(hi) else {
         return false;

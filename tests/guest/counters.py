@@ -85,7 +85,8 @@ def after_work():
             umount()
         mount(dev.source, flags=0)
         try:
-            kept, now = counted(1), counted()
+            # In this order: it goes on meanwhile.
+            now, kept = counted(), counted(1)
             read_again()
             # Buckets are made free in the background.
             until = time.monotonic() + 30
