@@ -93,6 +93,8 @@ struct Flushing {
 #[derive(Debug, Default)]
 struct Incoming {
     keys: Vec<Buffered>,
+    /// Memory for sorting them: a flush, which makes room, must not lack it.
+    order: Vec<Place>,
 }
 
 /// Room in the buffer for some keys, that nobody else can take.
@@ -131,6 +133,8 @@ impl WriteBuffer {
     pub(super) fn room(&self, nr: usize) -> Result<Room<'_>> {
         let mut incoming = self.incoming.lock();
         incoming.keys.reserve(nr)?;
+        let all = incoming.keys.len().saturating_add(nr);
+        incoming.order.reserve(all)?;
         Ok(Room(incoming))
     }
 
@@ -184,7 +188,7 @@ pub(super) fn end_empty_counters<H: Hooks>(btrees: &Btrees, writer: &Writer<H>) 
 
 fn flush<H: Hooks>(btrees: &Btrees, writer: &Writer<H>, flushing: &mut Flushing) -> Result {
     let Flushing { keys, order, empty } = flushing;
-    take_incoming(&writer.buffer, keys)?;
+    take_incoming(&writer.buffer, keys, order)?;
     let st = btrees.sb();
     let _timed = (!keys.is_empty()).then(|| {
         st.count(Counter::WRITE_BUFFER_FLUSH);
@@ -244,10 +248,12 @@ fn bring_all<H: Hooks>(
 }
 
 /// Moves what came to `keys`, behind what is left there of the last flush.
-fn take_incoming(buffer: &WriteBuffer, keys: &mut Vec<Buffered>) -> Result {
+fn take_incoming(buffer: &WriteBuffer, keys: &mut Vec<Buffered>, order: &mut Vec<Place>) -> Result {
+    order.clear();
     let mut incoming = buffer.incoming.lock();
     if keys.is_empty() {
         core::mem::swap(keys, &mut incoming.keys);
+        core::mem::swap(order, &mut incoming.order);
         return Ok(());
     }
     keys.reserve(incoming.keys.len())?;

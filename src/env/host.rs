@@ -65,11 +65,6 @@ impl<T> Vec<T> {
         self.0.pop()
     }
 
-    /// Drops all elements for which `keep` is false.
-    pub fn retain(&mut self, keep: impl FnMut(&mut T) -> bool) {
-        self.0.retain_mut(keep);
-    }
-
     /// Drops all elements from position `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.0.truncate(len);

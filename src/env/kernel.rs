@@ -2,10 +2,7 @@
 
 //! Memory, time and log of the kernel build, on the `kernel` crate.
 
-use super::{
-    log::Level,
-    sort::exchange, //
-};
+use super::log::Level;
 use crate::error::{
     Error,
     Result, //
@@ -136,20 +133,6 @@ impl<T> Vec<T> {
     /// Takes the last element.
     pub fn pop(&mut self) -> Option<T> {
         self.0.pop()
-    }
-
-    /// Drops all elements for which `keep` is false.
-    pub fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
-        let mut kept = 0usize;
-        for at in 0..self.0.len() {
-            if self.0.get_mut(at).is_some_and(&mut keep) {
-                if at != kept {
-                    exchange(&mut self.0, kept, at);
-                }
-                kept = kept.saturating_add(1);
-            }
-        }
-        self.0.truncate(kept);
     }
 
     /// Drops all elements from position `len` on.

@@ -16,6 +16,7 @@
 //! | `log.rs`         | [`pr_err!`](crate::env::pr_err), [`pr_warn!`](crate::env::pr_warn), [`pr_info!`](crate::env::pr_info) |
 //! | `num.rs`         | lossless integer conversions, division that can not trap        |
 //! | `prefetch.rs`    | telling the processor early what will be read                   |
+//! | `retain.rs`      | dropping some elements of a [`Vec`]                             |
 //! | `sort.rs`        | sorting without panics                                          |
 //! | `span.rs`      | [`Span`](span::Span): memory that a device reads, also a process's |
 //! | `units.rs`       | [`Sectors`](units::Sectors) and other numbers with a unit       |
@@ -31,6 +32,7 @@ pub mod hash;
 mod log;
 pub mod num;
 mod prefetch;
+mod retain;
 pub mod sort;
 pub mod span;
 pub mod units;
