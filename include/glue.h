@@ -19,6 +19,7 @@ struct super_block;
 
 void bch_rs_show_version(unsigned int version);
 void bch_rs_panic_after_error(void);
+void bch_rs_wait_for_readers(void);
 void bch_rs_report_error(struct super_block *sb, int error);
 
 struct file *bch_rs_bdev_open(dev_t dev, bool writable,

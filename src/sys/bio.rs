@@ -210,7 +210,7 @@ impl<T: Completion> Drop for Pool<T> {
         // SAFETY: Waits for completions in interrupt context, which run under the RCU read lock;
         // may sleep here. Then nothing uses the set any more.
         unsafe {
-            bindings::synchronize_rcu_expedited();
+            bindings::bch_rs_wait_for_readers();
             bindings::bioset_exit(self.set.get());
         }
     }

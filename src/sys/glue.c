@@ -19,6 +19,7 @@
 #include <linux/pagemap.h>
 #include <linux/panic.h>
 #include <linux/quota.h>
+#include <linux/rcupdate.h>
 #include <linux/statfs.h>
 #include <linux/vmalloc.h>
 
@@ -54,6 +55,12 @@ void bch_rs_show_version(unsigned int version)
 void bch_rs_panic_after_error(void)
 {
 	panic("bcachefs: panic after error");
+}
+
+/* Inline where there is one processor, and a function where there are more. */
+void bch_rs_wait_for_readers(void)
+{
+	synchronize_rcu_expedited();
 }
 
 /* Something is wrong with the filesystem, and not just with a file. */
