@@ -32,6 +32,8 @@ from rw import fsck
 
 SECONDS = 150
 STEPS = int(os.environ.get('BCACHEFS_RS_STEPS', 400))
+# Bytes of a path, of which the kernel takes 4095, and files of a process: all have to fit in 16 MiB.
+LONGEST, MOST = 3900, 400
 RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
 FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 SYNC, IMMUTABLE, APPEND, NODUMP, NOATIME = 0x8, 0x10, 0x20, 0x40, 0x80
@@ -121,7 +123,13 @@ class Model:
         return os.path.join(self.top, rel)
 
     def any_dir(self):
-        return self.r.choice(self.dirs)
+        d = self.r.choice(self.dirs)
+        return d if len(os.fsencode(self.path(d))) < LONGEST // 2 else ''
+
+    def fits(self, old, new):
+        """Whether all below a directory can still be reached by its path when that has another one."""
+        longest = max(len(os.fsencode(self.path(p))) for p in [old] + self.below(old))
+        return longest - len(os.fsencode(old)) + len(os.fsencode(new)) < LONGEST
 
     def new(self):
         d = self.any_dir()
@@ -158,6 +166,8 @@ class Model:
         do = self.r.choice((self.make, self.make, self.make, self.make, self.remove, self.remove, self.link,
                             self.rename, self.rename, self.exchange, self.whiteout, self.temporary, self.attributes,
                             self.xattrs, self.flags))
+        if do == self.make and len(self.has) > MOST:
+            do = self.remove
         do()
 
     def make(self):
@@ -211,7 +221,7 @@ class Model:
         old, new = self.some(), self.new()
         if old is None or new == old or new.startswith(old + '/') or old.startswith(new + '/'):
             return
-        if new in self.has and self.same(old, new):
+        if new in self.has and self.same(old, new) or not self.fits(old, new):
             return
         flags = self.r.choice((0, 0, RENAME_NOREPLACE))
         wanted = None
@@ -232,6 +242,8 @@ class Model:
         a, b = self.some(), self.some()
         if a is None or a == b or a.startswith(b + '/') or b.startswith(a + '/') or self.same(a, b):
             return
+        if not self.fits(a, b) or not self.fits(b, a):
+            return
         self.expect(None, renameat2, self.path(a), self.path(b), RENAME_EXCHANGE)
         self.moved(a, '\0')
         self.moved(b, a)
@@ -239,7 +251,7 @@ class Model:
 
     def whiteout(self):
         old, new = self.some(), self.new()
-        if old is None or new in self.has or new.startswith(old + '/'):
+        if old is None or new in self.has or new.startswith(old + '/') or not self.fits(old, new):
             return
         self.expect(None, renameat2, self.path(old), self.path(new), RENAME_WHITEOUT)
         self.moved(old, new)
