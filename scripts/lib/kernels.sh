@@ -103,6 +103,14 @@ build_uml_debug() {
 	trim_tree "$1/tree"
 }
 
+# As 6.12 is, to be compared with it.
+build_uml_up() {
+	local UML_VARS=("${UML_GCC[@]}") UML_TARGETS=(linux modules)
+	build_uml "$1" "$2" "$SERIES" "$CONFIGS/uml.config" "$CONFIGS/uml-up.config"
+	filter_symvers "$1/tree"
+	trim_tree "$1/tree"
+}
+
 build_c612() {
 	local UML_VARS=("${UML_GCC[@]}") UML_TARGETS=(linux)
 	build_uml "$1" "$2" 6.12 "$CONFIGS/c612.config"
@@ -131,7 +139,7 @@ build_d612() {
 kernel_make_vars() {
 	case $1 in
 	stock) ;; # its .kernelvariables say it
-	uml) printf '%s\n' ARCH=um "${UML_GCC[@]}" ;;
+	uml | uml-up) printf '%s\n' ARCH=um "${UML_GCC[@]}" ;;
 	uml-debug) printf '%s\n' ARCH=um "${UML_CLANG[@]}" ;;
 	*) die "no modules are built for $1" ;;
 	esac
@@ -162,6 +170,7 @@ kernel_tree() {
 		;;
 	uml) builder=build_uml_plain fragments=(uml) ;;
 	uml-debug) builder=build_uml_debug fragments=(uml uml-debug) ;;
+	uml-up) builder=build_uml_up fragments=(uml uml-up) ;;
 	c612) builder=build_c612 fragments=(c612) ;;
 	d612) builder=build_d612 common=$SUITE made_by=$(declare -f build_d612) ;;
 	*) die "unknown kernel: $name" ;;
