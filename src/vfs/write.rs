@@ -293,7 +293,13 @@ impl FileWrite for Bcachefs {
 
     fn is_hole(inode: &INode<Self>, pos: u64) -> Result<bool> {
         let blocks = Blocks::of(inode);
-        if inode.data().dirty.has(div(pos, blocks.bytes)) {
+        let is_dirty = || inode.data().dirty.has(div(pos, blocks.bytes));
+        if is_dirty() {
+            return Ok(false);
+        }
+        // What is on its way to the device is not dirty any more, and not in a btree yet.
+        inode.wait_written_back(pos, blocks.bytes);
+        if is_dirty() {
             return Ok(false);
         }
         let view = &inode.sb().data().fs.view;

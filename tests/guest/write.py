@@ -518,6 +518,46 @@ def behind_the_end(name):
     return wrong
 
 
+def cleared_meanwhile(name):
+    """A part of a block is made zeros while the block is on its way to the device, where nothing was before."""
+    files, wrong = common.unpack(name), []
+    with Loop(files) as dev:
+        mount(dev.source, flags=0)
+        size = os.statvfs(common.MNT).f_bsize
+        hole, gone = PUNCH_HOLE | KEEP_SIZE, bytes(3 * size)
+
+        def cut(fd, _, at):
+            os.ftruncate(fd, at)
+            os.ftruncate(fd, 3 * size)
+
+        ways = {'the end of a block': (lambda fd, how, at: fallocate(fd, how, at, 3 * size - at), None),
+                'the beginning': (lambda fd, how, at: fallocate(fd, how, 0, at), 0),
+                'the middle': (lambda fd, how, at: fallocate(fd, how, at, 100), 100),
+                'cut': (cut, None)}
+        for way, (clear, first) in ways.items():
+            for nr in range(120):
+                fd = os.open(f'{common.MNT}/cleared', os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+                if nr % 3 == 2:
+                    fallocate(fd, 0, 0, 3 * size)
+                data = os.urandom(3 * size)
+                os.pwrite(fd, data, 0)
+                # Begins to write, and does not wait.
+                common.libc.sync_file_range(fd, ctypes.c_long(0), ctypes.c_long(3 * size), 2)
+                at = (nr % 3) * size + 50 + nr
+                clear(fd, (hole, ZERO_RANGE)[nr & 1], at)
+                should = data[:at] + gone[at:] if first is None else gone[:at] + data[at:] if first == 0 else \
+                    data[:at] + gone[:100] + data[at + 100:]
+                for how in 'page cache', 'disk':
+                    if os.pread(fd, 4 * size, 0) != should:
+                        wrong.append(f'{way}, from {at} on, {(hole, ZERO_RANGE)[nr & 1]}: wrong by {how}')
+                    os.fsync(fd)
+                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                os.close(fd)
+        umount()
+        wrong += rw.fsck(dev.devices)
+    return wrong
+
+
 def kept_behind(name):
     """Space that is allocated behind the end stays when the file gets longer, and goes when it is cut there."""
     files, wrong = common.unpack(name), []
@@ -870,6 +910,7 @@ def main():
     tests += [(f'{n}: what fsync said is safe', safe_after_fsync, n, seed, nr // 2) for n in IMAGES[:2]]
     tests += [(f'{n}: ends that are gone before they are written', end_without_data, n) for n in IMAGES[:1]]
     tests += [(f'{n}: what is behind the end does not show', behind_the_end, n) for n in (IMAGES[0], 'v113-block512')]
+    tests += [(f'{n}: cleared while it is written', cleared_meanwhile, n) for n in (IMAGES[0], 'v113-block512')]
     tests += [(f'{n}: space behind the end', kept_behind, n) for n in (IMAGES[0], 'v113-block512')]
     for n in IMAGES[:1]:
         tests.append((f'{n}: space that was set aside', set_aside, n))

@@ -52,7 +52,8 @@ pub trait FileWrite: FileData {
     /// A number that is another one when a reservation was used or given up.
     fn reserve_changes(inode: &INode<Self>) -> u64;
 
-    /// Whether the block with byte `pos` is a hole: nothing is there, nor in the page cache.
+    /// Whether the block with byte `pos` is a hole: nothing is there, nor is anything going to be
+    /// written there. Waits for what is being written, so no folio may be locked.
     fn is_hole(inode: &INode<Self>, pos: u64) -> Result<bool>;
 
     /// Adds what is reserved for bytes from `pos` to `end` to `to`: they are being written.

@@ -47,6 +47,20 @@ enum Allocate {
 }
 
 impl<T: FileWrite + Life> INode<T> {
+    /// Waits for what is being written back of `len` bytes from `pos` on. No folio of these may be
+    /// locked by the caller.
+    pub fn wait_written_back(&self, pos: u64, len: u64) {
+        let last = pos.saturating_add(len).saturating_sub(1);
+        // SAFETY: The inode is ours. Errors stay with the mapping, for `fsync`.
+        unsafe {
+            bindings::filemap_fdatawait_range_keep_errors(
+                (*self.as_ptr()).i_mapping,
+                num::i64_of_bits(pos),
+                num::i64_of_bits(last),
+            );
+        }
+    }
+
     /// Changes the number of sectors that the VFS shows.
     pub fn add_sectors(&self, by: i64) {
         if by != 0 {
