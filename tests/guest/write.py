@@ -51,6 +51,15 @@ def fallocate(fd, mode, at, length):
         raise OSError(e, 'fallocate: ' + os.strerror(e))
 
 
+def begin_to_write(fd, at, length):
+    """sync_file_range(2): writes what is dirty, and does not wait for the end of it."""
+    call = common.libc.sync_file_range
+    call.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    if call(fd, at, length, 2):
+        e = ctypes.get_errno()
+        raise OSError(e, 'sync_file_range: ' + os.strerror(e))
+
+
 def syscall(name, *args):
     call = common.libc.syscall
     call.restype, call.argtypes = ctypes.c_long, [ctypes.c_long] * (1 + len(args))
@@ -96,13 +105,18 @@ class File:
         self.sync = os.open(path, os.O_WRONLY | os.O_DSYNC)
         self.block = os.fstatvfs(self.fd).f_bsize
         self.did = []
+        self.near = 0
 
     def close(self):
         for fd in self.fd, self.direct, self.sync:
             os.close(fd)
 
     def range(self, whole=False):
+        """Anywhere, or near the one before: what is on its way to the device is met by what comes next."""
         at = self.r.randrange(SIZE)
+        if self.r.random() < .4:
+            at = min(max(self.near + self.r.randrange(-9000, 9000), 0), SIZE)
+        self.near = at
         length = 1 + self.r.randrange(self.r.choice((100, 5000, 5000, 100000)))
         if whole:
             at -= at % self.block
@@ -257,6 +271,14 @@ class File:
         os.fsync(self.fd)
         os.posix_fadvise(self.fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
+    def begin_to_write(self):
+        """What is dirty goes to the device, and nobody waits for it."""
+        at, length = self.range()
+        if self.r.random() < .5:
+            os.posix_fadvise(self.fd, at, length, os.POSIX_FADV_DONTNEED)
+        else:
+            begin_to_write(self.fd, at, length)
+
     def read_back(self):
         at, length = self.range()
         found = os.pread(self.fd, length, at)
@@ -288,6 +310,7 @@ class File:
                 self.write_mapped, self.write_mapped, self.punch, self.zero, self.allocate, self.truncate,
                 self.collapse, self.insert,
                 self.write_synchronously, self.clone_range, self.copy_range, self.clone, self.forget,
+                self.begin_to_write, self.begin_to_write, self.begin_to_write,
                 self.read_back, self.read_back, self.read_direct]
         for _ in range(nr):
             way = self.r.choice(ways)
@@ -541,8 +564,7 @@ def cleared_meanwhile(name):
                     fallocate(fd, 0, 0, 3 * size)
                 data = os.urandom(3 * size)
                 os.pwrite(fd, data, 0)
-                # Begins to write, and does not wait.
-                common.libc.sync_file_range(fd, ctypes.c_long(0), ctypes.c_long(3 * size), 2)
+                begin_to_write(fd, 0, 3 * size)
                 at = (nr % 3) * size + 50 + nr
                 clear(fd, (hole, ZERO_RANGE)[nr & 1], at)
                 should = data[:at] + gone[at:] if first is None else gone[:at] + data[at:] if first == 0 else \
